@@ -1,0 +1,1 @@
+"""cascade-exp: model cascades, from training to thresholds."""
