@@ -1,0 +1,143 @@
+"""What a stage says about every example, and what a cascade of such stages does with it.
+
+A cascade is a sequence of stages; an example leaves at the first stage that is sure enough. This
+module holds the one representation that every method is an adapter to, and the one literal engine
+that applies given thresholds. Sweeping all thresholds lives in ``sweep``, searching all cascades in
+``search``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade_exp.cascade.costs import Accounting, exit_costs
+from cascade_exp.errors import CascadeError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Compare = Literal["ge", "gt"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's word on N examples.
+
+    Attributes:
+        confidence: float64 [N], higher = surer; never NaN.
+        prediction: int64 [N], the class answered.
+        statistics: int64 [N, S], the summands of the objective (accuracy: S=1, right or wrong).
+    """
+
+    confidence: Floats
+    prediction: Ints
+    statistics: Ints
+
+
+class StagePool(Protocol):
+    """Models on one split, seen as stages; models are numbered in order of growing cost.
+
+    ``stage(members)`` is the answer after the models ``members`` have all run, the last of them
+    being the stage's own: without ensembling only that last one matters, with it all do.
+    """
+
+    names: tuple[str, ...]
+    cost: Floats
+
+    @property
+    def size(self) -> int:
+        """Number of examples N."""
+        ...
+
+    def stage(self, members: tuple[int, ...]) -> Stage:
+        """The stage that answers once ``members`` (indices of models, in running order) have run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one cascade at one setting of its thresholds did to N examples.
+
+    Attributes:
+        exit_stage: int64 [N], the stage (from 0) at which each example left.
+        prediction: int64 [N], the answer it left with.
+        statistics: int64 [N, S], the objective's summands of that answer.
+        cost: float64 [N], what the example cost.
+        exit_rates: float64 [n], share of the examples that left at each stage.
+    """
+
+    exit_stage: Ints
+    prediction: Ints
+    statistics: Ints
+    cost: Floats
+    exit_rates: Floats
+
+
+@dataclass(frozen=True)
+class StageTable:
+    """One cascade on one split: n stages, N examples.
+
+    Attributes:
+        names: the n stages' names, in running order.
+        stages: the n stages; the last one's confidence is never read.
+        cost: float64 [n], the cost of running each stage.
+        accounting: whether an example pays every stage that ran or only the tier that answered.
+    """
+
+    names: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    cost: Floats
+    accounting: Accounting = "cumulative"
+
+    @property
+    def worst_case_cost(self) -> float:
+        """The cost of running all stages (under ``exit_tier``: of the dearest tier)."""
+        return float(exit_costs(self.cost, self.accounting).max())
+
+    def run(self, thresholds: Sequence[float], compare: Compare = "ge") -> Outcome:
+        """Apply ``thresholds`` (n - 1 of them, in stage order) literally, example by example.
+
+        An example leaves stage i iff ``confidence >= thresholds[i]`` (``compare="gt"``: ``>``); the
+        last stage always answers (DESIGN §2, exit rule).
+
+        Raises:
+            CascadeError: if the number of thresholds is not one fewer than the stages.
+        """
+        n = len(self.stages)
+        if len(thresholds) != n - 1:
+            raise CascadeError(
+                f"{len(thresholds)} thresholds for the {n} stages of {'>'.join(self.names)}: "
+                f"expected {n - 1}, one for every stage but the last"
+            )
+        size = len(self.stages[0].prediction)
+        exit_stage = np.full(size, n - 1, dtype=np.int64)
+        for i in range(n - 2, -1, -1):
+            confidence = self.stages[i].confidence
+            leaves = confidence >= thresholds[i] if compare == "ge" else confidence > thresholds[i]
+            exit_stage[leaves] = i
+        rows = np.arange(size)
+        predictions = np.stack([stage.prediction for stage in self.stages])
+        statistics = np.stack([stage.statistics for stage in self.stages])
+        return Outcome(
+            exit_stage=exit_stage,
+            prediction=predictions[exit_stage, rows],
+            statistics=statistics[exit_stage, rows],
+            cost=exit_costs(self.cost, self.accounting)[exit_stage],
+            exit_rates=np.bincount(exit_stage, minlength=n) / max(size, 1),
+        )
+
+
+def table_of(
+    pool: StagePool, members: tuple[int, ...], accounting: Accounting = "cumulative"
+) -> StageTable:
+    """The cascade that runs the pool's models ``members`` in this order."""
+    return StageTable(
+        names=tuple(pool.names[m] for m in members),
+        stages=tuple(pool.stage(members[: i + 1]) for i in range(len(members))),
+        cost=pool.cost[list(members)],
+        accounting=accounting,
+    )

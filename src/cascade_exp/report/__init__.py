@@ -1,0 +1,1 @@
+"""What people see: the typed results, tables, plots, ``report.html`` and W&B."""

@@ -1,0 +1,136 @@
+"""The typed results of one evaluation: the contract behind ``summary.json`` and everything shown.
+
+Plain dataclasses; reading and writing them lives in ``report.files``. A change that an old reader
+would misread raises ``SCHEMA_VERSION``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SCHEMA_VERSION = 1
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One operating point on one split.
+
+    ``improvement`` is baseline cost / cascade cost at this score, None above the best single model.
+    The 95 % bootstrap intervals are given on the report split only.
+    """
+
+    cost: float
+    score: float
+    exit_rates: list[float]
+    improvement: float | None
+    score_interval: Interval | None = None
+    cost_interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The setting that one selection rule chose on the selection split, or why it chose none."""
+
+    rule: str
+    feasible: bool
+    reason: str | None = None
+    stages: list[str] = field(default_factory=list)
+    thresholds: list[float] = field(default_factory=list)
+    worst_case_cost: float | None = None
+    selection: Measured | None = None
+    report: Measured | None = None
+
+
+@dataclass(frozen=True)
+class SingleModel:
+    """One model of the pool alone, on both splits; cost is its cost per example."""
+
+    name: str
+    selection: Measured
+    report: Measured
+
+
+@dataclass(frozen=True)
+class FrontRow:
+    """One row of ``frontier.csv``: a non-dominated setting of the selection split."""
+
+    stages: list[str]
+    thresholds: list[float]
+    exit_rates: list[float]
+    cost: float
+    worst_case_cost: float
+    score: float
+    improvement: float | None
+    report_cost: float
+    report_score: float
+
+
+@dataclass(frozen=True)
+class ReliabilityRow:
+    """One row of ``reliability.csv``: how well a model's confidence tells right from wrong.
+
+    ``dis``, ``ece`` and ``auroc`` are None where they are not defined (DESIGN §2).
+    """
+
+    model: str
+    split: str
+    score: float
+    dis: float | None
+    ece: float | None
+    auroc: float | None
+
+
+@dataclass(frozen=True)
+class FrontFigures:
+    """Headline figures of one split's front against that split's single-model baseline.
+
+    Attributes:
+        average_improvement: mean factor over ``accuracy_range``; None where the range is empty.
+        accuracy_range: from the cheapest single model's score to the best one's.
+        max_improvement: largest factor along the front; ``max_improvement_score``: where.
+        top_score: best score on the front; ``top_gain``: that minus the best single model's.
+    """
+
+    average_improvement: float | None
+    accuracy_range: Interval
+    max_improvement: float | None
+    max_improvement_score: float | None
+    top_score: float
+    top_gain: float
+
+
+@dataclass(frozen=True)
+class SweepCurve:
+    """Every threshold of the chosen cascade's first stage, the later ones held: both splits."""
+
+    thresholds: list[float]
+    cost: dict[str, list[float]]
+    score: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that one evaluation found.
+
+    Attributes:
+        settings: the choices made by name: metric, ensemble, calibration, objective, cost (name,
+            column and unit), accounting, baseline, compare, splits and their sizes, exact.
+        operating_points: by rule, in the order the rules were given; ``chosen`` is the first
+            feasible one's rule.
+        baseline: by split, the knots (score, cost) of the single-model baseline.
+        environment: versions, git revision, machine, seeds.
+    """
+
+    settings: dict[str, object]
+    single_models: list[SingleModel]
+    frontier: list[FrontRow]
+    operating_points: dict[str, OperatingPoint]
+    chosen: str | None
+    figures: dict[str, FrontFigures]
+    baseline: dict[str, list[tuple[float, float]]]
+    reliability: list[ReliabilityRow]
+    temperatures: dict[str, float]
+    sweep_curve: SweepCurve | None
+    environment: dict[str, object]
