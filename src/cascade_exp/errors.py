@@ -20,7 +20,7 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
     >>> did_you_mean("softmx", ["softmax", "entropy"])
     " (did you mean 'softmax'?)"
     """
-    nearest = difflib.get_close_matches(str(found), [str(word) for word in known], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(str(found), [str(word) for word in known], n=1, cutoff=0.6)
     return f" (did you mean '{nearest[0]}'?)" if nearest else ""
 
 

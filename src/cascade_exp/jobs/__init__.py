@@ -1,0 +1,1 @@
+"""The bodies of the two entry points: configuration in, a finished job folder out."""

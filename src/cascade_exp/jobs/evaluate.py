@@ -1,0 +1,4 @@
+"""x"""
+def evaluate(config):
+    from omegaconf import OmegaConf
+    print(OmegaConf.to_yaml(config))

@@ -1,0 +1,1 @@
+"""What models said: recorded outputs on disk, and recording them."""

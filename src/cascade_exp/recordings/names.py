@@ -1,0 +1,61 @@
+"""Names of recorded models: what may be a name, and narrowing a pool of names by patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from cascade_exp.errors import CascadeError, did_you_mean
+
+FORBIDDEN = '/\\>;+@,'
+RESERVED = frozenset({"", ".", "..", "labels", "ids"})
+
+
+def check_name(name: str, where: str) -> str:
+    """Return ``name`` if it can name a recorded model (DESIGN §4), else raise a CascadeError."""
+    bad = [c for c in name if c in FORBIDDEN or ord(c) < 32 or ord(c) == 127]
+    if bad:
+        raise CascadeError(
+            f"{where}: the model name {name!r} holds {bad[0]!r}; a name is any text without "
+            f"{' '.join(FORBIDDEN)} or control characters"
+        )
+    if name in RESERVED:
+        raise CascadeError(f"{where}: {name!r} cannot name a model; it is reserved")
+    return name
+
+
+def _as_patterns(value: str | Iterable[str] | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def narrow(
+    names: Sequence[str], include: str | Iterable[str] | None, exclude: str | Iterable[str] | None
+) -> list[str]:
+    """The names that match ``include`` (all when it is empty) and do not match ``exclude``.
+
+    Patterns are exact names or shell globs, case-sensitive.
+
+    Raises:
+        CascadeError: if a pattern matches no name, or nothing is left.
+    """
+
+    def matched(patterns: list[str], key: str) -> set[str]:
+        found: set[str] = set()
+        for pattern in patterns:
+            hits = {n for n in names if n == pattern or fnmatchcase(n, pattern)}
+            if not hits:
+                raise CascadeError(
+                    f"{key}={pattern}: no recorded model matches; the recordings hold "
+                    f"{', '.join(names)}{did_you_mean(pattern, names)}"
+                )
+            found |= hits
+        return found
+
+    wanted, unwanted = _as_patterns(include), _as_patterns(exclude)
+    kept = matched(wanted, "pool.include") if wanted else set(names)
+    kept -= matched(unwanted, "pool.exclude")
+    if not kept:
+        raise CascadeError("pool.include and pool.exclude leave no model of the recordings")
+    return [n for n in names if n in kept]

@@ -1,0 +1,90 @@
+"""Hydra's basic sweeper, but one refused or failed job never stops the others.
+
+The basic sweeper composes all jobs before it starts the first, and stops at the first that cannot
+be composed; afterwards it names only the first that failed. This one leaves the refused jobs out,
+runs all others, says each failure in one line, and then fails.
+"""
+
+# No postponed annotations here: Hydra runs plug-ins before they are in sys.modules, where
+# dataclasses would look string annotations up.
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+
+from cascade_exp.errors import CascadeError
+from cascade_exp.jobs.entry import one_line
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class SurvivingSweeperConf(BasicSweeperConf):
+    """The basic sweeper's settings under this sweeper's name."""
+
+    _target_: str = "hydra_plugins.cascade_exp_sweeper.surviving_sweeper.SurvivingSweeper"
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="surviving", node=SurvivingSweeperConf, provider="cascade_exp"
+)
+
+
+class SurvivingSweeper(BasicSweeper):
+    """Runs every job of a multirun that can be composed, and reports all failures at the end."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the grid of ``arguments``; raise a CascadeError that lists what failed."""
+        self.failures: list[str] = []
+        self.jobs = 0
+        launcher = self.launcher
+        assert launcher is not None
+        launch = launcher.launch
+
+        def launch_all(batch: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+            self.jobs += len(batch)
+            results = launch(batch, initial_job_idx=initial_job_idx) if batch else []
+            for result, overrides in zip(results, batch, strict=True):
+                if result.status is JobStatus.FAILED:
+                    self._failed(overrides, result._return_value)
+            return [r for r in results if r.status is not JobStatus.FAILED]
+
+        launcher.launch = launch_all
+        try:
+            returns = super().sweep(arguments)
+        finally:
+            launcher.launch = launch
+        if self.failures:
+            raise CascadeError(
+                f"{len(self.failures)} of {self.jobs} jobs failed; the others are done:\n"
+                + "\n".join(self.failures)
+            )
+        return returns
+
+    def get_job_batch(self) -> Sequence[Sequence[str]]:
+        """The next jobs, without those that cannot be composed."""
+        assert self.hydra_context is not None and self.config is not None
+        composable = []
+        for overrides in super().get_job_batch():
+            try:
+                self.hydra_context.config_loader.load_sweep_config(
+                    master_config=self.config, sweep_overrides=list(overrides)
+                )
+            except Exception as error:
+                self.jobs += 1
+                self._failed(overrides, error)
+            else:
+                composable.append(overrides)
+        return composable
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Nothing is left to refuse: get_job_batch gave only jobs that compose."""
+
+    def _failed(self, overrides: Sequence[str], error: Any) -> None:
+        line = f"{' '.join(overrides)}: {one_line(error)}"
+        log.error(f"Failed: {line}")
+        self.failures.append(f"  {line}")
