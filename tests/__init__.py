@@ -1,0 +1,1 @@
+"""Tests mirror src/; run them from the repository root."""
