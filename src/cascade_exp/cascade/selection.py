@@ -1,0 +1,181 @@
+"""Choosing one setting of a front by a rule, on the split the front was found on.
+
+Searching lives in ``search``, the tests behind ``guaranteed`` in ``guaranteed``; a setting that was
+given or tested elsewhere passes through here so that every rule is asked for in the same way.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cascade_exp.cascade.frontier import (
+    SCORE_SLACK,
+    Baseline,
+    FrontPoint,
+    max_improvement,
+    scores_and_costs,
+)
+from cascade_exp.errors import CascadeError, choice
+
+# Costs are sums and means of floats: only the rounding of two ways of adding up is evened out.
+COST_SLACK = 1e-12
+
+
+@dataclass(frozen=True)
+class NotFeasible:
+    """Why a rule chose nothing: one sentence with the numbers."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What the rules aim at.
+
+    Attributes:
+        baseline: the single-model baseline of the split at hand.
+        reference: what ``match_accuracy`` must keep the score of, by name.
+        reference_score: its score on the split at hand. tolerance: how much may be lost.
+        target_cost: largest mean cost. target_accuracy: least score.
+        worst_case_cost: largest cost of running every stage, for every rule.
+        given: by rule, a setting that was given (``fixed``) or tested (``guaranteed``) elsewhere.
+    """
+
+    baseline: Baseline
+    reference: str
+    reference_score: float
+    tolerance: float = 0.0
+    target_cost: float | None = None
+    target_accuracy: float | None = None
+    worst_case_cost: float | None = None
+    given: Mapping[str, FrontPoint | NotFeasible] = field(default_factory=dict)
+
+
+Choice = FrontPoint | NotFeasible
+Rule = Callable[[Sequence[FrontPoint], Goals], Choice]
+
+
+def select(rule: str, front: Sequence[FrontPoint], goals: Goals) -> Choice:
+    """The setting of ``front`` that the rule of this name chooses, or why none.
+
+    The front should have been searched under ``goals.worst_case_cost``; settings above it are left
+    out here as well, but what they dominated is not brought back.
+
+    Raises:
+        CascadeError: if there is no such rule, or if it needs a goal that is not set.
+    """
+    return RULES[choice(rule, RULES, "threshold.rules")](front, goals)
+
+
+def _bounded(rule: Rule) -> Rule:
+    """The rule on the settings within the worst-case limit, of which there must be one."""
+
+    @functools.wraps(rule)
+    def bounded(front: Sequence[FrontPoint], goals: Goals) -> Choice:
+        limit = goals.worst_case_cost
+        allowed = [point for point in front if limit is None or _at_most(_worst(point), limit)]
+        if allowed:
+            return rule(allowed, goals)
+        if limit is None:
+            return NotFeasible("the front is empty")
+        least = f"; the least on the front is {min(map(_worst, front)):.8g}" if front else ""
+        return NotFeasible(f"no setting has a worst-case cost of at most {limit:.8g}{least}")
+
+    return bounded
+
+
+@_bounded
+def match_accuracy(front: Sequence[FrontPoint], goals: Goals) -> Choice:
+    """Cheapest setting whose score is at least the reference's minus the tolerance.
+
+    Source: Lebovitz et al. 2023, §3 ("preserving the accuracy of the best model"); Wisdom of
+    Committees §4.2 with the full ensemble as the reference.
+    """
+    least = goals.reference_score - goals.tolerance
+    lost = f" less {goals.tolerance:.8g}" if goals.tolerance else ""
+    return _cheapest(
+        front, least, f"keeps the {goals.reference_score:.8g} of {goals.reference}{lost}"
+    )
+
+
+@_bounded
+def target_accuracy(front: Sequence[FrontPoint], goals: Goals) -> Choice:
+    """Cheapest setting with score >= ``goals.target_accuracy`` (Wisdom of Committees Eq. 2)."""
+    least = _needed(goals.target_accuracy, "target_accuracy")
+    return _cheapest(front, least, f"scores at least {least:.8g}")
+
+
+@_bounded
+def target_cost(front: Sequence[FrontPoint], goals: Goals) -> Choice:
+    """Best score with mean cost <= ``goals.target_cost`` (Wisdom of Committees Eq. 1)."""
+    limit = _needed(goals.target_cost, "target_cost")
+    affordable = [point for point in front if _at_most(point.cost, limit)]
+    if affordable:
+        return max(affordable, key=lambda point: (point.score, -point.cost))
+    least = min(point.cost for point in front)
+    return NotFeasible(f"no setting costs at most {limit:.8g}; the cheapest costs {least:.8g}")
+
+
+@_bounded
+def largest_improvement(front: Sequence[FrontPoint], goals: Goals) -> Choice:
+    """Largest baseline cost / cost at the setting's own score (Lebovitz et al. 2023, §3)."""
+    peak = max_improvement(*scores_and_costs(front), goals.baseline)
+    if peak is not None:
+        return front[peak.index]
+    least = min(point.score for point in front)
+    return NotFeasible(
+        f"no setting scores at most the {goals.baseline.top:.8g} of the best single model, above "
+        f"which there is no baseline; the least score is {least:.8g}"
+    )
+
+
+def _given(name: str) -> Rule:
+    """The rule that takes what ``goals.given`` holds for it, within the worst-case limit."""
+
+    def given(front: Sequence[FrontPoint], goals: Goals) -> Choice:
+        if name not in goals.given:
+            raise CascadeError(f"threshold.rules names {name}, but no {name} setting was given")
+        point = goals.given[name]
+        limit = goals.worst_case_cost
+        if isinstance(point, NotFeasible) or limit is None or _at_most(_worst(point), limit):
+            return point
+        return NotFeasible(
+            f"the {name} setting has a worst-case cost of {_worst(point):.8g}, above {limit:.8g}"
+        )
+
+    return given
+
+
+RULES: dict[str, Rule] = {
+    "match_accuracy": match_accuracy,
+    "max_improvement": largest_improvement,
+    "target_cost": target_cost,
+    "target_accuracy": target_accuracy,
+    "fixed": _given("fixed"),
+    "guaranteed": _given("guaranteed"),
+}
+
+
+def _cheapest(front: Sequence[FrontPoint], least: float, wish: str) -> Choice:
+    """The cheapest setting with score >= ``least`` (of equally cheap ones the best)."""
+    enough = [point for point in front if point.score >= least - SCORE_SLACK]
+    if enough:
+        return min(enough, key=lambda point: (point.cost, -point.score))
+    best = max(point.score for point in front)
+    return NotFeasible(f"no setting {wish}; the best scores {best:.8g}")
+
+
+def _needed(goal: float | None, key: str) -> float:
+    if goal is None:
+        raise CascadeError(f"threshold.rules names {key}, but threshold.{key} is not set")
+    return goal
+
+
+def _at_most(cost: float, limit: float) -> bool:
+    return cost <= limit * (1 + COST_SLACK)
+
+
+def _worst(point: FrontPoint) -> float:
+    return point.worst_case_cost
