@@ -12,7 +12,14 @@ from typing import Any, Optional
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.models.members import (
+    TimmMember,
+    TransformersMember,
+    TruncatedMember,
+    read_member,
+)
+from cascade_exp.recordings.names import check_name
 
 # OmegaConf reads these annotations at run time and knows Optional[X], not X | None.
 # ruff: noqa: UP045
@@ -34,10 +41,9 @@ class TopK(Named):
 
 @dataclass
 class F1(Named):
-    """F1 of one class (``binary``) or averaged over all (``macro``)."""
+    """F1 of class 1 (``binary``) or averaged over all classes (``macro``)."""
 
     average: str = "binary"
-    positive: int = 1
 
 
 @dataclass
@@ -248,49 +254,14 @@ class SyntheticTextData(TextData):
 
 
 @dataclass
-class Member:
-    """What every model of a pool has; null learning rate and epochs: the job's own."""
+class MemberTraining:
+    """What one model trains with instead of the job's own; null: the job's."""
 
-    family: str = MISSING
     learning_rate: Optional[float] = None
     max_epochs: Optional[int] = None
 
 
-@dataclass
-class TimmMember(Member):
-    """Any timm model."""
-
-    architecture: str = MISSING
-    pretrained: bool = False
-    in_chans: int = 3
-    image_size: Optional[int] = None
-    checkpoint: Optional[str] = None
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class TransformersMember(Member):
-    """Any sequence classifier of transformers: ``encoder`` (hub name or folder) or ``config``."""
-
-    encoder: Optional[str] = None
-    config: Any = None
-    tokenizer: Optional[str] = None
-    max_length: int = 128
-    trust_remote_code: bool = False
-
-
-@dataclass
-class TruncatedMember(Member):
-    """The first ``layers`` layers of an encoder with a new head."""
-
-    encoder: str = MISSING
-    layers: int = MISSING
-    tokenizer: Optional[str] = None
-    max_length: int = 128
-    trust_remote_code: bool = False
-
-
-MEMBERS: dict[str, type[Member]] = {
+MEMBERS = {
     "timm": TimmMember,
     "transformers": TransformersMember,
     "truncated": TruncatedMember,
@@ -299,7 +270,10 @@ MEMBERS: dict[str, type[Member]] = {
 
 @dataclass
 class Models(Named):
-    """A pool of models by name; each is one of MEMBERS, told apart by its ``family``."""
+    """A pool of models by name; each is one of MEMBERS, told apart by its ``family``.
+
+    A member may hold ``training``: what it trains with instead of the job's own settings.
+    """
 
     members: dict[str, Any] = field(default_factory=dict)
 
@@ -378,40 +352,27 @@ def check_keys(config: DictConfig, at: str = "") -> None:
             check_keys(value, where)
 
 
-def check_members(models: DictConfig) -> dict[str, DictConfig]:
-    """The members of ``models``, each checked against the dataclass of its family.
+def check_members(models: DictConfig) -> dict[str, tuple[dict[str, Any], MemberTraining]]:
+    """By name, what each member of ``models`` is built from and what it trains with.
 
     Raises:
-        CascadeError: if there is none, a family or a key is unknown, or a value has the wrong type.
+        CascadeError: if there is none, a name cannot name a recording, or a key is unknown.
     """
-    from omegaconf.errors import OmegaConfBaseException
-
     if not models.members:
         raise CascadeError("models.members is empty; a pool needs at least one model")
-    checked = {}
+    read: dict[str, tuple[dict[str, Any], MemberTraining]] = {}
     for name, member in models.members.items():
-        at = f"models.members.{name}"
+        where = f"models.members.{check_name(str(name), 'models.members')}"
         if not isinstance(member, DictConfig):
-            raise CascadeError(f"{at}={member}: expected the settings of a model, family first")
-        family = member.get("family")
-        if family not in MEMBERS:
-            raise CascadeError(
-                f"{at}.family={family}: expected one of {', '.join(MEMBERS)}"
-                f"{did_you_mean(str(family), MEMBERS)}"
-            )
-        known = {f.name for f in fields(MEMBERS[family])}
-        for key in member:
-            if key not in known:
-                raise CascadeError(
-                    f"{at}.{key}: nothing reads this key{did_you_mean(str(key), known)}; a "
-                    f"{family} model knows {', '.join(sorted(known))}"
-                )
-        try:
-            merged = OmegaConf.merge(OmegaConf.structured(MEMBERS[family]), member)
-        except OmegaConfBaseException as error:
-            raise CascadeError(f"{at}: {str(error).splitlines()[0]}") from None
-        assert isinstance(merged, DictConfig)
-        merged._set_parent(models.members)
-        check_keys(merged, at)
-        checked[str(name)] = merged
-    return checked
+            raise CascadeError(f"{where}={member}: expected the settings of a model, family first")
+        if OmegaConf.is_missing(member, "family"):
+            raise CascadeError(f"{where}.family: a value is needed")
+        family = choice(str(member.get("family")), MEMBERS, f"{where}.family")
+        settings = OmegaConf.to_container(member, resolve=True)
+        assert isinstance(settings, dict)
+        training = settings.pop("training", None) or {}
+        for key in training:
+            choice(str(key), MemberTraining.__dataclass_fields__, f"{where}.training")
+        read_member(str(name), settings, MEMBERS[family])
+        read[str(name)] = ({str(k): v for k, v in settings.items()}, MemberTraining(**training))
+    return read

@@ -1,0 +1,121 @@
+"""What every job has: its folder, its resolved configuration, its loggers and its surroundings."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from cascade_exp.atomic import write_text
+from cascade_exp.report.loggers import JobLoggers, open_loggers
+from cascade_exp.schema import EvaluateConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PACKAGES = (
+    "cascade-exp",
+    "torch",
+    "pytorch-lightning",
+    "timm",
+    "transformers",
+    "hydra-core",
+    "numpy",
+    "numba",
+    "wandb",
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job while it runs.
+
+    Attributes:
+        folder: everything the job writes is in here.
+        settings: the composed configuration as the dataclasses of ``schema``.
+        command: the line that runs it again.
+    """
+
+    folder: Path
+    config: DictConfig
+    settings: EvaluateConfig
+    loggers: JobLoggers
+    command: str
+    console: Console
+
+    @property
+    def config_yaml(self) -> str:
+        """The resolved configuration."""
+        return OmegaConf.to_yaml(self.config, resolve=True)
+
+
+@contextmanager
+def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
+    """Open the job that Hydra started with ``config``; its loggers close with the block."""
+    from rich.console import Console
+
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    settings = OmegaConf.to_object(config)
+    assert isinstance(settings, EvaluateConfig)
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+    group = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
+    with open_loggers(
+        settings.logger,
+        folder=folder,
+        config={str(k): v for k, v in plain.items()},
+        job_type=job_type,
+        group=group,
+    ) as loggers:
+        yield Job(
+            folder=folder,
+            config=config,
+            settings=settings,
+            loggers=loggers,
+            command=" ".join(
+                ["uv run", f"{hydra.job.name}.py", *map(str, hydra.overrides.task)]
+            ),
+            console=Console(),
+        )
+
+
+def environment(seed: int) -> dict[str, Any]:
+    """Versions, revision, machine and seed: what else decided the numbers."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "git_revision": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain")),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "seed": seed,
+        "argv": sys.argv,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

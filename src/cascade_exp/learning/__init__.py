@@ -1,0 +1,1 @@
+"""Fine-tuning complete models with Lightning."""

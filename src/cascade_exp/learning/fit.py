@@ -1,0 +1,152 @@
+"""Fitting one model of a pool: Lightning's trainer, its callbacks, precision, and resuming."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from cascade_exp.errors import CascadeError
+from cascade_exp.learning.building import build
+from cascade_exp.learning.classifier import Classifier
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
+TRAINER = "pytorch_lightning.Trainer"
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """Arguments of Lightning's Trainer; ``precision`` "auto": bfloat16 where the device has it."""
+
+    max_epochs: int
+    accelerator: str = "auto"
+    devices: Any = "auto"
+    precision: str = "auto"
+    gradient_clip_val: float | None = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CallbackSettings:
+    """A callback by its import path, and its arguments."""
+
+    builds: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def resolve_precision(precision: str) -> str:
+    """``precision``, or for "auto" what the device at hand computes fast without overflow."""
+    if precision != "auto":
+        return precision
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+def make_trainer(
+    settings: TrainerSettings,
+    *,
+    folder: Path,
+    callbacks: Sequence[pl.Callback] = (),
+    loggers: Sequence[Logger] = (),
+    **fixed: Any,
+) -> pl.Trainer:
+    """A Lightning trainer that writes only below ``folder``."""
+    arguments = {
+        "max_epochs": settings.max_epochs,
+        "accelerator": settings.accelerator,
+        "devices": settings.devices,
+        "precision": resolve_precision(settings.precision),
+        "gradient_clip_val": settings.gradient_clip_val,
+        "default_root_dir": str(folder),
+        "callbacks": list(callbacks),
+        "logger": list(loggers) or False,
+        "enable_model_summary": False,
+        "log_every_n_steps": 10,
+        **fixed,
+    }
+    own = {k: v for k, v in settings.options.items() if k in ("log_every_n_steps",)}
+    rest = {k: v for k, v in settings.options.items() if k not in own}
+    with quiet_lightning():
+        trainer: pl.Trainer = build(TRAINER, rest, key="trainer", **{**arguments, **own})
+    return trainer
+
+
+def fit(
+    module: Classifier,
+    data: Any,
+    settings: TrainerSettings,
+    callbacks: Mapping[str, CallbackSettings],
+    *,
+    folder: Path,
+    loggers: Sequence[Logger] = (),
+    resume: Path | None = None,
+) -> None:
+    """Fit ``module`` and leave it with its best weights by the monitored validation metric.
+
+    Args:
+        data: a data module with train and validation loaders.
+        folder: where checkpoints go: ``best`` and ``last``, in a place that a resume finds again.
+        resume: the checkpoint to go on from, if any.
+    """
+    built = [build(c.builds, c.options, key=f"callbacks.{n}") for n, c in callbacks.items()]
+    checkpoints = [c for c in built if isinstance(c, ModelCheckpoint)]
+    for checkpoint in checkpoints:
+        checkpoint.dirpath = str(folder)
+    trainer = make_trainer(settings, folder=folder, callbacks=built, loggers=loggers)
+    with quiet_lightning():
+        trainer.fit(
+            module, datamodule=data, ckpt_path=None if resume is None else str(resume)
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    best = next((c.best_model_path for c in checkpoints if c.best_model_path), None)
+    if best:
+        module.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+
+
+def checkpoint_to_resume(ckpt_path: str, job: Path, model: str) -> Path:
+    """The ``last.ckpt`` of ``model``: of this job's folder for "last", else of the job ``ckpt_path``.
+
+    Raises:
+        CascadeError: if there is none, rather than starting afresh in silence.
+    """
+    origin = job if ckpt_path == "last" else Path(ckpt_path)
+    if origin.is_file():
+        return origin
+    found = origin / "checkpoints" / model / "last.ckpt"
+    if not found.is_file():
+        raise CascadeError(
+            f"ckpt_path={ckpt_path}: no checkpoint {found}; give the folder of a training job "
+            "(with hydra.run.dir the same folder again, and ckpt_path=last)"
+        )
+    return found
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's hints about workers, devices and tips off the terminal; errors still raise."""
+    loggers = [logging.getLogger(f"pytorch_lightning{n}") for n in ("", ".utilities.rank_zero")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*number of training batches.*")
+            warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,128 @@
+"""Writing a recordings folder (DESIGN §4), and the content-keyed store that recordings come from.
+
+A recording is kept once under its content key (weights, data, transform, code) in the store below
+``paths.cache_dir`` and hard-linked into every job that says the same; ``models.csv`` is written
+last, so a folder that has one is complete.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade_exp.atomic import replacing, write_text
+from cascade_exp.recordings.folder import COST_COLUMNS
+
+
+@dataclass(frozen=True)
+class ContentKey:
+    """What a recording was made from: sha256 digests, and the transform in words."""
+
+    weights: str
+    data: str
+    transform: str
+    code: str
+
+    def digest(self) -> str:
+        """One sha256 over the four parts."""
+        text = json.dumps([self.weights, self.data, self.transform, self.code])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RecordingStore:
+    """Recordings by content key, below one folder that jobs share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _file(self, key: ContentKey) -> Path:
+        return self.folder / f"{key.digest()}.npy"
+
+    def holds(self, key: ContentKey) -> bool:
+        """Whether the store has a recording under ``key`` whose bytes are as they were written."""
+        file = self._file(key)
+        try:
+            said = json.loads(file.with_suffix(".json").read_text())
+            return bool(said["sha256"] == sha256_of(file))
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def put(self, key: ContentKey, logits: NDArray[np.float32]) -> None:
+        """Keep ``logits`` [N, K] under ``key``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self._file(key)
+        save_array(file, logits)
+        write_text(
+            file.with_suffix(".json"),
+            json.dumps({"sha256": sha256_of(file), "recorded": _now(), **key.__dict__}, indent=2),
+        )
+
+    def place(self, key: ContentKey, target: Path, about: Mapping[str, Any]) -> None:
+        """Put the recording under ``key`` at ``target`` as a real file, with ``about`` beside it."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = self._file(key)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(file, target)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(file, target)
+        said = json.loads(file.with_suffix(".json").read_text())
+        beside = {"key": key.digest(), **said, **about}
+        write_text(target.with_suffix(".json"), json.dumps(beside, indent=2))
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """``numpy.save`` that leaves either the whole file or none."""
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def write_models(folder: Path, costs: Mapping[str, Mapping[str, float]]) -> None:
+    """Write ``models.csv``: one row per model, one column per cost that any model has."""
+    columns = [c for c in COST_COLUMNS if any(c in known for known in costs.values())]
+    with (
+        replacing(folder / "models.csv") as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["name", *columns])
+        for name, known in costs.items():
+            writer.writerow([name, *(known.get(c, "") for c in columns)])
+
+
+def write_labels(folder: Path, labels: NDArray[np.int64], ids: NDArray[np.int64]) -> None:
+    """Write one split's ``labels.npy`` and ``ids.npy``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_array(folder / "labels.npy", labels.astype(np.int64))
+    save_array(folder / "ids.npy", ids.astype(np.int64))
+
+
+def sha256_of(*files: Path) -> str:
+    """sha256 over the bytes of ``files``, in the order given."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def code_revision(packages: Sequence[str] = ("models", "data", "recordings")) -> str:
+    """sha256 over the source files that decide what a recording holds."""
+    root = Path(__file__).parent.parent
+    return sha256_of(*sorted(f for p in packages for f in (root / p).rglob("*.py")))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,104 @@
+"""What an evaluation tells W&B: headline numbers as summary, tables, and plots as images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cascade_exp.report.schema import FrontRow, Measured, OperatingPoint, Results
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+
+def log_results(run: Run, results: Results, plots: Iterable[Path]) -> None:
+    """Log ``results`` and the pictures ``plots`` to an open W&B run."""
+    import wandb
+
+    run.summary.update(headline(results))
+    logged: dict[str, Any] = {
+        "front": _table([_front_cells(row) for row in results.frontier]),
+        "single_models": _table(
+            [
+                {"name": model.name, **_measured("selection", model.selection)}
+                | _measured("report", model.report)
+                for model in results.single_models
+            ]
+        ),
+        "operating_points": _table([_point_cells(p) for p in results.operating_points.values()]),
+        "reliability": _table([asdict(row) for row in results.reliability]),
+    }
+    logged |= {f"plots/{path.stem}": wandb.Image(str(path)) for path in plots}
+    run.log({name: value for name, value in logged.items() if value is not None})
+
+
+def headline(results: Results) -> dict[str, float | str | None]:
+    """The numbers that runs are compared by, under names that stay: ``<rule>/…``, ``front/…``."""
+    numbers: dict[str, float | str | None] = {}
+    for rule, point in results.operating_points.items():
+        numbers[f"{rule}/feasible"] = float(point.feasible)
+        if point.report is None or point.selection is None:
+            continue
+        numbers[f"{rule}/stages"] = ">".join(point.stages)
+        numbers[f"{rule}/score"] = point.report.score
+        numbers[f"{rule}/cost"] = point.report.cost
+        numbers[f"{rule}/improvement"] = point.report.improvement
+        numbers[f"{rule}/selection_score"] = point.selection.score
+        numbers[f"{rule}/selection_cost"] = point.selection.cost
+    for split, figures in results.figures.items():
+        numbers[f"front/{split}/average_improvement"] = figures.average_improvement
+        numbers[f"front/{split}/max_improvement"] = figures.max_improvement
+        numbers[f"front/{split}/top_score"] = figures.top_score
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Any:
+    import wandb
+
+    if not rows:
+        return None
+    columns = list(rows[0])
+    return wandb.Table(columns=columns, data=[[row[c] for c in columns] for row in rows])
+
+
+def _measured(split: str, measured: Measured | None) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for field in fields(Measured):
+        value = None if measured is None else getattr(measured, field.name)
+        if field.name == "exit_rates":
+            value = None if value is None else _joined(value)
+        elif field.name.endswith("_interval"):
+            if split == "selection":
+                continue
+            cells[f"{split}_{field.name}_low"] = value[0] if value else None
+            cells[f"{split}_{field.name}_high"] = value[1] if value else None
+            continue
+        cells[f"{split}_{field.name}"] = value
+    return cells
+
+
+def _point_cells(point: OperatingPoint) -> dict[str, Any]:
+    return {
+        "rule": point.rule,
+        "feasible": point.feasible,
+        "reason": point.reason,
+        "stages": ">".join(point.stages),
+        "thresholds": _joined(point.thresholds),
+        "worst_case_cost": point.worst_case_cost,
+        **_measured("selection", point.selection),
+        **_measured("report", point.report),
+    }
+
+
+def _front_cells(row: FrontRow) -> dict[str, Any]:
+    cells = asdict(row)
+    cells["stages"] = ">".join(row.stages)
+    cells["thresholds"] = _joined(row.thresholds)
+    cells["exit_rates"] = _joined(row.exit_rates)
+    return cells
+
+
+def _joined(values: Iterable[float]) -> str:
+    return ";".join(repr(float(value)) for value in values)
