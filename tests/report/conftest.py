@@ -254,10 +254,10 @@ def build_results(
         ),
         "target_cost": next((p for p in front if p[2] < min(s.costs) / 2), None),
     }
-    members = next((c[0] for c in chosen.values() if len(c[0]) > 1), None)
+    members, thresholds = chosen["match_accuracy"][:2]
     curve = None
-    if members is not None:
-        later = next(c[1][1:] for c in chosen.values() if c[0] == members)
+    if len(members) > 1:
+        later = thresholds[1:]
         swept_t = [-np.inf, *np.unique(s.confidence["selection"][members[0]])[1:], np.inf]
         runs = {
             role: [run(s, role, members, (float(t), *later)) for t in swept_t] for role in ROLES

@@ -1,4 +1,4 @@
-"""Results on disk: ``summary.json``, ``frontier.csv`` and ``reliability.csv``, written and read back.
+"""Results on disk: ``summary.json``, ``frontier.csv``, ``reliability.csv``, written and read back.
 
 Each file is written beside its place and moved there whole. All of them are complete on disk before
 the first one is moved, and ``summary.json`` goes last. Plots, HTML and what people read in the

@@ -1,6 +1,7 @@
 """How numbers are written for people: shares, scores, intervals, costs with their unit, thresholds.
 
 Everything shown rounds here and nowhere else; files for machines keep ``repr`` floats (``files``).
+A number and its unit are joined by a no-break space (``SPACE``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from cascade_exp.report.schema import Interval
 
 NOTHING = "–"
+SPACE = "\u00a0"
 
 _SI = ("", "k", "M", "G", "T", "P", "E")
 _COUNTED = {"macs": "MACs", "flops": "FLOPs", "params": "parameters"}
@@ -20,32 +22,32 @@ _ALIASES = {"s": "seconds", "sec": "seconds", "usd": "dollars", "$": "dollars", 
 def percent(share: float, digits: int = 1) -> str:
     """``0.9731`` as ``97.3 %``; a share that is not all or nothing never reads 0 or 100.
 
-    >>> percent(0.9731), percent(0.99999), percent(1.0), percent(0.0001)
-    ('97.3 %', '>99.9 %', '100 %', '<0.1 %')
+    >>> [percent(share).replace(SPACE, " ") for share in (0.9731, 0.99999, 1.0, 0.0001)]
+    ['97.3 %', '>99.9 %', '100 %', '<0.1 %']
     """
     if share in (0.0, 1.0):
-        return f"{share:.0%}".replace("%", " %")
+        return f"{100 * share:.0f}{SPACE}%"
     least = 10.0 ** -(digits + 2)
     if 0 < share < least:
-        return f"<{least:.{digits}%}".replace("%", " %")
+        return f"<{100 * least:.{digits}f}{SPACE}%"
     if 1 - least < share < 1:
-        return f">{1 - least:.{digits}%}".replace("%", " %")
-    return f"{100 * share:.{digits}f} %"
+        return f">{100 * (1 - least):.{digits}f}{SPACE}%"
+    return f"{100 * share:.{digits}f}{SPACE}%"
 
 
 def score(value: float) -> str:
     """A score (fraction 0..1) in percent, one decimal: ``97.3 %``."""
-    return f"{100 * value:.1f} %"
+    return f"{100 * value:.1f}{SPACE}%"
 
 
 def points(difference: float) -> str:
     """A difference of two scores in percentage points, unsigned: ``0.4 points``."""
-    return f"{abs(100 * difference):.1f} points"
+    return f"{abs(100 * difference):.1f}{SPACE}points"
 
 
 def interval(pair: Interval | None) -> str:
     """An interval of scores in percent, ``[95.1, 98.4]``; empty when there is none."""
-    return "" if pair is None else f"[{100 * pair[0]:.1f}, {100 * pair[1]:.1f}]"
+    return "" if pair is None else f"[{100 * pair[0]:.1f},{SPACE}{100 * pair[1]:.1f}]"
 
 
 def score_with_interval(value: float, pair: Interval | None) -> str:
@@ -55,7 +57,9 @@ def score_with_interval(value: float, pair: Interval | None) -> str:
 
 def factor(value: float | None) -> str:
     """A ratio of costs, ``1.46×``; a dash where it is not defined."""
-    return NOTHING if value is None else f"{_significant(value)}×"
+    if value is None:
+        return NOTHING
+    return f"{value:.2f}×" if value < 100 else f"{_significant(value)}×"
 
 
 def count(value: int) -> str:
@@ -66,22 +70,28 @@ def count(value: int) -> str:
 def cost(value: float, unit: str) -> str:
     """A cost with its unit, three significant digits.
 
-    ``unit`` is what ``settings["cost"]["unit"]`` says: ``macs``, ``flops``, ``params`` (SI prefixes),
+    ``unit`` is ``settings["cost"]["unit"]``: ``macs``, ``flops``, ``params`` (SI prefixes),
     ``seconds`` (s to ns), ``dollars``, or any other word, which is put behind the number.
 
-    >>> cost(1.234e9, "macs"), cost(0.0123, "seconds"), cost(5.25, "layers"), cost(2e-5, "dollars")
-    ('1.23 G MACs', '12.3 ms', '5.25 layers', '$0.00002')
+    >>> costs = ((1.234e9, "macs"), (0.0123, "seconds"), (5.25, "layers"), (2e-5, "dollars"))
+    >>> [cost(*pair).replace(SPACE, " ") for pair in costs]
+    ['1.23 G MACs', '12.3 ms', '5.25 layers', '$0.00002']
     """
     known = _known(unit)
     number, prefix = cost_parts(value, unit)
     if known == "dollars":
         return f"${number}"
     if known in _COUNTED:
-        return " ".join(word for word in (number, prefix, _COUNTED[known]) if word)
+        return SPACE.join(word for word in (number, prefix, _COUNTED[known]) if word)
     if known == "seconds":
-        return f"{number} {prefix}"
+        return f"{number}{SPACE}{prefix}"
     word = "layer" if known == "layers" and number == "1" else unit
-    return " ".join(part for part in (number, prefix, word) if part)
+    return SPACE.join(part for part in (number, prefix, word) if part)
+
+
+def cost_interval(pair: Interval, unit: str) -> str:
+    """An interval of costs in short form, the unit being named beside it: ``[86M, 98.3M]``."""
+    return f"[{short_cost(pair[0], unit)},{SPACE}{short_cost(pair[1], unit)}]"
 
 
 def short_cost(value: float, unit: str) -> str:
@@ -90,7 +100,7 @@ def short_cost(value: float, unit: str) -> str:
     known = _known(unit)
     if known == "dollars":
         return f"${number}"
-    return f"{number} {prefix}" if known == "seconds" else f"{number}{prefix}"
+    return f"{number}{SPACE}{prefix}" if known == "seconds" else f"{number}{prefix}"
 
 
 def unit_title(unit: str) -> str:
@@ -111,8 +121,8 @@ def cost_parts(value: float, unit: str) -> tuple[str, str]:
                 return _significant(value / size), name
         return _significant(value / 1e-9), "ns"
     rounded = float(f"{value:.2e}")
-    power = min(max(int(math.floor(math.log10(abs(rounded)) / 3)), 0), len(_SI) - 1)
-    return _significant(rounded / 1000.0**power), _SI[power]
+    power = min(max(math.floor(math.log10(abs(rounded)) / 3), 0), len(_SI) - 1)
+    return _significant(value / 1000.0**power), _SI[power]
 
 
 def threshold(value: float) -> str:
