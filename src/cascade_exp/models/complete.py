@@ -1,0 +1,218 @@
+"""A complete model: a classifier that answers by itself, whatever library it comes from.
+
+Building one from its member mapping, saving and loading it, and the key of its weights. The
+families themselves are in ``timm_models``, ``transformers_models`` and ``truncation``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import nn
+
+from cascade_exp.errors import CascadeError, choice
+from cascade_exp.models.inputs import ImageInput, TextInput
+
+RECORD = "model.json"
+RECORD_VERSION = 1
+
+FAMILIES: dict[str, str] = {
+    "timm": "cascade_exp.models.timm_models",
+    "transformers": "cascade_exp.models.transformers_models",
+    "truncated": "cascade_exp.models.truncation",
+}
+"""Family -> the module that builds it, imported when it is first asked for."""
+
+
+@dataclass(frozen=True)
+class CompleteModel:
+    """A classifier over K classes.
+
+    Attributes:
+        name: what the user calls it.
+        network: ``network(inputs)`` gives logits float [B, K]; ``inputs`` is a tensor [B, C, H, W]
+            (``ImageInput``) or a dict of token tensors [B, T] (``TextInput``).
+        input: what the network wants to be fed.
+        layers: its depth (see ``depth`` and the family's module for what is counted).
+        classes: the K labels, in the order of the logits.
+        description: a plain, JSON-able member mapping that builds the same architecture with fresh
+            weights: ``build_model(name, description, classes)``.
+    """
+
+    name: str
+    network: nn.Module
+    input: ImageInput | TextInput
+    layers: int
+    classes: tuple[str, ...]
+    description: dict[str, Any]
+
+
+class Family(Protocol):
+    """What the module of a family offers; ``truncated`` only builds, for it builds transformers."""
+
+    def build(
+        self, name: str, member: Mapping[str, Any], classes: tuple[str, ...]
+    ) -> CompleteModel:
+        """Build the model from its member mapping, in training mode."""
+        ...
+
+    def write(self, model: CompleteModel, directory: Path) -> None:
+        """Write the weights, and the tokenizer when it is known, into an existing directory."""
+        ...
+
+    def read(
+        self, description: dict[str, Any], classes: tuple[str, ...], directory: Path
+    ) -> nn.Module:
+        """Rebuild the network from what ``write`` left."""
+        ...
+
+
+def family_module(family: str) -> Family:
+    """The module of ``family``, imported now."""
+    return cast(Family, importlib.import_module(FAMILIES[family]))
+
+
+def build_model(name: str, member: Mapping[str, Any], classes: Sequence[str]) -> CompleteModel:
+    """Build the model that ``member`` describes, its network in training mode.
+
+    Args:
+        name: what the user calls it; names it in errors.
+        member: the keys of ``models.members.<name>``; ``family`` says which others there are.
+        classes: the K >= 2 labels, in the order of the logits.
+
+    Raises:
+        CascadeError: for an unknown family, key, architecture or file; for fewer than two classes.
+    """
+    labels = tuple(str(label) for label in classes)
+    if len(set(labels)) < 2 or len(set(labels)) != len(labels):
+        raise CascadeError(
+            f"model {name}: found the classes [{', '.join(labels)}], expected two or more different"
+        )
+    if member.get("family") is None:
+        raise CascadeError(
+            f"models.members.{name}.family: missing; expected one of {', '.join(FAMILIES)}"
+        )
+    family = choice(str(member["family"]), FAMILIES, f"models.members.{name}.family")
+    return family_module(family).build(name, member, labels)
+
+
+def save_model(model: CompleteModel, directory: str | Path) -> None:
+    """Write ``model`` to ``directory``: ``model.json`` and safetensors weights.
+
+    A transformers model is written so that transformers itself can load the directory, with its
+    tokenizer when it is known. The directory appears whole or not at all; an older model there is
+    replaced.
+
+    Raises:
+        CascadeError: if ``directory`` holds something else than a model.
+    """
+    record = {
+        "version": RECORD_VERSION,
+        "name": model.name,
+        "classes": list(model.classes),
+        "layers": model.layers,
+        "input": _input_record(model.input),
+        "description": model.description,
+    }
+    with _whole_directory(Path(directory)) as unfinished:
+        family_module(model.description["family"]).write(model, unfinished)
+        (unfinished / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def load_model(directory: str | Path) -> CompleteModel:
+    """Load what ``save_model`` wrote, its network in evaluation mode. Nothing is unpickled.
+
+    Raises:
+        CascadeError: if the directory, its record or its weights are missing, damaged or unfit.
+    """
+    path = Path(directory)
+    record = _read_record(path)
+    description, classes = record["description"], tuple(record["classes"])
+    network = family_module(description["family"]).read(description, classes, path)
+    return CompleteModel(
+        name=record["name"],
+        network=network.eval(),
+        input=_input_of(record["input"], path),
+        layers=record["layers"],
+        classes=classes,
+        description=description,
+    )
+
+
+def weights_key(model: CompleteModel) -> str:
+    """sha256 (hex) of what determines the logits: architecture, and every weight to the last bit.
+
+    Over the description and, in order of name, each parameter's and buffer's name, dtype, shape and
+    bytes; wherever the network lies, and whatever it is called.
+    """
+    digest = hashlib.sha256(json.dumps(model.description, sort_keys=True).encode())
+    for name, tensor in sorted(model.network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _input_record(wanted: ImageInput | TextInput) -> dict[str, Any]:
+    kind = "image" if isinstance(wanted, ImageInput) else "text"
+    if isinstance(wanted, TextInput) and wanted.tokenizer is not None:
+        wanted = replace(wanted, tokenizer=".")
+    return {"kind": kind, **asdict(wanted)}
+
+
+def _input_of(record: Mapping[str, Any], directory: Path) -> ImageInput | TextInput:
+    values = {key: value for key, value in record.items() if key != "kind"}
+    if record["kind"] == "image":
+        return ImageInput(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+    known = values["tokenizer"] is not None
+    return TextInput(str(directory) if known else None, values["max_length"])
+
+
+def _read_record(directory: Path) -> dict[str, Any]:
+    path = directory / RECORD
+    if not path.is_file():
+        raise CascadeError(f"{directory}: no saved model here (expected {RECORD} and its weights)")
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, family = record["version"], record["description"]["family"]
+        missing = {"name", "classes", "layers", "input"} - record.keys()
+    except (ValueError, KeyError, TypeError) as error:
+        raise CascadeError(f"{path}: not the record of a saved model ({error!r})") from None
+    if missing:
+        raise CascadeError(f"{path}: not the record of a saved model (no {', '.join(missing)})")
+    if version != RECORD_VERSION or family not in FAMILIES:
+        raise CascadeError(
+            f"{path}: found version {version} and family {family}, expected version "
+            f"{RECORD_VERSION} and one of {', '.join(FAMILIES)}"
+        )
+    return record
+
+
+@contextmanager
+def _whole_directory(directory: Path) -> Iterator[Path]:
+    """A new directory beside ``directory`` that takes its place when the block ends well."""
+    if directory.exists() and not (directory / RECORD).is_file() and any(directory.iterdir()):
+        raise CascadeError(f"{directory}: holds something else than a model; it is left alone")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    tag = uuid.uuid4().hex[:8]
+    unfinished = directory.with_name(f".{directory.name}.{tag}.unfinished")
+    replaced = directory.with_name(f".{directory.name}.{tag}.replaced")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        if directory.exists():
+            directory.rename(replaced)
+        unfinished.rename(directory)
+    finally:
+        for leftover in (unfinished, replaced):
+            shutil.rmtree(leftover, ignore_errors=True)

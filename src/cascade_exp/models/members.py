@@ -1,0 +1,118 @@
+"""What a user writes about one model: the keys of ``models.members.<name>`` by family.
+
+Plain dataclasses, light to import (no torch), which serve as the structured configs too; reading a
+mapping into one of them checks its keys and types. What is built from them is in each family's
+module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from cascade_exp.errors import CascadeError, did_you_mean
+
+
+@dataclass
+class TimmMember:
+    """A timm model, pretrained or from scratch.
+
+    Attributes:
+        architecture: timm's name, ``resnet50`` or with a tag, ``resnet50.a1_in1k``.
+        family: ``timm``.
+        pretrained: load timm's weights from the hub.
+        in_chans: channels of the images.
+        image_size: height and width in pixels; null = the architecture's own.
+        checkpoint: a local .safetensors or .pth file to load instead of timm's weights.
+        options: further arguments of the architecture, such as ``drop_rate``, ``drop_path_rate``.
+    """
+
+    architecture: str
+    family: str = "timm"
+    pretrained: bool = False
+    in_chans: int = 3
+    image_size: int | None = None
+    checkpoint: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TransformersMember:
+    """A transformers sequence classifier: a given encoder (or classifier), or one from scratch.
+
+    Attributes:
+        family: ``transformers``.
+        encoder: hub name or directory to load; exactly one of ``encoder`` and ``config`` is given.
+        config: ``model_type`` and fields of that type's configuration, to train from scratch.
+        tokenizer: hub name or directory; null = the encoder's own.
+        max_length: longest sequence in tokens.
+        trust_remote_code: let the hub's repository or the directory run code of its own.
+    """
+
+    family: str = "transformers"
+    encoder: str | None = None
+    config: dict[str, Any] | None = None
+    tokenizer: str | None = None
+    max_length: int = 128
+    trust_remote_code: bool = False
+
+
+@dataclass
+class TruncatedMember:
+    """The first ``layers`` layers of a given encoder under a new head (BERT-kL; CascadeBERT, §2).
+
+    Attributes:
+        encoder: hub name or directory of the encoder to cut.
+        layers: how many of its layers to keep, 1..L.
+        family: ``truncated``.
+        tokenizer: hub name or directory; null = the encoder's own.
+        max_length: longest sequence in tokens.
+        trust_remote_code: let the hub's repository or the directory run code of its own.
+    """
+
+    encoder: str
+    layers: int
+    family: str = "truncated"
+    tokenizer: str | None = None
+    max_length: int = 128
+    trust_remote_code: bool = False
+
+
+Member = TypeVar("Member", TimmMember, TransformersMember, TruncatedMember)
+
+
+def read_member(name: str, member: Mapping[str, Any], schema: type[Member]) -> Member:
+    """Read the mapping ``member`` of the model ``name`` into ``schema``.
+
+    Raises:
+        CascadeError: for a key that the family does not have, one that is missing, a wrong type.
+    """
+    where = f"models.members.{name}"
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), _plain(member))
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    except ConfigKeyError as error:
+        known = [f.name for f in fields(schema)]
+        raise CascadeError(
+            f"{where}.{error.full_key}: no such key for family={member.get('family')}; expected "
+            f"one of {', '.join(known)}{did_you_mean(str(error.key), known)}"
+        ) from None
+    except MissingMandatoryValue as error:
+        raise CascadeError(
+            f"{where}.{error.key}: missing; family={member.get('family')} needs it"
+        ) from None
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise CascadeError(f"{where}.{error.full_key}: {reason}") from None
+
+
+def _plain(member: Mapping[str, Any]) -> Any:
+    return member if isinstance(member, DictConfig) else dict(member)
