@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SOURCES: dict[str, str] = {
     "digits": "cascade_exp.data.digits:load_digits",
+    "glue": "cascade_exp.data.glue:load_glue",
 }
 
 

@@ -1,0 +1,313 @@
+"""The GLUE tasks, from a local folder in the original TSV layout or from the Hugging Face hub.
+
+The official test sets carry no labels and are never read: a task's dev set is the source's test.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cascade_exp.data.examples import Ints, Source, Text, source_of
+from cascade_exp.data.hub import hub_answers
+from cascade_exp.errors import CascadeError, choice, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """How one task lies on disk and on the hub.
+
+    Attributes:
+        folder: the task's folder in the original archive.
+        text, pair, label: its columns; ``pair`` None for single sentences.
+        classes: class names in the hub's order; a label's index is the same from either place.
+        words: the labels as the files write them, in the order of ``classes``.
+        hub_text, hub_pair: the hub's columns; its label column is ``label``.
+        dev: the file of the labelled dev set; ``hub_dev``: the hub's split.
+        header: the columns of a file without a header row, else None.
+        broken_rows: whether the official files have rows cut by line feeds, which are left out.
+    """
+
+    folder: str
+    text: str
+    pair: str | None
+    label: str
+    classes: tuple[str, ...]
+    words: tuple[str, ...]
+    hub_config: str
+    hub_text: str
+    hub_pair: str | None = None
+    dev: str = "dev.tsv"
+    hub_dev: str = "validation"
+    header: tuple[str, ...] | None = None
+    broken_rows: bool = False
+
+
+_ENTAILS = ("entailment", "not_entailment")
+_MNLI_CLASSES = ("entailment", "neutral", "contradiction")
+
+
+def _mnli(matching: str) -> Task:
+    return Task(
+        folder="MNLI",
+        text="sentence1",
+        pair="sentence2",
+        label="gold_label",
+        classes=_MNLI_CLASSES,
+        words=_MNLI_CLASSES,
+        hub_config="mnli",
+        hub_text="premise",
+        hub_pair="hypothesis",
+        dev=f"dev_{matching}.tsv",
+        hub_dev=f"validation_{matching}",
+    )
+
+
+TASKS: dict[str, Task] = {
+    "sst2": Task(
+        folder="SST-2",
+        text="sentence",
+        pair=None,
+        label="label",
+        classes=("negative", "positive"),
+        words=("0", "1"),
+        hub_config="sst2",
+        hub_text="sentence",
+    ),
+    "mrpc": Task(
+        folder="MRPC",
+        text="#1 String",
+        pair="#2 String",
+        label="Quality",
+        classes=("not_equivalent", "equivalent"),
+        words=("0", "1"),
+        hub_config="mrpc",
+        hub_text="sentence1",
+        hub_pair="sentence2",
+    ),
+    "rte": Task(
+        folder="RTE",
+        text="sentence1",
+        pair="sentence2",
+        label="label",
+        classes=_ENTAILS,
+        words=_ENTAILS,
+        hub_config="rte",
+        hub_text="sentence1",
+        hub_pair="sentence2",
+    ),
+    "cola": Task(
+        folder="CoLA",
+        text="sentence",
+        pair=None,
+        label="label",
+        classes=("unacceptable", "acceptable"),
+        words=("0", "1"),
+        hub_config="cola",
+        hub_text="sentence",
+        header=("source", "label", "mark", "sentence"),
+    ),
+    "qnli": Task(
+        folder="QNLI",
+        text="question",
+        pair="sentence",
+        label="label",
+        classes=_ENTAILS,
+        words=_ENTAILS,
+        hub_config="qnli",
+        hub_text="question",
+        hub_pair="sentence",
+    ),
+    "qqp": Task(
+        folder="QQP",
+        text="question1",
+        pair="question2",
+        label="is_duplicate",
+        classes=("not_duplicate", "duplicate"),
+        words=("0", "1"),
+        hub_config="qqp",
+        hub_text="question1",
+        hub_pair="question2",
+        broken_rows=True,
+    ),
+    "mnli": _mnli("matched"),
+    "mnli_mismatched": _mnli("mismatched"),
+}
+
+
+def load_glue(task: str, root: str | None = None) -> Source:
+    """A GLUE task; its dev set is the source's test, ``mnli_mismatched`` having its own.
+
+    Args:
+        task: one of ``TASKS``.
+        root: the GLUE folder or the task's own folder, with the original TSV files; None loads
+            ``nyu-mll/glue`` from the hub through ``datasets``.
+
+    Raises:
+        CascadeError: if the task is unknown, a file is missing or empty, or a row has the wrong
+            number of fields or an unknown label (file and line); or the hub cannot be used.
+    """
+    known = TASKS[choice(task, TASKS, "data.task")]
+    if root is None:
+        train, dev = _from_hub(known)
+    else:
+        folder = _task_folder(Path(root), known)
+        train, dev = _read(folder / "train.tsv", known), _read(folder / known.dev, known)
+    return source_of(task, "text", known.classes, train, dev)
+
+
+def _task_folder(root: Path, task: Task) -> Path:
+    expected = f"{task.folder}/train.tsv and {task.folder}/{task.dev}"
+    if not root.is_dir():
+        raise CascadeError(f"data.root={root}: no such folder; expected one with {expected}")
+    inner = root / task.folder
+    folder = inner if inner.is_dir() else root
+    missing = [file for file in ("train.tsv", task.dev) if not (folder / file).is_file()]
+    if len(missing) == 2:
+        raise CascadeError(f"data.root={root}: neither {expected} nor these files in it directly")
+    if missing:
+        raise CascadeError(
+            f"{folder / missing[0]}: no such file; training and reporting need "
+            f"train.tsv and {task.dev} with labels"
+        )
+    return folder
+
+
+def _read(path: Path, task: Task) -> tuple[Ints, list[Text]]:
+    """(labels, texts) of one TSV file.
+
+    The header is read as a row, so that row i of the frame is line i + 1 of the file, and a first
+    row that is too long is an error and not an index column.
+    """
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(
+            path,
+            sep="\t",
+            header=None,
+            dtype=str,
+            quoting=csv.QUOTE_NONE,
+            encoding="utf-8-sig",
+            keep_default_na=False,
+            skip_blank_lines=False,
+            lineterminator="\n",
+        )
+    except pd.errors.EmptyDataError:
+        raise CascadeError(f"{path}: the file is empty") from None
+    except UnicodeDecodeError as error:
+        raise CascadeError(f"{path}: not UTF-8 text: {error.reason}") from error
+    except pd.errors.ParserError as error:
+        raise CascadeError(f"{path}{_where(str(error))}") from error
+    frame[frame.columns[-1]] = frame[frame.columns[-1]].str.removesuffix("\r")
+    if task.header is None:
+        header, frame = frame.iloc[0].tolist(), frame.iloc[1:]
+    else:
+        header = list(task.header)
+        if frame.shape[1] != len(header):
+            raise CascadeError(
+                f"{path} line 1: {frame.shape[1]} fields; "
+                f"expected {len(header)} ({', '.join(header)})"
+            )
+    for column in filter(None, (task.text, task.pair, task.label)):
+        if column not in header:
+            raise CascadeError(
+                f"{path}: no column '{column}'{did_you_mean(column, header)}; "
+                f"it has {', '.join(header)}"
+            )
+    frame = _whole_rows(frame, path, header, task)
+    if len(frame) == 0:
+        raise CascadeError(f"{path}: no rows below the header")
+    words = frame[header.index(task.label)]
+    labels = words.map({word: i for i, word in enumerate(task.words)})
+    if labels.isna().any():
+        first = labels.index[labels.isna()][0]
+        raise CascadeError(
+            f"{path} line {first + 1}: label '{words[first]}'; "
+            f"expected one of {', '.join(task.words)}"
+        )
+    texts = frame[header.index(task.text)].tolist()
+    pairs = frame[header.index(task.pair)].tolist() if task.pair else [None] * len(texts)
+    return np.asarray(labels, dtype=np.int64), list(zip(texts, pairs, strict=True))
+
+
+def _whole_rows(frame: pd.DataFrame, path: Path, header: list[str], task: Task) -> pd.DataFrame:
+    """``frame`` without the broken rows, which are an error where the official file has none.
+
+    pandas fills the missing fields of a short row with empty text, so its last field is empty; in
+    every task that is the label or a sentence.
+    """
+    short = frame[frame.columns[-1]] == ""
+    if not short.any():
+        return frame
+    first = int(frame.index[short][0])
+    if not task.broken_rows:
+        line = path.read_text(encoding="utf-8-sig").split("\n")[first].removesuffix("\r")
+        raise CascadeError(
+            f"{path} line {first + 1}: {len(line.split(chr(9)))} fields, the last one "
+            f"'{header[-1]}' missing or empty; expected {len(header)} ({', '.join(header)})"
+        )
+    log.warning(
+        "%s: left out %d rows that line feeds in a question cut short, as the hub's version does "
+        "(the first is line %d)",
+        path,
+        int(short.sum()),
+        first + 1,
+    )
+    return frame[~short]
+
+
+def _where(message: str) -> str:
+    """Word pandas' "Expected 2 fields in line 3, saw 5" our way."""
+    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
+    if found is None:
+        return f": {message.strip()}"
+    expected, line, saw = found.groups()
+    return f" line {line}: {saw} fields, expected {expected}"
+
+
+def _from_hub(task: Task) -> tuple[tuple[Ints, list[Text]], tuple[Ints, list[Text]]]:
+    """(train, dev) from the hub's ``nyu-mll/glue``."""
+    instead = (
+        f"give data.root=FOLDER with {task.folder}/train.tsv and {task.folder}/{task.dev} "
+        "(the original GLUE files)"
+    )
+    try:
+        import datasets
+    except ImportError:
+        raise CascadeError(
+            f"data.root is null and the package 'datasets' is not installed: {instead}, "
+            "or install the extra 'hub'"
+        ) from None
+    from huggingface_hub import constants
+
+    if not constants.HF_HUB_OFFLINE and not hub_answers():
+        raise CascadeError(
+            f"data.root is null and the Hugging Face hub does not answer: {instead}, "
+            "or set HF_HUB_OFFLINE=1 to use a copy cached earlier"
+        )
+    try:
+        loaded = datasets.load_dataset("nyu-mll/glue", task.hub_config)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CascadeError(
+            f"data.root is null and GLUE cannot be loaded from the hub ({reason}): {instead}"
+        ) from error
+
+    def rows(split: Any) -> tuple[Ints, list[Text]]:
+        texts = list(split[task.hub_text])
+        pairs = list(split[task.hub_pair]) if task.hub_pair else [None] * len(texts)
+        return np.asarray(split["label"], dtype=np.int64), list(zip(texts, pairs, strict=True))
+
+    return rows(loaded["train"]), rows(loaded[task.hub_dev])

@@ -1,0 +1,26 @@
+"""Whether the Hugging Face hub answers, asked once and quickly.
+
+Its own client retries a name it cannot look up for most of a minute; a user without a network
+should read one line at once. What to load instead is for the callers to say.
+"""
+
+from __future__ import annotations
+
+SECONDS = 5.0
+
+
+def hub_answers() -> bool:
+    """True iff one request to the hub gets an answer, whatever its status, within five seconds.
+
+    False without a request where ``HF_HUB_OFFLINE`` is set. Proxies and a mirror (``HF_ENDPOINT``)
+    are honoured, since the request goes through the hub's own client.
+    """
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=SECONDS)
+    except Exception:  # the client's own exception types differ from version to version
+        return False
+    return True
