@@ -1,0 +1,198 @@
+"""Every cascade out of a pool at every threshold: the front of non-dominated settings.
+
+``search`` gives the whole front, the ``query_*`` functions one point of it. How it is found lives
+in ``search_counts`` (accuracy: exact, by bounds) and ``search_sweep`` (any objective: by scoring
+every setting); the sweep of one cascade in ``sweep``; choosing an operating point in ``selection``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations, product
+
+import numpy as np
+
+from cascade_exp.cascade.costs import Accounting, exit_costs
+from cascade_exp.cascade.frontier import FrontPoint
+from cascade_exp.cascade.objective import Objective
+from cascade_exp.cascade.search_counts import search_counts
+from cascade_exp.cascade.search_front import Ranking, Settings, rank_cascades
+from cascade_exp.cascade.search_source import Source
+from cascade_exp.cascade.search_sweep import sweep_cascades
+from cascade_exp.cascade.search_threads import Ticker, thread_count
+from cascade_exp.cascade.stages import Compare, Floats, Ints, StagePool
+from cascade_exp.cascade.sweep import ordering_of
+from cascade_exp.errors import CascadeError
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        front: the non-dominated settings, strictly growing in cost and in score. A point's cost is
+            the canonical total (``sweep.total_cost``) over N.
+        exact: whether this is the front over every threshold of every cascade considered.
+        note: what was considered, and where not exact, what was done instead.
+        cascades: number of cascades considered.
+    """
+
+    front: list[FrontPoint]
+    exact: bool
+    note: str
+    cascades: int
+
+
+def cascades_of(
+    cost: Floats,
+    max_stages: int,
+    worst_case_cost: float | None = None,
+    accounting: Accounting = "cumulative",
+) -> list[tuple[int, ...]]:
+    """Every cascade of 1..``max_stages`` distinct models in order of growing cost.
+
+    Models of equal cost come in either order. ``cost`` float64 [M] need not be sorted. With
+    ``worst_case_cost`` only the cascades that cost no more when every stage runs (under
+    ``exit_tier``: whose dearest stage costs no more) are kept.
+
+    >>> cascades_of(np.array([1.0, 2.0, 2.0]), 2)
+    [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (2, 1)]
+
+    Raises:
+        CascadeError: if ``max_stages`` is below 1.
+    """
+    if max_stages < 1:
+        raise CascadeError(f"search.max_stages={max_stages}: expected at least 1")
+    by_cost = [int(m) for m in np.argsort(cost, kind="stable")]
+    cascades: list[tuple[int, ...]] = []
+    for stages in range(1, min(max_stages, len(by_cost)) + 1):
+        for models in combinations(by_cost, stages):
+            groups: dict[float, list[int]] = {}
+            for m in models:
+                groups.setdefault(float(cost[m]), []).append(m)
+            for parts in product(*(permutations(group) for group in groups.values())):
+                members = tuple(m for part in parts for m in part)
+                worst = exit_costs(cost[list(members)], accounting).max()
+                if worst_case_cost is None or worst <= worst_case_cost:
+                    cascades.append(members)
+    return cascades
+
+
+def search(
+    pool: StagePool,
+    objective: Objective,
+    *,
+    cascades: Iterable[Sequence[int]] | None = None,
+    max_stages: int = 2,
+    accounting: Accounting = "cumulative",
+    compare: Compare = "ge",
+    shared: bool = False,
+    worst_case_cost: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    threads: int | None = None,
+) -> SearchResult:
+    """The front over every cascade at every valid threshold (DESIGN §2).
+
+    Args:
+        pool: the models on the selection split.
+        objective: its score is maximised.
+        cascades: the cascades to consider, tuples of indices of models in running order; by
+            default ``cascades_of(pool.cost, max_stages)``.
+        max_stages: most stages of a cascade where ``cascades`` is not given.
+        accounting: whether every stage that ran is paid or only the one that answered.
+        compare: the exit rule.
+        shared: one threshold for all stages of a cascade but the last, instead of one each.
+        worst_case_cost: leave out cascades that cost more when every stage runs.
+        progress: called from this thread with units of work done and in all.
+        threads: how many threads search; by default one per core. The result does not depend on it.
+
+    Of settings with equal total cost and score the one of fewest stages is kept, then of least worst
+    case, then by names in order, then of the lexicographically least thresholds.
+
+    Raises:
+        CascadeError: if the split is empty, a confidence is NaN, or there is no cascade to consider.
+    """
+    source = Source(pool, compare)
+    ranking = _ranking(pool, cascades, max_stages, accounting, worst_case_cost)
+    count = thread_count(threads)
+    ticker = Ticker(len(ranking.cascades), progress)
+    notes: list[str] = []
+    if _counts_right_answers(source, objective, ranking) and not shared:
+        settings = search_counts(source, ranking, accounting, count, ticker)
+    else:
+        settings, notes = sweep_cascades(
+            source, objective.score, ranking, accounting, compare, shared, count, ticker
+        )
+    considered = ", ".join(
+        f"{len(ranking.of_length(length))} of {length} stage{'s' if length > 1 else ''}"
+        for length in ranking.lengths
+    )
+    return SearchResult(
+        front=_points(source, ranking, settings, shared),
+        exact=not notes,
+        note="; ".join([f"cascades considered: {considered}", *notes]),
+        cascades=len(ranking.cascades),
+    )
+
+
+def _ranking(
+    pool: StagePool,
+    cascades: Iterable[Sequence[int]] | None,
+    max_stages: int,
+    accounting: Accounting,
+    worst_case_cost: float | None,
+) -> Ranking:
+    if cascades is None:
+        cascades = cascades_of(pool.cost, max_stages, worst_case_cost, accounting)
+    ranking = rank_cascades(cascades, pool.names, pool.cost, accounting, worst_case_cost)
+    if not ranking.cascades:
+        limit = (
+            "" if worst_case_cost is None else f" with a worst case of at most {worst_case_cost}"
+        )
+        raise CascadeError(f"no cascade{limit} to search over: expected at least one")
+    return ranking
+
+
+def _counts_right_answers(source: Source, objective: Objective, ranking: Ranking) -> bool:
+    """Whether the score is a count of summands that are 0 or 1 each, as the bounds assume."""
+    if not objective.additive:
+        return False
+    singles = {members[0] for members in ranking.cascades}
+    return all(
+        not np.any(source.stage((model,)).statistics[:, 0] & ~np.int64(1)) for model in singles
+    )
+
+
+def _points(source: Source, ranking: Ranking, settings: Settings, shared: bool) -> list[FrontPoint]:
+    points: list[FrontPoint] = []
+    for cost, score, rank, cutoffs in zip(
+        settings.cost, settings.score, settings.rank, settings.cutoffs, strict=True
+    ):
+        members = ranking.cascades[rank]
+        thresholds = (
+            _shared_thresholds(source, members, cutoffs)
+            if shared
+            else source.thresholds(members, cutoffs)
+        )
+        point = FrontPoint(
+            members=members,
+            thresholds=thresholds,
+            cost=float(cost) / source.size,
+            score=float(score),
+            worst_case_cost=float(ranking.worst_case[rank]),
+        )
+        if points and points[-1].cost == point.cost:  # totals that differ by less than a mean tells
+            points.pop()
+        points.append(point)
+    return points
+
+
+def _shared_thresholds(
+    source: Source, members: tuple[int, ...], cutoffs: Ints
+) -> tuple[float, ...]:
+    if len(members) == 1:
+        return ()
+    confidence = [source.stage(members[: i + 1]).confidence for i in range(len(members) - 1)]
+    ordering = ordering_of(np.concatenate(confidence), source.compare)
+    return (float(ordering.thresholds(cutoffs[:1])[0]),) * (len(members) - 1)

@@ -1,0 +1,128 @@
+"""Which settings are kept: the ranking of cascades in ties, and non-dominated settings as arrays.
+
+A *setting* is a cascade and one cutoff for each of its stages but the last. The counted front that
+the compiled kernels keep lives in ``search_counts``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cascade_exp.cascade.costs import Accounting, exit_costs
+from cascade_exp.cascade.stages import Floats, Ints
+from cascade_exp.errors import CascadeError
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The cascades considered, in the order in which ties are broken.
+
+    Of settings with equal cost and score the one of fewest stages is kept, then of least worst
+    case, then the first by the models' names (DESIGN §2), then the lexicographically least cutoffs.
+
+    Attributes:
+        cascades: the distinct cascades, best rank first, each a tuple of indices of models.
+        worst_case: float64 [len(cascades)], the cost of running every stage.
+    """
+
+    cascades: list[tuple[int, ...]]
+    worst_case: Floats
+
+    def of_length(self, stages: int) -> range:
+        """The ranks of the cascades with that many stages (they are neighbours)."""
+        lengths = np.array([len(members) for members in self.cascades])
+        return range(
+            int(np.searchsorted(lengths, stages)), int(np.searchsorted(lengths, stages, "right"))
+        )
+
+    @property
+    def lengths(self) -> list[int]:
+        """The numbers of stages that occur, growing."""
+        return sorted({len(members) for members in self.cascades})
+
+
+def rank_cascades(
+    cascades: Iterable[Sequence[int]],
+    names: Sequence[str],
+    cost: Floats,
+    accounting: Accounting = "cumulative",
+    worst_case_cost: float | None = None,
+) -> Ranking:
+    """Order cascades as ties are broken; leave out those dearer than ``worst_case_cost``.
+
+    Raises:
+        CascadeError: if a cascade has no stage or names a model that the pool lacks.
+    """
+    distinct = sorted({tuple(int(m) for m in members) for members in cascades})
+    for members in distinct:
+        if not members:
+            raise CascadeError("a cascade without stages: expected at least one model")
+        if min(members) < 0 or max(members) >= len(names):
+            raise CascadeError(
+                f"cascade {members}: expected indices of models from 0 to {len(names) - 1}"
+            )
+    worst = [float(exit_costs(cost[list(members)], accounting).max()) for members in distinct]
+    keyed = sorted(
+        (len(members), case, tuple(names[m] for m in members), members)
+        for members, case in zip(distinct, worst, strict=True)
+        if worst_case_cost is None or case <= worst_case_cost
+    )
+    return Ranking([key[3] for key in keyed], np.array([key[1] for key in keyed]))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """P settings, as arrays.
+
+    Attributes:
+        cost: float64 [P], total cost of all N examples.
+        score: float64 [P], the objective.
+        rank: int64 [P], the cascade's place in the ranking.
+        cutoffs: int64 [P, d], one per stage but the last; columns beyond hold 0.
+    """
+
+    cost: Floats
+    score: Floats
+    rank: Ints
+    cutoffs: Ints
+
+    def __len__(self) -> int:
+        return len(self.cost)
+
+    def __getitem__(self, rows: Ints) -> Settings:
+        return Settings(self.cost[rows], self.score[rows], self.rank[rows], self.cutoffs[rows])
+
+
+def no_settings(thresholds: int) -> Settings:
+    """An empty front whose cascades have up to that many thresholds."""
+    empty = np.zeros(0)
+    return Settings(
+        empty, empty, np.zeros(0, dtype=np.int64), np.zeros((0, thresholds), dtype=np.int64)
+    )
+
+
+def front_of(*settings: Settings) -> Settings:
+    """The non-dominated settings of all given, cost and score strictly growing, ties as ranked."""
+    every = Settings(
+        np.concatenate([s.cost for s in settings]),
+        np.concatenate([s.score for s in settings]),
+        np.concatenate([s.rank for s in settings]),
+        np.concatenate([s.cutoffs for s in settings]),
+    )
+    order = np.lexsort((*every.cutoffs.T[::-1], every.rank, -every.score, every.cost))
+    every = every[order]
+    best_before = np.concatenate([[-np.inf], np.maximum.accumulate(every.score)[:-1]])
+    return every[np.flatnonzero(every.score > best_before)]
+
+
+def may_join(front: Settings, cost: Floats, score: Floats) -> Ints:
+    """Indices of those settings, float64 [P] each, that no setting of ``front`` strictly beats."""
+    if not len(front):
+        return np.arange(len(cost))
+    place = np.searchsorted(front.cost, cost, side="right") - 1
+    rival = np.maximum(place, 0)
+    ties = (score == front.score[rival]) & (cost == front.cost[rival])
+    return np.flatnonzero((place < 0) | (score > front.score[rival]) | ties)

@@ -1,0 +1,100 @@
+"""Small random pools to test sweep and search on: heavy ties, equal costs, odd confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import strategies as st
+
+from cascade_exp.cascade.costs import Accounting
+from cascade_exp.cascade.frontier import FrontPoint
+from cascade_exp.cascade.objective import Objective
+from cascade_exp.cascade.stages import Compare, Stage, StagePool, table_of
+from cascade_exp.cascade.sweep import total_cost
+
+
+@dataclass
+class TablePool:
+    """Stages given as tables, by model or, where every stage has its own, by prefix."""
+
+    names: tuple[str, ...]
+    cost: np.ndarray
+    stages: dict[tuple[int, ...], Stage]
+    prefix_free: bool = True
+    seed: int = 0
+    asked: list[tuple[int, ...]] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return len(next(iter(self.stages.values())).prediction)
+
+    def stage(self, members: tuple[int, ...]) -> Stage:
+        self.asked.append(members)
+        if self.prefix_free:
+            return self.stages[members[-1:]]
+        if members not in self.stages:  # a stage of its own for every prefix
+            rng = np.random.default_rng([self.seed, *members])
+            other = self.stages[members[-1:]]
+            order = rng.permutation(self.size)
+            self.stages[members] = Stage(
+                other.confidence[order], other.prediction, other.statistics[order[::-1]]
+            )
+        return self.stages[members]
+
+
+CONFIDENCES = (0.0, -0.0, 0.25, 0.5, 0.75, 1.0, -3.5, 1e300, 5e-324, np.inf, -np.inf)
+
+
+@st.composite
+def pools(
+    draw: st.DrawFn,
+    objective: Objective,
+    max_models: int = 4,
+    max_size: int = 7,
+    prefix_free: bool | None = None,
+    costs: Sequence[float] = (1.0, 1.0, 2.0, 3.0, 7.0, 0.1, 0.3, 1e6, 1e-3),
+) -> TablePool:
+    """Pools of a few models on a few examples of two classes, in order of growing cost."""
+    models = draw(st.integers(1, max_models))
+    size = draw(st.integers(1, max_size))
+    cost = np.sort(draw(st.lists(st.sampled_from(costs), min_size=models, max_size=models)))
+    values = draw(st.sampled_from([CONFIDENCES, CONFIDENCES[:4], CONFIDENCES[:2]]))
+    labels = np.array(draw(st.lists(st.integers(0, 1), min_size=size, max_size=size)))
+    stages = {}
+    for m in range(models):
+        confidence = draw(st.lists(st.sampled_from(values), min_size=size, max_size=size))
+        always = draw(st.sampled_from([None, None, None, True, False]))
+        drawn = st.booleans() if always is None else st.just(always)
+        right = np.array(draw(st.lists(drawn, min_size=size, max_size=size)), dtype=bool)
+        prediction = np.where(right, labels, 1 - labels).astype(np.int64)
+        statistics = objective.statistics(
+            prediction, np.where(right, 0, 1).astype(np.int64), labels, 2
+        )
+        stages[(m,)] = Stage(np.array(confidence), prediction, statistics)
+    if prefix_free is None:
+        prefix_free = draw(st.booleans())
+    names = draw(st.permutations("abcdefgh"[:models]))
+    return TablePool(tuple(names), cost, stages, prefix_free, draw(st.integers(0, 9)))
+
+
+def reapply(
+    pool: StagePool,
+    point: FrontPoint,
+    objective: Objective,
+    accounting: Accounting = "cumulative",
+    compare: Compare = "ge",
+) -> tuple[float, float]:
+    """Mean cost and score of a setting applied literally by the engine to the pool's examples."""
+    table = table_of(pool, point.members, accounting)
+    outcome = table.run(point.thresholds, compare)
+    reached = (outcome.exit_stage[:, None] >= np.arange(len(point.members))).sum(axis=0)
+    cost = float(total_cost(reached, table.cost, accounting)) / pool.size
+    totals = outcome.statistics.sum(axis=0)[None]
+    return cost, float(objective.score(totals, pool.size)[0])
+
+
+def one_model(size: int) -> TablePool:
+    stage = Stage(np.zeros(size), np.zeros(size, np.int64), np.ones((size, 1), np.int64))
+    return TablePool(("a",), np.array([1.0]), {(0,): stage})
