@@ -38,7 +38,7 @@ def may_join(front, witness, most, least, rank, cutoffs):  # type: ignore[no-unt
 
 @njit(nogil=True, cache=True)
 def offer(front, witness, right, cost, rank, cutoffs):  # type: ignore[no-untyped-def]
-    """Let a setting with ``right`` right answers at total ``cost`` join; d cutoffs, any sequence."""
+    """Let a setting with ``right`` right at total ``cost`` join; d cutoffs, any sequence."""
     if not may_join(front, witness, right, cost, rank, cutoffs):
         return
     witness[right, 0] = rank
