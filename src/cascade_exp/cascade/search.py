@@ -91,6 +91,7 @@ def search(
     worst_case_cost: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     threads: int | None = None,
+    gap: float = 0.0,
 ) -> SearchResult:
     """The front over every cascade at every valid threshold (DESIGN §2).
 
@@ -105,20 +106,21 @@ def search(
         shared: one threshold for all stages of a cascade but the last, instead of one each.
         worst_case_cost: leave out cascades that cost more when every stage runs.
         progress: called from this thread with units of work done and in all.
-        threads: how many threads search; by default one per core. The result does not depend on it.
+        threads: how many threads search; by default one per core. They do not change the result.
 
-    Of settings with equal total cost and score the one of fewest stages is kept, then of least worst
-    case, then by names in order, then of the lexicographically least thresholds.
+    Of settings with equal total cost and score the one of fewest stages is kept, then of least
+    worst case, then by names in order, then of the lexicographically least thresholds.
 
     Raises:
-        CascadeError: if the split is empty, a confidence is NaN, or there is no cascade to consider.
+        CascadeError: if the split is empty, a confidence is NaN, or there is no cascade at all.
     """
     source = Source(pool, compare)
     ranking = _ranking(pool, cascades, max_stages, accounting, worst_case_cost)
     count = thread_count(threads)
     ticker = Ticker(len(ranking.cascades), progress)
     notes: list[str] = []
-    if _counts_right_answers(source, objective, ranking) and not shared:
+    counts = _counts_right_answers(source, objective, ranking) and max(ranking.lengths) <= 2
+    if counts and not shared:
         settings = search_counts(source, ranking, accounting, count, ticker)
     else:
         settings, notes = sweep_cascades(

@@ -36,7 +36,7 @@ class CountedFront:
 
     @classmethod
     def empty(cls, size: int, thresholds: int) -> CountedFront:
-        """The front of nothing over ``size`` examples, for cascades of up to that many thresholds."""
+        """The front of nothing, for cascades of up to that many thresholds."""
         return cls(np.full(size + 2, np.inf), np.zeros((size + 2, 1 + thresholds), dtype=np.int64))
 
     def copy(self) -> CountedFront:

@@ -193,7 +193,7 @@ def require_examples(size: int) -> None:
 
 
 def _sums_before(values: Ints, order: NDArray[np.int32], cutoffs: Ints) -> Ints:
-    """Sum of ``values`` [N, S] over the first ``a`` examples of ``order``, each cutoff a: [V, S]."""
+    """Sum of ``values`` [N, S] over the first a examples of ``order``, for V cutoffs a: [V, S]."""
     sums = np.zeros((len(order) + 1, values.shape[1]), dtype=np.int64)
     np.cumsum(values[order], axis=0, out=sums[1:])
     return np.asarray(sums[cutoffs])
