@@ -1,0 +1,84 @@
+"""Walking the rows of arrays that may be memory-mapped and larger than memory: chunks over threads.
+
+What is computed from a chunk lives with its callers (``confidence``, ``ensembling``,
+``calibration``), in compiled kernels that release the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade_exp.cascade.kernels.elementary import widen_half
+from cascade_exp.errors import CascadeError
+
+Logits = NDArray[np.floating[Any]]
+Progress = Callable[[int, int], None]
+
+CHUNK_BYTES = 1 << 22
+
+
+def check_logits(logits: Logits, where: str) -> None:
+    """Raise :class:`CascadeError` unless ``logits`` is float16, 32 or 64 [N, K] with K >= 1."""
+    if logits.ndim != 2 or logits.shape[1] < 1:
+        raise CascadeError(f"{where}: shape {logits.shape}, expected [examples, classes]")
+    if logits.dtype.kind != "f" or logits.dtype.itemsize > 8:
+        raise CascadeError(f"{where}: dtype {logits.dtype}, expected float16, float32 or float64")
+
+
+def float_rows(logits: Logits, start: int, stop: int) -> NDArray[np.float32 | np.float64]:
+    """Rows ``start:stop`` as a contiguous, read-only float32 or float64 array in native byte order.
+
+    A view wherever it can be one. Read-only throughout, so that each kernel is compiled once per
+    type and not again for arrays that may be written.
+    """
+    rows = np.asarray(logits[start:stop])
+    if rows.dtype.itemsize == 2:
+        halves = np.ascontiguousarray(rows, dtype=np.float16)
+        rows = np.empty(rows.shape, np.float32)
+        widen_half(halves.view(np.uint16).reshape(-1), rows.reshape(-1))
+    rows = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("=")).view()
+    rows.flags.writeable = False
+    return rows
+
+
+def over_rows(
+    size: int, row_bytes: int, work: Callable[[int, int], None], progress: Progress | None = None
+) -> None:
+    """Call ``work(start, stop)`` over chunks that cover rows ``0:size``, on every core at hand.
+
+    Args:
+        size: number of rows.
+        row_bytes: bytes that one row brings in; a chunk brings in about 4 MiB.
+        work: called from several threads, each time for other rows; what it raises is raised here,
+            the chunk of lowest rows first among those that ran.
+        progress: called with (rows done, size) from the calling thread after each chunk.
+    """
+    step = max(1, CHUNK_BYTES // max(row_bytes, 1))
+    starts = range(0, size, step)
+    if len(starts) <= 1:
+        if size:
+            work(0, size)
+        if progress:
+            progress(size, size)
+        return
+    done = 0
+    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as threads:
+        chunks = {threads.submit(work, start, min(start + step, size)): start for start in starts}
+        try:
+            for chunk in as_completed(chunks):
+                if chunk.exception() is not None:
+                    break
+                done += min(step, size - chunks[chunk])
+                if progress:
+                    progress(done, size)
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+    for chunk in chunks:
+        if not chunk.cancelled():
+            chunk.result()
