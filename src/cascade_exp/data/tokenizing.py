@@ -98,8 +98,8 @@ def load_tokenizer(name_or_dir: str | Path) -> PreTrainedTokenizerFast:
 
     Raises:
         CascadeError: if there is none of this name or in this directory, it cannot be loaded, or
-            it has no fast form, no vocabulary (transformers makes an empty one up where the files are
-            missing) or no padding token.
+            it has no fast form, no padding token, or no vocabulary (where its files are missing,
+            transformers makes up an empty one).
     """
     name = str(name_or_dir)
     form = "expected a directory with tokenizer.json and tokenizer_config.json, or a hub name"
