@@ -1,0 +1,236 @@
+"""How well a confidence tells right answers from wrong ones, and what a cascade does with it.
+
+Everything here takes confidences [N] (higher = surer, never NaN) and whether the answers were right
+[N], and treats equal confidences as what they are: no threshold parts them, so no result depends on
+the order of the examples. Plots live in ``report``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cascade_exp.cascade.stages import Floats, Ints, Outcome
+
+Bools = NDArray[np.bool_]
+
+
+def dis(confidence: ArrayLike, correct: ArrayLike) -> float | None:
+    """Difficulty inversion score: share of (easy, difficult) pairs that are not inverted.
+
+    DIS = 1 - DI-Sum / K, where DI-Sum counts the pairs whose difficult member is the more confident
+    and K = number of easy times number of difficult examples; difficult = this model is wrong. A
+    tie is no inversion. None when nothing or everything is wrong. Source: Li et al. 2021
+    (CascadeBERT), Eqs. 1-3, with the inequality of Eq. 1 turned round as the text around it says.
+    """
+    greater, equal, pairs = _ordered_pairs(confidence, correct)
+    return (greater + equal) / pairs if pairs else None
+
+
+def auroc(confidence: ArrayLike, correct: ArrayLike) -> float | None:
+    """Chance that a right answer is more confident than a wrong one, a tie counting half.
+
+    The area under the ROC curve of correctness (Mann-Whitney U / K). None when nothing or
+    everything is wrong.
+    """
+    greater, equal, pairs = _ordered_pairs(confidence, correct)
+    return (greater + equal / 2) / pairs if pairs else None
+
+
+def _ordered_pairs(confidence: ArrayLike, correct: ArrayLike) -> tuple[int, int, int]:
+    """(right, wrong) pairs in which the right one is surer, as sure, and all, in O(N log N)."""
+    sure, right = np.asarray(confidence), np.asarray(correct, dtype=bool)
+    easy, difficult = np.sort(sure[right]), sure[~right]
+    not_above = int(np.searchsorted(easy, difficult, side="right").sum())
+    below = int(np.searchsorted(easy, difficult, side="left").sum())
+    pairs = len(easy) * len(difficult)
+    return pairs - not_above, not_above - below, pairs
+
+
+def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float | None:
+    """Expected calibration error: sum over bins of share * |accuracy - mean confidence|.
+
+    ``bins`` of equal width over 0..1, each open below and closed above, the first closed. None if a
+    confidence lies outside 0..1 (it is no probability then) or there is no example. Source: Guo et
+    al. 2017, Eq. 3; Li et al. 2021 (CascadeBERT), Eq. 7.
+    """
+    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if not len(sure) or sure.min() < 0 or sure.max() > 1:
+        return None
+    place = np.searchsorted(np.arange(1, bins) / bins, sure, side="left")
+    gap = np.bincount(place, right, bins) - np.bincount(place, sure, bins)
+    return float(np.abs(gap).sum() / len(sure))
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """Moving averages over ``window`` examples ordered by confidence; both float64 [M]."""
+
+    confidence: Floats
+    accuracy: Floats
+    window: int
+
+
+def reliability_curve(
+    confidence: ArrayLike, correct: ArrayLike, window: int = 1000
+) -> ReliabilityCurve:
+    """Accuracy against confidence as moving averages (Lebovitz et al. 2023, Fig. 13).
+
+    The window is lowered to a tenth of the examples where these are few. Examples of equal
+    confidence share their mean accuracy. Infinite confidences, which have no mean, are left out.
+    """
+    sure = np.asarray(confidence, dtype=np.float64)
+    finite = np.isfinite(sure)
+    ranked, right = _ranked(sure[finite], np.asarray(correct, dtype=np.float64)[finite])
+    width = min(window, max(len(ranked) // 10, 1))
+    accuracy = np.clip(_moving_average(right, width), 0, 1)
+    return ReliabilityCurve(_moving_average(ranked, width), accuracy, width)
+
+
+def _moving_average(values: Floats, width: int) -> Floats:
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    averages: Floats = (sums[width:] - sums[:-width]) / width
+    return averages
+
+
+def _ranked(confidence: Floats, correct: Floats) -> tuple[Floats, Floats]:
+    """Confidences [N] in growing order, and the mean correctness of those that share each one."""
+    level, group, count = np.unique(confidence, return_inverse=True, return_counts=True)
+    mean = np.bincount(group, correct, len(level)) / np.maximum(count, 1)
+    return np.repeat(level, count), np.repeat(mean, count)
+
+
+@dataclass(frozen=True)
+class ThresholdCurve:
+    """What each threshold parts (exit iff ``confidence >= threshold``), thresholds growing.
+
+    Attributes:
+        threshold: float64 [M], every distinct confidence, then +inf (nothing exits).
+        below: int64 [M], how many examples go on.
+        accuracy_below, accuracy_above: float64 [M] of those that go on and that exit; NaN of none.
+    """
+
+    threshold: Floats
+    below: Ints
+    accuracy_below: Floats
+    accuracy_above: Floats
+
+
+def threshold_curve(confidence: ArrayLike, correct: ArrayLike) -> ThresholdCurve:
+    """Accuracy below and above every threshold (Lebovitz et al. 2023, Fig. 14).
+
+    ``correct`` may also hold probabilities: with the confidences themselves this is the paper's
+    "assumed perfect calibration".
+    """
+    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    level, group, count = np.unique(sure, return_inverse=True, return_counts=True)
+    below = np.concatenate([[0], np.cumsum(count)])
+    right_below = np.concatenate([[0.0], np.cumsum(np.bincount(group, right, len(level)))])
+    above = len(sure) - below
+    with np.errstate(invalid="ignore"):
+        accuracy_below = right_below / below
+        accuracy_above = (right_below[-1] - right_below) / above
+    keep = slice(None, -1) if len(level) and level[-1] == np.inf else slice(None)
+    return ThresholdCurve(
+        threshold=np.append(level, np.inf)[keep],
+        below=below[keep].astype(np.int64),
+        accuracy_below=accuracy_below[keep],
+        accuracy_above=accuracy_above[keep],
+    )
+
+
+@dataclass(frozen=True)
+class RiskCoverage:
+    """Error among the answered against the share answered, from the surest on.
+
+    Attributes:
+        coverage: float64 [M], share of the examples at or above each distinct confidence, growing.
+        risk: float64 [M], share of wrong answers among them.
+        area: mean risk over coverages 1/N, 2/N, ... 1 (AURC); None without examples.
+    """
+
+    coverage: Floats
+    risk: Floats
+    area: float | None
+
+
+def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
+    """The risk-coverage curve and its area (Geifman & El-Yaniv 2017; AURC: Geifman et al. 2019).
+
+    Between thresholds, equal confidences are answered in random order: the area takes the
+    expectation.
+    """
+    sure = np.asarray(confidence, dtype=np.float64)
+    ranked, right = _ranked(sure, np.asarray(correct, dtype=np.float64))
+    size = len(ranked)
+    answered = np.arange(1, size + 1)
+    risk = np.cumsum(1 - right[::-1]) / answered
+    last = np.flatnonzero(np.append(ranked[:0:-1] != ranked[-2::-1], size > 0))
+    return RiskCoverage(
+        coverage=answered[last] / max(size, 1),
+        risk=risk[last],
+        area=float(risk.mean()) if size else None,
+    )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two models' answers on the same examples meet; numbers of examples.
+
+    ``same_wrong`` is the part of ``both_wrong`` in which both name the same wrong class.
+    """
+
+    both_right: int
+    only_first: int
+    only_second: int
+    both_wrong: int
+    same_wrong: int
+
+
+def agreement(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> Agreement:
+    """Compare predictions [N] of two models with the labels [N]."""
+    a, b, truth = np.asarray(first), np.asarray(second), np.asarray(labels)
+    right, also = a == truth, b == truth
+    return Agreement(
+        both_right=int(np.sum(right & also)),
+        only_first=int(np.sum(right & ~also)),
+        only_second=int(np.sum(~right & also)),
+        both_wrong=int(np.sum(~right & ~also)),
+        same_wrong=int(np.sum(~right & (a == b))),
+    )
+
+
+@dataclass(frozen=True)
+class WrongExits:
+    """Per stage, int64 [n]: those that left there, the wrong ones, those wrong at the last too."""
+
+    left: Ints
+    wrong: Ints
+    wrong_at_last_too: Ints
+
+
+def wrong_exits(outcome: Outcome, last_prediction: Ints, labels: Ints) -> WrongExits:
+    """What is lost by leaving early: of the wrong exits, how many the last stage could not mend.
+
+    Source: Kolawole et al. (CoE), App. A.3 and Table 3, where a wrong exit is a wrong agreement.
+    """
+    n = len(outcome.exit_rates)
+    wrong = outcome.prediction != labels
+    beyond = wrong & (last_prediction != labels)
+    left, lost, hopeless = (
+        np.bincount(outcome.exit_stage[mask], minlength=n).astype(np.int64)
+        for mask in (np.ones(len(labels), dtype=bool), wrong, beyond)
+    )
+    return WrongExits(left=left, wrong=lost, wrong_at_last_too=hopeless)
+
+
+def exit_rates_by_class(outcome: Outcome, labels: Ints, classes: int) -> Floats:
+    """Share of each class's examples that left at each stage, float64 [K, n]; NaN without any."""
+    n = len(outcome.exit_rates)
+    cell = labels * n + outcome.exit_stage
+    counts = np.bincount(cell, minlength=classes * n).reshape(classes, n)
+    with np.errstate(invalid="ignore"):
+        rates: Floats = counts / counts.sum(axis=1, keepdims=True)
+    return rates
