@@ -7,7 +7,7 @@ module stays cheap. What an option means is said in its file under ``conf/``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Optional
 
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -106,10 +106,9 @@ class Pool:
 
 @dataclass
 class Bootstrap:
-    """Resamples behind each interval, and its level."""
+    """Resamples behind each 95 % interval."""
 
     resamples: int = 2000
-    level: float = 0.95
 
 
 @dataclass
@@ -198,9 +197,10 @@ class Callback:
 
 @dataclass
 class Data(Named):
-    """What every data set has: its source, its four splits, its batches."""
+    """What every data set has: its source, its four splits (drawn with ``seed``), its batches."""
 
     source: str = MISSING
+    seed: int = 0
     selection: str = "report_half"
     validation_share: float = 0.1
     selection_share: float = 0.1
@@ -214,7 +214,7 @@ class ImageData(Data):
     """Images in memory or in class folders."""
 
     root: Optional[str] = None
-    augment: bool = False
+    augment: str = "none"
 
 
 @dataclass
@@ -336,13 +336,13 @@ def check_keys(config: DictConfig, at: str = "") -> None:
     Raises:
         CascadeError: naming the key, with the nearest known one.
     """
-    kind = OmegaConf.get_type(config)
-    known = {f.name for f in fields(kind)} if hasattr(kind, "__dataclass_fields__") else None
-    for key in config:
-        where = f"{at}.{key}" if at else str(key)
-        if known is not None and str(key) not in known:
+    kind: Any = OmegaConf.get_type(config)
+    known = {f.name for f in fields(kind)} if is_dataclass(kind) else None
+    for key in map(str, config):
+        where = f"{at}.{key}" if at else key
+        if known is not None and key not in known:
             raise CascadeError(
-                f"{where}: nothing reads this key{did_you_mean(str(key), known)}; "
+                f"{where}: nothing reads this key{did_you_mean(key, known)}; "
                 f"{at or 'this command'} knows {', '.join(sorted(known))}"
             )
         if OmegaConf.is_missing(config, key):
@@ -368,11 +368,12 @@ def check_members(models: DictConfig) -> dict[str, tuple[dict[str, Any], MemberT
         if OmegaConf.is_missing(member, "family"):
             raise CascadeError(f"{where}.family: a value is needed")
         family = choice(str(member.get("family")), MEMBERS, f"{where}.family")
-        settings = OmegaConf.to_container(member, resolve=True)
-        assert isinstance(settings, dict)
+        plain = OmegaConf.to_container(member, resolve=True)
+        assert isinstance(plain, dict)
+        settings: dict[str, Any] = {str(key): value for key, value in plain.items()}
         training = settings.pop("training", None) or {}
         for key in training:
             choice(str(key), MemberTraining.__dataclass_fields__, f"{where}.training")
         read_member(str(name), settings, MEMBERS[family])
-        read[str(name)] = ({str(k): v for k, v in settings.items()}, MemberTraining(**training))
+        read[str(name)] = (settings, MemberTraining(**training))
     return read

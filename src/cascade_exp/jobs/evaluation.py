@@ -13,8 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from cascade_exp.cascade.bootstrap import bootstrap_intervals
-from cascade_exp.cascade.calibration import fit_temperature
+from cascade_exp.cascade.bootstrap import intervals
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import (
     Baseline,
@@ -29,7 +28,7 @@ from cascade_exp.cascade.frontier import (
 )
 from cascade_exp.cascade.objective import Objective, make_objective
 from cascade_exp.cascade.pool import Answers, LogitsPool
-from cascade_exp.cascade.reliability import auroc, difficulty_inversion, expected_calibration_error
+from cascade_exp.cascade.reliability import auroc, dis, ece
 from cascade_exp.cascade.search import search
 from cascade_exp.cascade.selection import RULES, Goals, NotFeasible, select
 from cascade_exp.cascade.stages import Compare, Outcome, table_of
@@ -127,7 +126,6 @@ def evaluate_recordings(
         accounting=accounting,
         compare=compare,
         shared=settings.threshold.shared,
-        gap=settings.search.gap,
         progress=progress,
     )
     runs = _Runs(selection, report, accounting, compare, settings)
@@ -140,8 +138,11 @@ def evaluate_recordings(
             "ensemble": settings.ensemble.name,
             "calibration": settings.calibration.name,
             "objective": settings.objective.name,
-            "cost": settings.cost.name,
-            "cost_column": settings.cost.column,
+            "cost": {
+                "name": settings.cost.name,
+                "column": settings.cost.column,
+                "unit": settings.cost.column,
+            },
             "accounting": accounting,
             "baseline": settings.baseline,
             "compare": compare,
@@ -159,8 +160,10 @@ def evaluate_recordings(
         operating_points=points,
         chosen=chosen,
         figures=_figures(rows, selection, report),
-        baseline={s: list(o.baseline.knots) for s, o in (("selection", selection), ("report", report))},
-        reliability=[row for one in (selection, report) for row in _reliability(one, settings)],
+        baseline={
+            s: list(o.baseline.knots) for s, o in (("selection", selection), ("report", report))
+        },
+        reliability=_reliability("selection", selection) + _reliability("report", report),
         temperatures=temperatures,
         sweep_curve=runs.sweep_curve(points[chosen]) if chosen else None,
         environment=dict(environment),
@@ -179,6 +182,8 @@ def _temperatures(split: Split, settings: EvaluateConfig) -> dict[str, float]:
     choice(settings.calibration.name, ("none", "temperature"), "calibration")
     if settings.calibration.name == "none":
         return {}
+    from cascade_exp.cascade.calibration import fit_temperature
+
     temperatures = {}
     for model, output in split.outputs.items():
         if isinstance(output, RecordedAnswers):
@@ -247,7 +252,9 @@ class _Runs:
     compare: Compare
     settings: EvaluateConfig
 
-    def outcome(self, one: OneSplit, members: Sequence[str], thresholds: Sequence[float]) -> Outcome:
+    def outcome(
+        self, one: OneSplit, members: Sequence[str], thresholds: Sequence[float]
+    ) -> Outcome:
         indices = tuple(one.pool.names.index(name) for name in members)
         return table_of(one.pool, indices, self.accounting).run(thresholds, self.compare)
 
@@ -269,17 +276,16 @@ class _Runs:
         self, one: OneSplit, members: Sequence[str], thresholds: Sequence[float]
     ) -> Measured:
         """The same with bootstrap intervals."""
-        intervals = bootstrap_intervals(
+        found = intervals(
             self.outcome(one, members, thresholds),
             one.objective,
-            resamples=self.settings.bootstrap.resamples,
-            level=self.settings.bootstrap.level,
             seed=self.settings.seed,
+            resamples=self.settings.bootstrap.resamples,
         )
         return replace(
             self.measured(one, members, thresholds),
-            score_interval=intervals.score,
-            cost_interval=intervals.cost,
+            score_interval=found.score,
+            cost_interval=found.cost,
         )
 
     def single(self, model: int) -> SingleModel:
@@ -334,7 +340,9 @@ class _Runs:
         for split, one in (("selection", self.selection), ("report", self.report)):
             sweep = sweeps[split]
             # the first setting of this split at or above each threshold of the selection split
-            at = np.minimum(np.searchsorted(sweep.thresholds, thresholds), len(sweep.thresholds) - 1)
+            at = np.minimum(
+                np.searchsorted(sweep.thresholds, thresholds), len(sweep.thresholds) - 1
+            )
             cost[split] = (sweep.total_cost[at] / one.pool.size).tolist()
             score[split] = one.objective.score(sweep.totals[at], one.pool.size).tolist()
         return SweepCurve(thresholds=thresholds.tolist(), cost=cost, score=score)
@@ -345,10 +353,11 @@ def _operating_points(
 ) -> dict[str, OperatingPoint]:
     threshold = settings.threshold
     selection = runs.selection
+    reference, reference_score = _reference_score(selection, threshold.reference)
     goals = Goals(
         baseline=selection.baseline,
-        reference=_reference(selection.pool, threshold.reference, runs),
-        reference_score=_reference_score(selection, threshold.reference, runs),
+        reference=reference,
+        reference_score=reference_score,
         tolerance=threshold.tolerance,
         target_cost=threshold.target_cost,
         target_accuracy=threshold.target_accuracy,
@@ -363,7 +372,9 @@ def _operating_points(
     return points
 
 
-def _figures(rows: list[FrontRow], selection: OneSplit, report: OneSplit) -> dict[str, FrontFigures]:
+def _figures(
+    rows: list[FrontRow], selection: OneSplit, report: OneSplit
+) -> dict[str, FrontFigures]:
     seen = {
         "selection": (selection, [r.score for r in rows], [r.cost for r in rows]),
         "report": (report, [r.report_score for r in rows], [r.report_cost for r in rows]),
@@ -381,3 +392,43 @@ def _figures(rows: list[FrontRow], selection: OneSplit, report: OneSplit) -> dic
             top_gain=gain,
         )
     return figures
+
+
+def _reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
+    """How well each model's confidence tells right from wrong on one split."""
+    pool = one.pool
+    recorded = pool.metric == "recorded"
+    softmax = pool if recorded else replace(pool, metric="max_softmax", ensemble="none")
+    rows = []
+    for m, name in enumerate(pool.names):
+        stage = pool.stage((m,))
+        right = stage.prediction == pool.labels
+        rows.append(
+            ReliabilityRow(
+                model=name,
+                split=role,
+                score=float(one.objective.score(stage.statistics.sum(axis=0), pool.size)),
+                dis=dis(stage.confidence, right),
+                ece=ece(softmax.stage((m,)).confidence, right),
+                auroc=auroc(stage.confidence, right),
+            )
+        )
+    return rows
+
+
+def _reference_score(one: OneSplit, reference: str) -> tuple[str, float]:
+    """The model that ``match_accuracy`` keeps the score of, and that score."""
+    names = one.pool.names
+    scores = {
+        name: float(one.objective.score(one.pool.stage((m,)).statistics.sum(axis=0), one.pool.size))
+        for m, name in enumerate(names)
+    }
+    if reference == "best":
+        best = max(names, key=lambda name: scores[name])
+        return best, scores[best]
+    if reference not in scores:
+        raise CascadeError(
+            f"threshold.reference={reference}: expected best or a model of the pool "
+            f"({', '.join(names)}){did_you_mean(reference, names)}"
+        )
+    return reference, scores[reference]

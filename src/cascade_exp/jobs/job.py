@@ -85,9 +85,7 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
             config=config,
             settings=settings,
             loggers=loggers,
-            command=" ".join(
-                ["uv run", f"{hydra.job.name}.py", *map(str, hydra.overrides.task)]
-            ),
+            command=" ".join(["uv run", f"{hydra.job.name}.py", *map(str, hydra.overrides.task)]),
             console=Console(),
         )
 

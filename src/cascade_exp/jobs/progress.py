@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 @contextmanager
 def search_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
     """Yield ``progress(done, total)``; shows share, speed and an estimate of the time left."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("Searching cascades"),

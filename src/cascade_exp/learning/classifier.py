@@ -9,6 +9,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    SequentialLR,
+)
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryF1Score, MulticlassAccuracy, MulticlassF1Score
 
@@ -117,16 +124,16 @@ class Classifier(pl.LightningModule):
 
 def _schedule(
     optimizer: torch.optim.Optimizer, steps: int, settings: OptimizerSettings
-) -> torch.optim.lr_scheduler.LRScheduler:
-    from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, SequentialLR
-
+) -> LRScheduler:
     warmup = round(settings.warmup_share * steps)
     rest = max(steps - warmup, 1)
-    after = {
-        "linear": lambda: LinearLR(optimizer, 1.0, 0.0, total_iters=rest),
-        "cosine": lambda: CosineAnnealingLR(optimizer, T_max=rest),
-        "constant": lambda: ConstantLR(optimizer, factor=1.0),
-    }[settings.decay]()
+    after: LRScheduler
+    if settings.decay == "linear":
+        after = LinearLR(optimizer, 1.0, 0.0, total_iters=rest)
+    elif settings.decay == "cosine":
+        after = CosineAnnealingLR(optimizer, T_max=rest)
+    else:
+        after = ConstantLR(optimizer, factor=1.0)
     if warmup == 0:
         return after
     rising = LinearLR(optimizer, 1.0 / (warmup + 1), 1.0, total_iters=warmup)

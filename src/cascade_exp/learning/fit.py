@@ -49,7 +49,9 @@ def resolve_precision(precision: str) -> str:
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        return (
+            "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        )
     return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
 
 
@@ -105,9 +107,7 @@ def fit(
         checkpoint.dirpath = str(folder)
     trainer = make_trainer(settings, folder=folder, callbacks=built, loggers=loggers)
     with quiet_lightning():
-        trainer.fit(
-            module, datamodule=data, ckpt_path=None if resume is None else str(resume)
-        )
+        trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else str(resume))
     if trainer.interrupted:
         raise KeyboardInterrupt
     best = next((c.best_model_path for c in checkpoints if c.best_model_path), None)
@@ -116,7 +116,7 @@ def fit(
 
 
 def checkpoint_to_resume(ckpt_path: str, job: Path, model: str) -> Path:
-    """The ``last.ckpt`` of ``model``: of this job's folder for "last", else of the job ``ckpt_path``.
+    """The ``last.ckpt`` of ``model`` in this job's folder ("last") or in the job ``ckpt_path``.
 
     Raises:
         CascadeError: if there is none, rather than starting afresh in silence.
@@ -135,7 +135,7 @@ def checkpoint_to_resume(ckpt_path: str, job: Path, model: str) -> Path:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's hints about workers, devices and tips off the terminal; errors still raise."""
+    """Keep Lightning's hints about workers, devices and tips off the terminal."""
     loggers = [logging.getLogger(f"pytorch_lightning{n}") for n in ("", ".utilities.rank_zero")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -131,8 +131,7 @@ class Recordings:
             row = int(np.argmax((labels < 0) | (labels >= (classes or np.inf))))
             limit = f"0..{classes - 1}" if classes is not None else "0 or more"
             raise CascadeError(
-                f"{folder / 'labels.npy'}: row {row} has label {int(labels[row])}; "
-                f"expected {limit}"
+                f"{folder / 'labels.npy'}: row {row} has label {int(labels[row])}; expected {limit}"
             )
         return Split(name, folder, labels, ids, outputs, classes)
 
@@ -284,7 +283,7 @@ def _answers(path: Path, model: str, size: int) -> RecordedAnswers:
 
 
 def _classes(folder: Path, outputs: dict[str, Recorded]) -> int | None:
-    known = {m: o.shape[1] for m, o in outputs.items() if isinstance(o, np.ndarray)}
+    known = {m: int(o.shape[1]) for m, o in outputs.items() if isinstance(o, np.ndarray)}
     if not known:
         return None
     first, classes = next(iter(known.items()))

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from cascade_exp.errors import CascadeError, did_you_mean
 
-FORBIDDEN = '/\\>;+@,'
+FORBIDDEN = "/\\>;+@,"
 RESERVED = frozenset({"", ".", "..", "labels", "ids"})
 
 

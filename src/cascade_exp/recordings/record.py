@@ -29,12 +29,14 @@ def record(
     Raises:
         CascadeError: if an example is missing, or a logit is NaN or infinite.
     """
-    batches = trainer.predict(module, dataloaders=loader) or []
+    batches: list[Any] = trainer.predict(module, dataloaders=loader) or []
     seen = np.concatenate([batch["id"].cpu().numpy() for batch in batches])
     logits = np.concatenate([batch["logits"].float().cpu().numpy() for batch in batches])
     unique, first = np.unique(seen, return_index=True)
     place = np.searchsorted(unique, ids)
-    if len(unique) != len(ids) or not np.array_equal(unique[np.minimum(place, len(unique) - 1)], ids):
+    if len(unique) != len(ids) or not np.array_equal(
+        unique[np.minimum(place, len(unique) - 1)], ids
+    ):
         raise CascadeError(f"{where}: recorded {len(unique)} examples, expected {len(ids)}")
     ordered: NDArray[np.float32] = logits[first[place]]
     bad = ~np.isfinite(ordered).all(axis=1)

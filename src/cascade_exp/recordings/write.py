@@ -69,7 +69,7 @@ class RecordingStore:
         )
 
     def place(self, key: ContentKey, target: Path, about: Mapping[str, Any]) -> None:
-        """Put the recording under ``key`` at ``target`` as a real file, with ``about`` beside it."""
+        """Put the recording under ``key`` at ``target`` as a real file, ``about`` beside it."""
         target.parent.mkdir(parents=True, exist_ok=True)
         file = self._file(key)
         target.unlink(missing_ok=True)

@@ -60,7 +60,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> Any:
     if not rows:
         return None
     columns = list(rows[0])
-    return wandb.Table(columns=columns, data=[[row[c] for c in columns] for row in rows])
+    return wandb.Table(columns=[*columns], data=[[row[c] for c in columns] for row in rows])
 
 
 def _measured(split: str, measured: Measured | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.entry import one_line
@@ -34,6 +35,28 @@ ConfigStore.instance().store(
 )
 
 
+class _WithoutFailures(Launcher):
+    """A launcher that tells its sweeper of failed jobs and gives back the others."""
+
+    def __init__(self, sweeper: "SurvivingSweeper", launcher: Launcher) -> None:
+        self.sweeper = sweeper
+        self.launcher = launcher
+
+    def setup(self, **_: Any) -> None:
+        """Nothing: the wrapped launcher is set up."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run the jobs of one batch."""
+        self.sweeper.jobs += len(job_overrides)
+        results = self.launcher.launch(job_overrides, initial_job_idx) if job_overrides else []
+        for result, overrides in zip(results, job_overrides, strict=True):
+            if result.status is JobStatus.FAILED:
+                self.sweeper.failed(overrides, result._return_value)
+        return [result for result in results if result.status is not JobStatus.FAILED]
+
+
 class SurvivingSweeper(BasicSweeper):
     """Runs every job of a multirun that can be composed, and reports all failures at the end."""
 
@@ -43,21 +66,11 @@ class SurvivingSweeper(BasicSweeper):
         self.jobs = 0
         launcher = self.launcher
         assert launcher is not None
-        launch = launcher.launch
-
-        def launch_all(batch: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-            self.jobs += len(batch)
-            results = launch(batch, initial_job_idx=initial_job_idx) if batch else []
-            for result, overrides in zip(results, batch, strict=True):
-                if result.status is JobStatus.FAILED:
-                    self._failed(overrides, result._return_value)
-            return [r for r in results if r.status is not JobStatus.FAILED]
-
-        launcher.launch = launch_all
+        self.launcher = _WithoutFailures(self, launcher)
         try:
             returns = super().sweep(arguments)
         finally:
-            launcher.launch = launch
+            self.launcher = launcher
         if self.failures:
             raise CascadeError(
                 f"{len(self.failures)} of {self.jobs} jobs failed; the others are done:\n"
@@ -76,7 +89,7 @@ class SurvivingSweeper(BasicSweeper):
                 )
             except Exception as error:
                 self.jobs += 1
-                self._failed(overrides, error)
+                self.failed(overrides, error)
             else:
                 composable.append(overrides)
         return composable
@@ -84,7 +97,8 @@ class SurvivingSweeper(BasicSweeper):
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing is left to refuse: get_job_batch gave only jobs that compose."""
 
-    def _failed(self, overrides: Sequence[str], error: Any) -> None:
+    def failed(self, overrides: Sequence[str], error: Any) -> None:
+        """Say and keep that the job of ``overrides`` failed."""
         line = f"{' '.join(overrides)}: {one_line(error)}"
         log.error(f"Failed: {line}")
         self.failures.append(f"  {line}")

@@ -1,0 +1,66 @@
+"""Feeding a model: the data module that prepares the splits the way the model wants its inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from cascade_exp.data.splitting import Splits
+from cascade_exp.errors import CascadeError
+from cascade_exp.models.inputs import ImageInput, TextInput
+from cascade_exp.schema import Data, ImageData, TextData
+
+
+class Feed(Protocol):
+    """A Lightning data module that also gives any split in a fixed order."""
+
+    def loader(self, split: str) -> DataLoader[Any]:
+        """The split in a fixed order, for recording."""
+        ...
+
+
+def feed(
+    wanted: ImageInput | TextInput, splits: Splits, settings: Data, *, seed: int, cache_dir: Path
+) -> LightningDataModule:
+    """The data module for a model that wants ``wanted``, as the data settings say.
+
+    Raises:
+        CascadeError: if the model wants images and the data holds texts, or the other way round.
+    """
+    common = {"batch_size": settings.batch_size, "workers": settings.workers, "seed": seed}
+    if isinstance(wanted, ImageInput) and isinstance(settings, ImageData):
+        from cascade_exp.data.images import ImageDataModule
+
+        return ImageDataModule(
+            splits,
+            size=wanted.size,
+            channels=wanted.channels,
+            mean=wanted.mean,
+            std=wanted.std,
+            interpolation=wanted.interpolation,  # type: ignore[arg-type]  # checked there
+            augment=settings.augment,  # type: ignore[arg-type]  # checked there
+            **common,
+        )
+    if isinstance(wanted, TextInput) and isinstance(settings, TextData):
+        from cascade_exp.data.text import TextDataModule
+
+        if wanted.tokenizer is None:
+            raise CascadeError(
+                "a model from a configuration needs a tokenizer: "
+                "models.members.<name>.tokenizer=<hub name or folder>"
+            )
+        return TextDataModule(
+            splits,
+            tokenizer=wanted.tokenizer,
+            max_length=wanted.max_length,
+            bucketed=settings.bucketed,
+            cache_dir=cache_dir,
+            **common,
+        )
+    kinds = {ImageInput: "images", TextInput: "texts"}
+    raise CascadeError(
+        f"data={settings.name} does not hold what the model wants: {kinds[type(wanted)]}"
+    )
