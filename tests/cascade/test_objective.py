@@ -26,7 +26,7 @@ def score_of(objective, prediction, labels, classes, rank=None):
 
 @given(answered())
 def test_accuracy_is_the_share_of_right_answers(case):
-    prediction, labels, classes = case
+    prediction, labels, _ = case
     expected = float(np.mean(prediction == labels)) if len(labels) else 0.0
     assert score_of(make_objective("accuracy"), *case) == expected
 

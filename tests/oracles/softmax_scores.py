@@ -40,10 +40,11 @@ def scores(row: np.ndarray, temperature: float = 1.0, k: int = 1) -> dict[str, f
     e = [math.exp(d) for d in x]
     total = math.fsum(e)
     p = [value / total for value in e]
+    in_order = list(zip(p, x, strict=True))
     log_total = math.log1p(math.fsum(e[1:]))
     return {
         "max_softmax": p[0],
-        "entropy": math.fsum(p_j * (x_j - log_total) for p_j, x_j in zip(p, x) if p_j > 0),
+        "entropy": math.fsum(p_j * (x_j - log_total) for p_j, x_j in in_order if p_j > 0),
         "softmax_margin": p[0] - p[1] if len(p) > 1 else 1.0,
         "logits_margin": _clip(-x[1]) if len(x) > 1 else LARGEST,
         "topk_sum": math.fsum(p[:k]) if k < len(p) else 1.0,
