@@ -162,3 +162,34 @@ def summarise_rows(
         if labels.size:
             ints[1, start + row] = label_rank(logits[row], labels[row])
     return -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def negative_log_likelihoods(
+    logits: NDArray[np.floating], labels: Ints, temperature: float, out: Floats
+) -> int:
+    """Fill ``out`` [rows] with -log p(label) at ``temperature``; the first row not finite, or -1."""
+    e = np.empty(EXP_BLOCK)
+    for row in range(logits.shape[0]):
+        z = logits[row]
+        best = _first_best(z)
+        if best < 0:
+            return row
+        largest = np.float64(z[best])
+        tail = 0.0
+        for start in range(0, z.size, EXP_BLOCK):
+            length = min(EXP_BLOCK, z.size - start)
+            width = 1
+            while width < length:
+                width *= 2
+            for j in range(length):
+                x = max((np.float64(z[start + j]) - largest) / temperature, -1000.0)
+                e[j] = exp_of_nonpositive(x)
+            for j in range(length, width):
+                e[j] = 0.0
+            if start <= best < start + length:
+                e[best - start] = 0.0
+            tail += pairwise_sum(e, width)
+        behind = (largest - np.float64(z[labels[row]])) / temperature
+        out[row] = min(behind + np.log1p(tail), LARGEST)
+    return -1
