@@ -1,3 +1,5 @@
+"""Examples keep together, ids count through, and a fingerprint tells every difference."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -36,7 +38,9 @@ def test_lengths_must_agree():
 def test_ids_count_through_train_test_and_selection():
     labels = np.array([0, 1])
     texts = [("a", None), ("b", None)]
-    source = source_of("x", "text", ["no", "yes"], (labels, texts), (labels, texts), (labels, texts))
+    source = source_of(
+        "x", "text", ["no", "yes"], (labels, texts), (labels, texts), (labels, texts)
+    )
     assert source.test is not None and source.selection is not None
     assert source.train.ids.tolist() == [0, 1]
     assert source.test.ids.tolist() == [2, 3]
@@ -90,5 +94,5 @@ def test_every_registered_source_has_a_loader():
 
 
 def test_an_unknown_source_is_named_with_the_nearest():
-    with pytest.raises(CascadeError, match="data.source=digit: .*did you mean 'digits'"):
+    with pytest.raises(CascadeError, match=r"data.source=digit: .*did you mean 'digits'"):
         load_source({"source": "digit"})

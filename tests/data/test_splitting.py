@@ -1,3 +1,5 @@
+"""The four splits: disjoint, complete, stratified, and each refusal."""
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -212,5 +214,5 @@ def test_a_selection_split_that_would_go_unread_is_refused():
 
 def test_named_refuses_another_name():
     labels = np.arange(20) % 2
-    with pytest.raises(CascadeError, match="split=reprot: .*did you mean 'report'"):
+    with pytest.raises(CascadeError, match=r"split=reprot: .*did you mean 'report'"):
         cut(source(labels, labels)).named("reprot")
