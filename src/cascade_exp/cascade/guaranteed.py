@@ -1,0 +1,161 @@
+"""A setting whose loss is promised: Learn-then-Test by fixed-sequence testing.
+
+With probability >= 1 - delta over the draw of the selection split, the chosen setting loses at most
+epsilon of the reference model's score on new data from the same distribution. The split is halved:
+candidates and their order come from one half, the tests run on the other; both on the same examples
+would void the promise. Searching the candidates lives in ``search``.
+
+The loss of one example is D = (reference right) - (cascade right), in [-1, 1]. A p-value for
+H: E[D] > epsilon is a number that, under H, is at most u with probability at most u, for every u.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cascade_exp.cascade.frontier import FrontPoint
+from cascade_exp.cascade.selection import Choice, NotFeasible
+from cascade_exp.cascade.stages import Floats, Ints, Outcome
+from cascade_exp.errors import CascadeError
+
+PValue = Callable[[Floats, float, float], float]
+
+# Share of the largest bet that can be survived: 1 could lose everything to one example. Any value
+# below 1 is valid; this one has the most power on splits of a few hundred examples.
+_BOLDEST = 0.9
+
+
+def split_halves(size: int, seed: int) -> tuple[Ints, Ints]:
+    """Indices to search on, int64 [N // 2], and to test on, int64 [N - N // 2], both shuffled.
+
+    The order of the second matters: :func:`betting` takes the examples one after another, and a
+    split sorted by class is not a sequence of independent draws.
+    """
+    order = np.random.default_rng(seed).permutation(size).astype(np.int64)
+    return order[: size // 2], order[size // 2 :]
+
+
+def loss_differences(reference: Outcome, cascade: Outcome) -> Floats:
+    """D = reference's score - cascade's score, example by example, float64 [N] in [-1, 1].
+
+    Raises:
+        CascadeError: if the objective is no mean over examples, such as F1: it has no such D.
+    """
+    if reference.statistics.shape[1] != 1:
+        raise CascadeError(
+            "threshold.rules names guaranteed: expected an objective that is a mean over examples "
+            f"(accuracy, topk_accuracy), found one of {reference.statistics.shape[1]} statistics"
+        )
+    return (reference.statistics[:, 0] - cascade.statistics[:, 0]).astype(np.float64)
+
+
+def betting(differences: Floats, epsilon: float, delta: float) -> float:
+    """P-value for E[D] > epsilon from D [N], independent draws in [-1, 1]: a gambler's capital.
+
+    K_i = prod_{j <= i} (1 + lambda_j (epsilon - D_j)), with bets lambda_j that depend on earlier
+    examples only and leave K_i positive, is a supermartingale under the hypothesis, so
+    p = 1 / max_i K_i is valid (Ville's inequality) whatever the bets. These adapt to how often the
+    two disagree: lambda_j = min(sqrt(2 log(1 / delta) / (N var_{j-1})), 0.9 / (1 - epsilon)) with
+    var the running variance of D, started at 1. Source: Waudby-Smith & Ramdas, "Estimating means
+    of bounded random variables by betting", 2024: predictable plug-in bets, one-sided.
+    """
+    size = len(differences)
+    if not size:
+        return 1.0
+    seen = np.arange(2, size + 2)
+    mean = np.cumsum(differences) / seen
+    variance = (1 + np.cumsum((differences - mean) ** 2)) / seen
+    earlier = np.concatenate([[1.0], variance[:-1]])
+    bet = np.minimum(np.sqrt(2 * np.log(1 / delta) / (size * earlier)), _BOLDEST / (1 - epsilon))
+    capital = np.cumsum(np.log1p(bet * (epsilon - differences)))
+    return float(np.exp(-max(capital.max(), 0.0)))
+
+
+def hoeffding_bentkus(differences: Floats, epsilon: float, delta: float) -> float:
+    """P-value for E[D] > epsilon from D [N], independent draws in [-1, 1]; ``delta`` plays no part.
+
+    With the loss L = (D + 1) / 2 in [0, 1], its mean l and a = (epsilon + 1) / 2:
+    p = min(exp(-N h(min(l, a), a)), e P(Bin(N, a) <= ceil(N l))), h the relative entropy of two
+    coins. It knows nothing of the variance, so it needs far more examples than :func:`betting`
+    where the models mostly agree. Source: Bates et al. 2021; Angelopoulos et al. 2021 (Learn then
+    Test).
+    """
+    from scipy.special import bdtr, rel_entr
+
+    size = len(differences)
+    if not size:
+        return 1.0
+    level = (epsilon + 1) / 2
+    total = (float(np.sum(differences)) + size) / 2
+    loss = min(total / size, level)
+    hoeffding = np.exp(-size * (rel_entr(loss, level) + rel_entr(1 - loss, 1 - level)))
+    bentkus = np.e * bdtr(np.ceil(total), size, level)
+    return float(min(hoeffding, bentkus, 1.0))
+
+
+@dataclass(frozen=True)
+class FixedSequence:
+    """What fixed-sequence testing found.
+
+    Attributes:
+        accepted: how many hypotheses were rejected in a row from the first on: so many candidates
+            keep the promise.
+        p_values: of the candidates tested, the last of them being the first that failed, if any.
+    """
+
+    accepted: int
+    p_values: tuple[float, ...]
+
+
+def fixed_sequence(p_values: Iterable[float], delta: float) -> FixedSequence:
+    """Reject one hypothesis after the other while p <= delta, and stop at the first that is not.
+
+    The chance of any false rejection is at most delta, however many are tested (Angelopoulos et
+    al. 2021, Learn then Test). ``p_values`` are consumed only as far as they are tested.
+    """
+    tested: list[float] = []
+    for p_value in p_values:
+        tested.append(p_value)
+        if not p_value <= delta:
+            return FixedSequence(len(tested) - 1, tuple(tested))
+    return FixedSequence(len(tested), tuple(tested))
+
+
+def guaranteed(
+    front: Sequence[FrontPoint],
+    differences: Callable[[FrontPoint], Floats],
+    epsilon: float,
+    delta: float,
+    p_value: PValue = betting,
+) -> Choice:
+    """The cheapest setting of a front that provably loses at most epsilon, or why there is none.
+
+    Args:
+        front: found on the searching half; its order by falling score, which is also by falling
+            cost, is the order of the tests, from the safest to the cheapest.
+        differences: D float64 [N] of a setting on the testing half, in the shuffled order of
+            :func:`split_halves`.
+        epsilon: largest loss of score, 0 <= epsilon < 1. delta: largest chance of breaking it.
+        p_value: the bound behind the tests; by default the more powerful one.
+
+    Raises:
+        CascadeError: if epsilon or delta is out of range.
+    """
+    if not 0 <= epsilon < 1:
+        raise CascadeError(f"threshold.epsilon={epsilon}: expected 0 <= epsilon < 1")
+    if not 0 < delta < 1:
+        raise CascadeError(f"threshold.delta={delta}: expected 0 < delta < 1")
+    ordered = sorted(front, key=lambda point: (-point.score, -point.cost))
+    found = fixed_sequence((p_value(differences(p), epsilon, delta) for p in ordered), delta)
+    if found.accepted:
+        return ordered[found.accepted - 1]
+    if not ordered:
+        return NotFeasible("the front is empty")
+    size = len(differences(ordered[0]))
+    return NotFeasible(
+        f"on the {size} examples left for testing, a loss of more than {epsilon:.8g} cannot be "
+        f"ruled out even for the safest setting: p={found.p_values[0]:.3g}, above delta={delta:.8g}"
+    )
