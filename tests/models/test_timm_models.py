@@ -14,13 +14,6 @@ from cascade_exp.models.depth import depth
 CLASSES = tuple("0123456789")
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    import huggingface_hub.constants as constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-
-
 def build(**member):
     return build_model("small", {"family": "timm", **member}, CLASSES)
 

@@ -129,8 +129,13 @@ def save_model(model: CompleteModel, directory: str | Path) -> None:
         (unfinished / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def load_model(directory: str | Path) -> CompleteModel:
+def load_model(directory: str | Path, trust_remote_code: bool = False) -> CompleteModel:
     """Load what ``save_model`` wrote, its network in evaluation mode. Nothing is unpickled.
+
+    Args:
+        directory: where it was saved.
+        trust_remote_code: let a model whose member was built with ``trust_remote_code`` run the
+            code that lies in its directory.
 
     Raises:
         CascadeError: if the directory, its record or its weights are missing, damaged or unfit.
@@ -138,6 +143,10 @@ def load_model(directory: str | Path) -> CompleteModel:
     path = Path(directory)
     record = _read_record(path)
     description, classes = record["description"], tuple(record["classes"])
+    if description.get("trust_remote_code") and not trust_remote_code:
+        raise CascadeError(
+            f"{path}: this model runs code of its own from there; trust_remote_code=true allows it"
+        )
     network = family_module(description["family"]).read(description, classes, path)
     return CompleteModel(
         name=record["name"],
@@ -161,6 +170,12 @@ def weights_key(model: CompleteModel) -> str:
         flat = tensor.detach().cpu().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def one_line(error: Exception) -> str:
+    """A library's error in one line of at most 200 characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:200] + " …"
 
 
 def _input_record(wanted: ImageInput | TextInput) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from timm.models import load_state_dict as read_checkpoint
 from torch import Tensor, nn
 
 from cascade_exp.errors import CascadeError, did_you_mean
-from cascade_exp.models.complete import CompleteModel
+from cascade_exp.models.complete import CompleteModel, one_line
 from cascade_exp.models.depth import depth
 from cascade_exp.models.hub import hub_has
 from cascade_exp.models.inputs import ImageInput
@@ -66,7 +66,7 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
     except (RuntimeError, ValueError, AssertionError) as error:
         raise CascadeError(
             f"models.members.{name}.image_size: {wanted.architecture} cannot take images of "
-            f"{image.channels}x{image.size}x{image.size} ({_first_line(error)})"
+            f"{image.channels}x{image.size}x{image.size} ({one_line(error)})"
         ) from error
     description = {
         "family": "timm",
@@ -95,7 +95,7 @@ def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path)
     except (SafetensorError, RuntimeError) as error:
         raise CascadeError(
             f"{path}: damaged, or not the weights of {wanted.architecture} with "
-            f"{len(classes)} classes ({_first_line(error)})"
+            f"{len(classes)} classes ({one_line(error)})"
         ) from error
     return network
 
@@ -199,7 +199,7 @@ def _from_checkpoint(name: str, wanted: TimmMember, image: ImageInput, classes: 
     except Exception as error:  # pickle, zip and safetensors each fail in their own way
         raise CascadeError(
             f"{where}: not a safetensors file or a .pth that loads with weights_only=True "
-            f"({_first_line(error)})"
+            f"({one_line(error)})"
         ) from error
     config = _config(wanted.architecture)
     head = _weight(state, config.classifier)
@@ -237,17 +237,12 @@ def _reason(name: str, wanted: TimmMember, error: Exception) -> str:
     if wanted.checkpoint is not None:
         return (
             f"{where}.checkpoint={wanted.checkpoint}: not weights of {wanted.architecture} "
-            f"({_first_line(error)})"
+            f"({one_line(error)})"
         )
-    return f"{where}.architecture={wanted.architecture}: timm refused it ({_first_line(error)})"
+    return f"{where}.architecture={wanted.architecture}: timm refused it ({one_line(error)})"
 
 
 def _parameters(architecture: str) -> list[str]:
     with suppress(Exception), torch.device("meta"):
         return [*inspect.signature(type(timm.create_model(architecture)).__init__).parameters]
     return []
-
-
-def _first_line(error: Exception) -> str:
-    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    return text if len(text) <= 200 else text[:200] + " …"

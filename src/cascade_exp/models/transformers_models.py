@@ -1,0 +1,293 @@
+"""Text classifiers out of transformers: a given encoder or classifier, or one from scratch.
+
+Which keys a member has is said by ``members.TransformersMember``. Cutting an encoder to its first
+layers is in ``truncation``; what both need is here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS,
+)
+
+from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.models.complete import CompleteModel, one_line
+from cascade_exp.models.inputs import TextInput
+from cascade_exp.models.members import TransformersMember, TruncatedMember, read_member
+from cascade_exp.models.transformers_loading import (
+    DIRECTORY_FORM,
+    check_complete,
+    check_vocabulary,
+    label_fields,
+    load_config,
+    load_tokenizer,
+    own_memory,
+    quiet,
+    unusable,
+)
+
+log = logging.getLogger(__name__)
+
+# Fields of a configuration that follow from the data's classes or from how models are used here.
+_NOT_FIELDS = (
+    *("num_labels", "id2label", "label2id", "problem_type", "architectures", "dtype"),
+    *("transformers_version", "return_dict", "output_hidden_states", "output_attentions"),
+)
+
+
+class TokenClassifier(nn.Module):
+    """A transformers sequence classifier as a function of a dict of token tensors to logits [B, K].
+
+    ``token_type_ids`` are left out for an encoder that knows no segments (DistilBERT, RoBERTa), so
+    that one tokenizer can serve several encoders.
+    """
+
+    def __init__(self, transformer: Any) -> None:
+        super().__init__()
+        self.transformer = transformer
+        taken = inspect.signature(transformer.forward).parameters
+        segments = getattr(transformer.config, "type_vocab_size", None)
+        self.segments = "token_type_ids" in taken and segments != 1
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits float [B, K] for int64 token tensors [B, T]."""
+        read = {k: v for k, v in inputs.items() if self.segments or k != "token_type_ids"}
+        logits: Tensor = self.transformer(**read).logits
+        return logits
+
+
+def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> CompleteModel:
+    """Build a sequence classifier in float32; ``layers`` is its number of transformer layers.
+
+    Raises:
+        CascadeError: for an encoder, tokenizer or configuration that is not there or does not fit.
+    """
+    wanted = read_member(name, member, TransformersMember)
+    where = f"models.members.{name}"
+    if (wanted.encoder is None) == (wanted.config is None):
+        found = "neither" if wanted.encoder is None else "both"
+        raise CascadeError(
+            f"{where}: expected encoder (a hub name or {DIRECTORY_FORM}) or config (model_type and "
+            f"its fields, to train from scratch), found {found}"
+        )
+    if wanted.encoder is not None:
+        tokenizer = load_tokenizer(where, wanted, wanted.encoder)
+        transformer = _pretrained(name, wanted.encoder, classes, wanted.trust_remote_code)
+        check_vocabulary(where, tokenizer, transformer.config.vocab_size)
+    else:
+        tokenizer = load_tokenizer(where, wanted, None)
+        transformer = _from_scratch(where, wanted.config or {}, tokenizer, classes)
+    source = wanted.tokenizer or wanted.encoder
+    return finish(name, transformer, TextInput(source, wanted.max_length), classes, wanted)
+
+
+def write(model: CompleteModel, directory: Path) -> None:
+    """Write what transformers' own ``from_pretrained(directory)`` loads, tokenizer included."""
+    with quiet():
+        model.network.transformer.save_pretrained(directory)  # type: ignore[operator, union-attr]
+        if isinstance(model.input, TextInput) and model.input.tokenizer is not None:
+            trust = model.description["trust_remote_code"]
+            tokenizer = AutoTokenizer.from_pretrained(
+                model.input.tokenizer, trust_remote_code=trust
+            )
+            tokenizer.save_pretrained(directory)
+
+
+def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path) -> nn.Module:
+    """Rebuild the network from what ``write`` left, in the dtype it was left in."""
+    try:
+        with quiet():
+            transformer, info = AutoModelForSequenceClassification.from_pretrained(
+                directory,
+                dtype="auto",
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=description["trust_remote_code"],
+                output_loading_info=True,
+            )
+    except Exception as error:  # safetensors, json and transformers each fail in their own way
+        raise CascadeError(
+            f"{directory}: damaged; transformers cannot load it ({one_line(error)})"
+        ) from error
+    unfit = [*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]]
+    if unfit or transformer.config.num_labels != len(classes):
+        raise CascadeError(
+            f"{directory}: its weights do not fit its config.json with {len(classes)} classes "
+            f"(found {transformer.config.num_labels}; first unfit weight: {unfit[:1] or 'none'})"
+        )
+    own_memory(transformer)
+    return TokenClassifier(transformer)
+
+
+def finish(
+    name: str,
+    transformer: Any,
+    wanted_input: TextInput,
+    classes: tuple[str, ...],
+    wanted: TransformersMember | TruncatedMember,
+) -> CompleteModel:
+    """Wrap a built ``transformer``, after trying it on a sequence of the greatest length."""
+    network = TokenClassifier(transformer)
+    try:
+        with torch.no_grad():
+            network.eval()(example_tokens(transformer.config, wanted_input.max_length))
+    except (IndexError, RuntimeError, ValueError) as error:
+        raise CascadeError(
+            f"models.members.{name}.max_length={wanted_input.max_length}: "
+            f"{transformer.config.model_type} cannot take so many tokens ({one_line(error)})"
+        ) from error
+    description = {
+        "family": "transformers",
+        "config": _architecture(transformer.config),
+        "max_length": wanted_input.max_length,
+        "trust_remote_code": wanted.trust_remote_code,
+    }
+    layers = layer_count(transformer.config)
+    return CompleteModel(name, network.train(), wanted_input, layers, classes, description)
+
+
+def example_tokens(config: Any, length: int) -> dict[str, Tensor]:
+    """One sequence of ``length`` tokens, none of them padding: int64 tensors [1, length]."""
+    token = 1 if config.pad_token_id == 0 else 0
+    ids = torch.full((1, length), token, dtype=torch.int64)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def layer_count(config: Any) -> int:
+    """Transformer layers that an example passes, a decoder's included."""
+    layers = int(config.num_hidden_layers)
+    if config.is_encoder_decoder:
+        layers += int(getattr(config, "num_decoder_layers", None) or config.decoder_layers)
+    return layers
+
+
+def _pretrained(name: str, encoder: str, classes: tuple[str, ...], trust: bool) -> Any:
+    """The encoder under its own head where that fits the classes, else under a new one."""
+    where = f"models.members.{name}"
+    given = load_config(where, encoder, trust)
+    try:
+        with quiet():
+            transformer, info = AutoModelForSequenceClassification.from_pretrained(
+                encoder,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                trust_remote_code=trust,
+                output_loading_info=True,
+                **label_fields(classes),
+            )
+    except Exception as error:  # safetensors, json and transformers each fail in their own way
+        raise unusable(where, encoder, error) from error
+    own_memory(transformer)
+    changed = check_complete(
+        f"{where}.encoder={encoder}", transformer, info, head_keys(transformer)
+    )
+    if changed:
+        log.info("%s: new head of %d classes (%s)", name, len(classes), ", ".join(sorted(changed)))
+    else:
+        _align_labels(name, transformer, given, classes)
+    return transformer
+
+
+def head_keys(transformer: Any) -> list[str]:
+    """Names of the weights outside the encoder proper: the classifier's, and its pooler's."""
+    prefix = transformer.base_model_prefix + "."
+    return [
+        key
+        for key in transformer.state_dict()
+        if not key.startswith(prefix) or key.startswith(prefix + "pooler.")
+    ]
+
+
+def _align_labels(name: str, transformer: Any, given: Any, classes: tuple[str, ...]) -> None:
+    """Bring a trained head's rows into the order of the data's classes, by the labels' names."""
+    labels = [str(given.id2label[i]) for i in range(len(classes))]
+    if all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
+        return
+    found, wanted = ([label.casefold() for label in names] for names in (labels, classes))
+    if found == wanted:
+        return
+    if sorted(found) != sorted(wanted):
+        log.warning(
+            "%s: the head's labels [%s] are taken for the classes [%s], in this order",
+            name,
+            ", ".join(labels),
+            ", ".join(classes),
+        )
+        return
+    order = torch.tensor([found.index(label) for label in wanted])
+    prefix = transformer.base_model_prefix + "."
+    last = [
+        module
+        for key, module in transformer.named_modules()
+        if isinstance(module, nn.Linear) and not key.startswith(prefix)
+    ][-1]
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.copy_(parameter[order])
+    log.info("%s: the head's rows are put in the order [%s]", name, ", ".join(classes))
+
+
+def _from_scratch(
+    where: str, given: Mapping[str, Any], tokenizer: Any, classes: tuple[str, ...]
+) -> Any:
+    """A classifier with fresh weights from ``model_type`` and fields of its configuration."""
+    values = dict(given)
+    kind = str(values.pop("model_type", ""))
+    if kind not in CLASSIFIERS or kind not in CONFIG_MAPPING:
+        raise CascadeError(
+            f"{where}.config.model_type={kind}: transformers has no sequence classifier of this "
+            f"type{did_you_mean(kind, CLASSIFIERS)}"
+        )
+    schema = CONFIG_MAPPING[kind]
+    known = _fields(schema)
+    for key in values:
+        if key in _NOT_FIELDS:
+            raise CascadeError(f"{where}.config.{key}: set by the data's classes or here; leave it")
+        if key not in known:
+            near = did_you_mean(key, known)
+            raise CascadeError(f"{where}.config.{key}: {kind} has no such field{near}")
+    if tokenizer is not None:
+        of_tokenizer = {"vocab_size": len(tokenizer)} | {
+            f"{token}_token_id": getattr(tokenizer, f"{token}_token_id")
+            for token in ("pad", "bos", "eos", "cls", "sep", "mask")
+        }
+        values = {key: v for key, v in of_tokenizer.items() if key in known} | values
+    elif "vocab_size" not in values:
+        raise CascadeError(
+            f"{where}: set tokenizer, or config.vocab_size where the data brings one"
+        )
+    try:
+        with quiet():
+            config = schema(**values, **label_fields(classes))
+            check_vocabulary(where, tokenizer, config.vocab_size)
+            return AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+                config, dtype=torch.float32
+            )
+    except CascadeError:
+        raise
+    except Exception as error:  # each configuration and network checks its fields in its own way
+        raise CascadeError(f"{where}.config: {kind} refused it ({one_line(error)})") from error
+
+
+def _fields(schema: Any) -> list[str]:
+    return [*(f.name for f in fields(schema)), *getattr(schema, "attribute_map", {})]
+
+
+def _architecture(config: Any) -> dict[str, Any]:
+    """What of a configuration determines the network: what differs from its type's defaults."""
+    plain = json.loads(json.dumps(config.to_diff_dict()))
+    known = _fields(type(config))
+    kept = {key: v for key, v in plain.items() if key in known and key not in _NOT_FIELDS}
+    return {"model_type": config.model_type, "vocab_size": config.vocab_size, **kept}
