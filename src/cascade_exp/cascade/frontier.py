@@ -228,9 +228,9 @@ def local_maxima(scores: ArrayLike, costs: ArrayLike, baseline: Baseline, k: int
 
     ``scores`` [P] and ``costs`` [P] are in the front's order. A local maximum is a point, or the
     middle of a run of equal ones, whose factor exceeds that of its neighbours; the front's ends
-    count. An exact front is rugged: nearly every third point is such a maximum, and the k highest
-    would all sit on one hill. So they are ranked by prominence, how far one must descend before
-    climbing to a higher one (infinite for the highest), then by factor. In the front's order.
+    count. The factor goes up and down with single examples, so that the k highest maxima may all
+    sit on one hill: they are ranked by prominence, how far one must descend before climbing to a
+    higher one (infinite for the highest), then by factor. Returned in the front's order.
     """
     from scipy.signal import find_peaks, peak_prominences  # slow to import, seldom needed
 
