@@ -112,7 +112,7 @@ class _Pool:
                 module,
                 data,
                 _trainer(settings, own),
-                {n: CallbackSettings(**c) for n, c in settings.callbacks.items()},
+                {n: CallbackSettings(c.builds, c.options) for n, c in settings.callbacks.items()},
                 folder=self.job.folder / "checkpoints" / name,
                 loggers=self.job.loggers.for_lightning(name),
                 resume=resume or None,

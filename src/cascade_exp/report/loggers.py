@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascade_exp.errors import CascadeError, choice
+from cascade_exp.schema import CsvLogger, WandbLogger
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -46,7 +47,7 @@ class JobLoggers:
 
 @contextmanager
 def open_loggers(
-    settings: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, WandbLogger | CsvLogger],
     *,
     folder: Path,
     config: Mapping[str, Any],
@@ -63,11 +64,12 @@ def open_loggers(
     """
     for name in settings:
         choice(name, ("wandb", "csv"), "logger")
-    csv = settings["csv"]["folder"] if "csv" in settings else None
-    if "wandb" not in settings:
+    csv = next((s.folder for s in settings.values() if isinstance(s, CsvLogger)), None)
+    wandb = next((s for s in settings.values() if isinstance(s, WandbLogger)), None)
+    if wandb is None:
         yield JobLoggers(folder, None, csv)
         return
-    run = _start(settings["wandb"], folder, config, job_type, group)
+    run = _start(wandb, folder, config, job_type, group)
     try:
         yield JobLoggers(folder, run, csv)
     except BaseException:
@@ -79,7 +81,7 @@ def open_loggers(
 
 
 def _start(
-    settings: Mapping[str, Any],
+    settings: WandbLogger,
     folder: Path,
     config: Mapping[str, Any],
     job_type: str,
@@ -87,17 +89,17 @@ def _start(
 ) -> Run:
     import wandb
 
-    mode = settings["mode"] or os.environ.get("WANDB_MODE") or _mode_by_key()
+    mode = settings.mode or os.environ.get("WANDB_MODE") or _mode_by_key()
     choice(mode, MODES, "logger.wandb.mode")
-    tags = settings["tags"]
+    tags = settings.tags
     try:
         return wandb.init(
-            project=settings["project"],
-            entity=settings["entity"],
-            group=settings["group"] or group,
-            name=settings["name"],
+            project=settings.project,
+            entity=settings.entity,
+            group=settings.group or group,
+            name=settings.name,
             tags=[tags] if isinstance(tags, str) else tags,
-            notes=settings["notes"],
+            notes=settings.notes,
             mode=mode,  # type: ignore[arg-type]
             job_type=job_type,
             dir=str(folder),

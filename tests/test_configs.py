@@ -1,0 +1,88 @@
+"""Every option and every experiment composes, and says in its first line what it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from cascade_exp.schema import EvaluateConfig, TrainConfig, check_members, register
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir())
+MULTIPLE = {"callbacks", "logger"}  # several options at once, each nested under its own name
+UNNAMED = {"hydra", "experiment", "debug", "paths"} | MULTIPLE
+OPTIONS = [(g, p.stem) for g in GROUPS if g != "hydra" for p in sorted((CONF / g).glob("*.yaml"))]
+EXPERIMENTS = [name for group, name in OPTIONS if group == "experiment"]
+FILL = {
+    ("data", "table"): ["data.train=x.csv"],
+    ("data", "csv"): ["data.train=x.csv"],
+    ("data", "jsonl"): ["data.train=x.jsonl"],
+    ("data", "parquet"): ["data.train=x.parquet"],
+    ("data", "cifar10"): ["data.root=x"],
+    ("cascade", "stages"): ["cascade.stages=[a,b]"],
+    ("models", "minilm_2_6"): ["encoder=x"],
+}
+
+
+def composed(name: str, *overrides: str) -> DictConfig:
+    GlobalHydra.instance().clear()
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(name, overrides=list(overrides))
+
+
+def entry_of(experiment: str) -> str:
+    lines = (CONF / "experiment" / f"{experiment}.yaml").read_text().splitlines()
+    found = re.match(rf"# uv run (train|evaluate)\.py experiment={experiment}\b", lines[1])
+    assert lines[0] == "# @package _global_" and found, f"{experiment}: no command in line 2"
+    return found[1]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_says_what_it_is(group, option):
+    lines = (CONF / group / f"{option}.yaml").read_text().splitlines()
+    first = lines[1] if lines[0] == "# @package _global_" else lines[0]
+    assert re.match(r"# \S.{8,}", first)
+    assert len(first) <= 120
+
+
+@pytest.mark.parametrize(
+    ("group", "option"), [o for o in OPTIONS if o[0] not in ("experiment",)]
+)
+def test_every_option_composes_and_carries_its_name(group, option):
+    config = composed("train", f"{group}={option}", *FILL.get((group, option), []))
+    assert isinstance(OmegaConf.to_object(config), TrainConfig)
+    if group not in UNNAMED:
+        assert config[group].name == option
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes(experiment):
+    entry = entry_of(experiment)
+    config = composed(entry, f"experiment={experiment}")
+    expected = {"train": TrainConfig, "evaluate": EvaluateConfig}[entry]
+    assert isinstance(OmegaConf.to_object(config), expected)
+    if entry == "train":
+        assert check_members(config.models)
+
+
+def test_evaluate_takes_the_same_options_as_train():
+    train, evaluate = composed("train"), composed("evaluate")
+    for key in evaluate:
+        assert evaluate[key] == train[key], key
+
+
+def test_several_loggers_nest():
+    config = composed("evaluate", "logger=[wandb,csv]")
+    assert set(config.logger) == {"wandb", "csv"}
+
+
+def test_defaults_lists_are_commented():
+    for name in ("train", "evaluate"):
+        text = (CONF / f"{name}.yaml").read_text()
+        lines = [line for line in text.splitlines() if line.startswith("  - ")]
+        assert all("#" in line or line.strip() == "- _self_" for line in lines)
