@@ -1,0 +1,186 @@
+"""From a recordings folder to what the engine takes: a pool of stages on each split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from cascade_exp.cascade.frontier import Baseline, BaselineKind
+from cascade_exp.cascade.guaranteed import split_halves
+from cascade_exp.cascade.objective import Objective, make_objective
+from cascade_exp.cascade.pool import Answers, LogitsPool
+from cascade_exp.cascade.reliability import auroc, dis, ece
+from cascade_exp.cascade.stages import Ints, Outcome, StageTable
+from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.recordings.folder import RecordedAnswers, Recordings, Split
+from cascade_exp.report.schema import ReliabilityRow
+from cascade_exp.schema import EvaluateConfig, TopK
+
+
+@dataclass(frozen=True)
+class OneSplit:
+    """A split as the engine sees it: its pool, and its own single-model baseline."""
+
+    name: str
+    pool: LogitsPool
+    objective: Objective
+    baseline: Baseline
+
+    def score(self, outcome: Outcome) -> float:
+        """The objective's score of ``outcome``."""
+        return float(self.objective.score(outcome.statistics.sum(axis=0), self.pool.size))
+
+
+@dataclass(frozen=True)
+class BothSplits:
+    """The pools that thresholds are chosen on and told of, and what was fitted on the first.
+
+    Attributes:
+        halves: positions of the selection split to search on and to test on, for ``guaranteed``;
+            None without that rule. Temperatures are then fitted on the first half only.
+    """
+
+    recordings: Recordings
+    settings: EvaluateConfig
+    selection: OneSplit
+    report: OneSplit
+    temperatures: dict[str, float]
+    halves: tuple[OneSplit, OneSplit] | None
+
+
+def open_pools(recordings: Recordings, settings: EvaluateConfig, halve: bool) -> BothSplits:
+    """Open both splits of ``recordings`` as ``settings`` say.
+
+    Args:
+        halve: whether the selection split is halved for the rule ``guaranteed``.
+
+    Raises:
+        CascadeError: if the recordings are damaged or do not fit the settings (DESIGN §6).
+    """
+    objective = make_objective(
+        settings.objective.name,
+        **{key: value for key, value in vars(settings.objective).items() if key != "name"},
+    )
+    selection = recordings.split(settings.splits.selection)
+    report = recordings.split(settings.splits.report)
+    if selection.classes != report.classes:
+        raise CascadeError(
+            f"{selection.path} records {selection.classes} classes and {report.path} "
+            f"{report.classes}; both splits must be of the same models"
+        )
+    rows = split_halves(len(selection.labels), settings.seed) if halve else None
+    temperatures = _temperatures(selection, settings, None if rows is None else rows[0])
+
+    def opened(split: Split, rows: Ints | None = None) -> OneSplit:
+        return _one_split(recordings, split, settings, objective, temperatures, rows)
+
+    return BothSplits(
+        recordings=recordings,
+        settings=settings,
+        selection=opened(selection),
+        report=opened(report),
+        temperatures=temperatures,
+        halves=None if rows is None else (opened(selection, rows[0]), opened(selection, rows[1])),
+    )
+
+
+def reference_of(one: OneSplit, reference: str) -> StageTable:
+    """What ``threshold.reference`` names, as a cascade of one stage: the score to keep.
+
+    ``best``: the single model of the highest score (the cheapest of equals); ``ensemble``: the mean
+    of the logits of the whole pool, all of it run (Wisdom of Committees §4.2); else a model's name.
+
+    Raises:
+        CascadeError: if there is no such model.
+    """
+    pool = one.pool
+    alone = [
+        StageTable((name,), (pool.stage((m,)),), pool.cost[m : m + 1])
+        for m, name in enumerate(pool.names)
+    ]
+    if reference == "best":
+        return max(alone, key=lambda table: one.score(table.run([])))
+    if reference == "ensemble":
+        together = replace(pool, metric="max_softmax", ensemble="mean_logits")
+        stage = together.stage(tuple(range(len(pool.names))))
+        return StageTable(("ensemble",), (stage,), np.array([pool.cost.sum()]))
+    if reference not in pool.names:
+        raise CascadeError(
+            f"threshold.reference={reference}: expected best, ensemble or a model of the pool "
+            f"({', '.join(pool.names)}){did_you_mean(reference, pool.names)}"
+        )
+    return alone[pool.names.index(reference)]
+
+
+def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
+    """How well each model's confidence tells right from wrong on one split."""
+    pool = one.pool
+    recorded = pool.metric == "recorded"
+    softmax = pool if recorded else replace(pool, metric="max_softmax", ensemble="none")
+    rows = []
+    for m, name in enumerate(pool.names):
+        stage = pool.stage((m,))
+        right = stage.prediction == pool.labels
+        rows.append(
+            ReliabilityRow(
+                model=name,
+                split=role,
+                score=float(one.objective.score(stage.statistics.sum(axis=0), pool.size)),
+                dis=dis(stage.confidence, right),
+                ece=ece(softmax.stage((m,)).confidence, right),
+                auroc=auroc(stage.confidence, right),
+            )
+        )
+    return rows
+
+
+def _temperatures(split: Split, settings: EvaluateConfig, rows: Ints | None) -> dict[str, float]:
+    choice(settings.calibration.name, ("none", "temperature"), "calibration")
+    if settings.calibration.name == "none":
+        return {}
+    from cascade_exp.cascade.calibration import fit_temperature
+
+    labels = split.labels if rows is None else split.labels[rows]
+    temperatures = {}
+    for model, output in split.outputs.items():
+        where = str(split.file_of(model))
+        if isinstance(output, RecordedAnswers):
+            raise CascadeError(f"calibration=temperature needs logits, but {where} holds answers")
+        logits = output if rows is None else output[rows]
+        temperatures[model] = fit_temperature(logits, labels, where=where).temperature
+    return temperatures
+
+
+def _one_split(
+    recordings: Recordings,
+    split: Split,
+    settings: EvaluateConfig,
+    objective: Objective,
+    temperatures: Mapping[str, float],
+    rows: Ints | None,
+) -> OneSplit:
+    kept = slice(None) if rows is None else rows
+    outputs = {
+        model: Answers(output.prediction[kept], output.confidence[kept])
+        if isinstance(output, RecordedAnswers)
+        else output[kept]
+        for model, output in split.outputs.items()
+    }
+    pool = LogitsPool.build(
+        outputs,
+        dict(zip(recordings.names, recordings.costs(settings.cost.column).tolist(), strict=True)),
+        split.labels[kept],
+        metric=settings.metric.name,
+        objective=objective,
+        ensemble=settings.ensemble.name,
+        temperatures=temperatures,
+        k=settings.metric.k if isinstance(settings.metric, TopK) else 1,
+        sources={model: str(split.file_of(model)) for model in outputs},
+    )
+    singles = [pool.stage((m,)).statistics.sum(axis=0) for m in range(len(pool.names))]
+    scores = [float(objective.score(total, pool.size)) for total in singles]
+    baseline = Baseline.of(scores, pool.cost, cast(BaselineKind, settings.baseline))
+    return OneSplit(split.name, pool, objective, baseline)
