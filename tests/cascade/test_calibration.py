@@ -87,13 +87,13 @@ def test_chunks_and_memory_maps_change_no_bit(tmp_path, monkeypatch):
 
 def test_what_cannot_be_fitted_is_refused():
     labels = np.zeros(3, np.int64)
-    with pytest.raises(CascadeError, match="^net: no examples"):
+    with pytest.raises(CascadeError, match=r"^net: no examples"):
         fit_temperature(np.zeros((0, 2)), labels[:0], where="net")
-    with pytest.raises(CascadeError, match="^net: row 2, class 0: logit nan"):
+    with pytest.raises(CascadeError, match=r"^net: row 2, class 0: logit nan"):
         fit_temperature(np.array([[0.0], [1.0], [np.nan]]), labels, where="net")
     with pytest.raises(CascadeError, match=r"^net: label 2 of row 1, expected 0\.\.1"):
         fit_temperature(np.zeros((3, 2)), np.array([0, 2, 1]), where="net")
-    with pytest.raises(CascadeError, match="^net: 3 examples, but labels"):
+    with pytest.raises(CascadeError, match=r"^net: 3 examples, but labels"):
         fit_temperature(np.zeros((3, 2)), labels[:2], where="net")
 
 

@@ -89,6 +89,8 @@ def energy(answers: RowSummary) -> Floats:
     return answers.top + np.log1p(answers.tail)
 
 
+LOGIT_METRICS = frozenset({"logits_margin", "energy"})  # not functions of the probabilities alone
+
 METRICS: dict[str, MetricFunction] = {
     "max_softmax": max_softmax,
     "entropy": entropy,
@@ -156,7 +158,7 @@ def summarise(
     def work(start: int, stop: int) -> None:
         rows = float_rows(logits, start, stop)
         of_rows = NO_LABELS if labels is None else labels[start:stop].astype(np.int64)
-        bad = summarise_rows(rows, float(temperature), of_rows, k, start, ints, floats)
+        bad = summarise_rows(rows, float(temperature), False, of_rows, k, start, ints, floats)
         if bad >= 0:
             raise not_finite(rows, bad, start, where)
 

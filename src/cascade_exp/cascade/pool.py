@@ -6,6 +6,7 @@ checking a recordings folder live outside of ``cascade``.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade_exp.cascade.confidence import METRICS, RowSummary, check_labels, summarise
-from cascade_exp.cascade.ensembling import RECORDED, check_combination
+from cascade_exp.cascade.ensembling import (
+    MEANS,
+    RECORDED,
+    Member,
+    answer_means,
+    check_combination,
+    comparison,
+    summarise_means,
+)
 from cascade_exp.cascade.objective import Objective
 from cascade_exp.cascade.rows import Logits, Progress, check_logits
 from cascade_exp.cascade.stages import Stage
@@ -21,6 +30,9 @@ from cascade_exp.errors import CascadeError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+KEPT_BYTES = 1 << 28  # of stages that combine models; those of one model always stay
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,9 @@ class LogitsPool:
     k: int
     sources: tuple[str, ...]
     _alone: dict[int, Stage] = field(default_factory=dict, init=False, repr=False)
+    _combined: OrderedDict[tuple[int, ...], Stage] = field(
+        default_factory=OrderedDict, init=False, repr=False
+    )
 
     @classmethod
     def build(
@@ -145,7 +160,47 @@ class LogitsPool:
         Raises:
             CascadeError: for logits that are not finite, naming source and row.
         """
-        return self._model(members[-1])
+        if self.prefix_free or len(members) == 1:
+            return self._model(members[-1])
+        if members in self._combined:
+            self._combined.move_to_end(members)
+            return self._combined[members]
+        if self.ensemble in MEANS:
+            *earlier, last = (self._member(m) for m in members)
+            stage = self._stage_of_summary(
+                *summarise_means(self.ensemble, earlier, [last], self.labels, k=self.k)
+            )
+        else:
+            stage = comparison(self.stage(members[:-1]), self._model(members[-1]))
+        self._combined[members] = stage
+        while sum(map(_nbytes, self._combined.values())) > KEPT_BYTES and len(self._combined) > 1:
+            self._combined.popitem(last=False)
+        return stage
+
+    def final_statistics(self, earlier: tuple[int, ...], lasts: Sequence[int]) -> list[Ints]:
+        """The statistics [N, S] of the stages ``(*earlier, last)``, for each of ``lasts``.
+
+        What a search needs of last stages, whose confidence nothing reads. Under a mean ensemble
+        it is one pass for all of them, with the sum over ``earlier`` made once and, for logits, no
+        exponential; nothing of it is kept.
+        """
+        if self.ensemble not in MEANS or not earlier:
+            return [self.stage((*earlier, last)).statistics for last in lasts]
+        answers = answer_means(
+            self.ensemble,
+            [self._member(m) for m in earlier],
+            [self._member(m) for m in lasts],
+            self.labels,
+        )
+        return [
+            self.objective.statistics(prediction, rank, self.labels, self.classes)
+            for prediction, rank in answers
+        ]
+
+    def _member(self, m: int) -> Member:
+        logits = self.outputs[m]
+        assert not isinstance(logits, Answers)  # refused by check_combination
+        return Member(logits, float(self.temperatures[m]), self.sources[m])
 
     def _model(self, m: int, progress: Progress | None = None) -> Stage:
         """Model ``m``'s own stage."""
@@ -175,6 +230,10 @@ class LogitsPool:
             prediction=prediction.astype(np.int64),
             statistics=self.objective.statistics(prediction, label_rank, self.labels, self.classes),
         )
+
+
+def _nbytes(stage: Stage) -> int:
+    return stage.confidence.nbytes + stage.prediction.nbytes + stage.statistics.nbytes
 
 
 def _check_output(output: Logits | Answers, metric: str, size: int, source: str) -> None:
