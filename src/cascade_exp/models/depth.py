@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +11,18 @@ from torch import Tensor, nn
 
 # Autograd's names of a convolution, and of a linear map with and without bias.
 _WEIGHTED = ("Convolution", "Addmm", "Mm", "Linear")
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """In the block every module is in evaluation mode; afterwards each is in the one it was in."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def depth(network: nn.Module, inputs: Tensor) -> int:
@@ -19,14 +33,9 @@ def depth(network: nn.Module, inputs: Tensor) -> int:
     convolutions and linear maps met on one path from input to output: ResNet-50 50, VGG-16 16,
     DenseNet-121 121. Shortcut projections lie beside the longest path and so do not count;
     squeeze-and-excitation maps lie on it and do.
-
-    The network is left in the mode, training or evaluation, that it was in.
     """
-    training = network.training
-    network.eval()
-    with torch.enable_grad():
+    with evaluating(network), torch.enable_grad():
         logits = network(inputs)
-    network.train(training)
     blocks = [m for m in network.modules() if hasattr(m, "attn") and hasattr(m, "mlp")]
     return len(blocks) or _longest_path(logits.grad_fn)
 

@@ -86,33 +86,36 @@ class TruncatedMember:
     trust_remote_code: bool = False
 
 
-Member = TypeVar("Member", TimmMember, TransformersMember, TruncatedMember)
+Schema = TypeVar("Schema")
 
 
-def read_member(name: str, member: Mapping[str, Any], schema: type[Member]) -> Member:
-    """Read the mapping ``member`` of the model ``name`` into ``schema``.
+def read_member(name: str, member: Mapping[str, Any], schema: type[Schema]) -> Schema:
+    """Read the mapping ``member`` of the model ``name`` into its family's ``schema``.
 
     Raises:
         CascadeError: for a key that the family does not have, one that is missing, a wrong type.
     """
-    where = f"models.members.{name}"
+    return read_keys(f"models.members.{name}.", member, schema)
+
+
+def read_keys(prefix: str, given: Mapping[str, Any], schema: type[Schema]) -> Schema:
+    """Read ``given`` into the dataclass ``schema``; ``prefix`` precedes a key's name in errors.
+
+    Raises:
+        CascadeError: for an unknown key, a missing one, a value of a wrong type.
+    """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), _plain(member))
+        plain = given if isinstance(given, DictConfig) else dict(given)
+        merged = OmegaConf.merge(OmegaConf.structured(schema), plain)
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except ConfigKeyError as error:
-        known = [f.name for f in fields(schema)]
+        known = [f.name for f in fields(schema)]  # type: ignore[arg-type]
         raise CascadeError(
-            f"{where}.{error.full_key}: no such key for family={member.get('family')}; expected "
-            f"one of {', '.join(known)}{did_you_mean(str(error.key), known)}"
+            f"{prefix}{error.full_key}: no such key; expected one of "
+            f"{', '.join(known)}{did_you_mean(str(error.key), known)}"
         ) from None
     except MissingMandatoryValue as error:
-        raise CascadeError(
-            f"{where}.{error.key}: missing; family={member.get('family')} needs it"
-        ) from None
+        raise CascadeError(f"{prefix}{error.key}: missing") from None
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
-        raise CascadeError(f"{where}.{error.full_key}: {reason}") from None
-
-
-def _plain(member: Mapping[str, Any]) -> Any:
-    return member if isinstance(member, DictConfig) else dict(member)
+        raise CascadeError(f"{prefix}{error.full_key}: {reason}") from None
