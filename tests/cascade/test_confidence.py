@@ -139,7 +139,7 @@ def test_chunks_memory_maps_strides_and_byte_order_change_no_bit(dtype, tmp_path
 
 def test_every_half_is_widened_exactly():
     halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16).reshape(1, -1)
-    found = rows.float_rows(halves, 0, 1)
+    found = rows.float_rows(halves, slice(0, 1))
     np.testing.assert_array_equal(found.view(np.uint32), halves.astype(np.float32).view(np.uint32))
 
 

@@ -53,10 +53,10 @@ def mean_nll(
     nll = np.empty(size)
 
     def work(start: int, stop: int) -> None:
-        rows = float_rows(logits, start, stop)
+        rows = float_rows(logits, slice(start, stop))
         bad = negative_log_likelihoods(rows, labels[start:stop], temperature, nll[start:stop])
         if bad >= 0:
-            raise not_finite(rows, bad, start, where)
+            raise not_finite(rows[bad], start + bad, where)
 
     over_rows(size, classes * logits.dtype.itemsize, work)
     return float(np.sum(nll / size))

@@ -114,12 +114,11 @@ def check_labels(labels: Ints, size: int, classes: int, where: str) -> None:
         )
 
 
-def not_finite(rows: NDArray[np.floating], row: int, start: int, where: str) -> CascadeError:
-    """The error for a row of a chunk beginning at ``start`` that holds NaN or an infinity."""
-    column = int(np.flatnonzero(~np.isfinite(rows[row]))[0])
+def not_finite(logits: Logits, row: int, where: str) -> CascadeError:
+    """The error for a row ``logits`` [K] that holds NaN or an infinity."""
+    column = int(np.flatnonzero(~np.isfinite(logits))[0])
     return CascadeError(
-        f"{where}: row {start + row}, class {column}: logit {rows[row, column]}, "
-        "expected finite logits"
+        f"{where}: row {row}, class {column}: logit {logits[column]}, expected finite logits"
     )
 
 
@@ -156,11 +155,11 @@ def summarise(
     floats = np.zeros((6, size))
 
     def work(start: int, stop: int) -> None:
-        rows = float_rows(logits, start, stop)
+        rows = float_rows(logits, slice(start, stop))
         of_rows = NO_LABELS if labels is None else labels[start:stop].astype(np.int64)
         bad = summarise_rows(rows, float(temperature), False, of_rows, k, start, ints, floats)
         if bad >= 0:
-            raise not_finite(rows, bad, start, where)
+            raise not_finite(rows[bad], start + bad, where)
 
     over_rows(size, classes * logits.dtype.itemsize, work, progress)
     return RowSummary(

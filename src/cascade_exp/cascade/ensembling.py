@@ -17,6 +17,7 @@ from cascade_exp.cascade.confidence import (
     SUMS,
     RowSummary,
     not_finite,
+    softmax_margin,
 )
 from cascade_exp.cascade.kernels import means, scores
 from cascade_exp.cascade.rows import Logits, Progress, float_rows, over_rows
@@ -27,6 +28,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 RECORDED = "recorded"
+CLEAR_LEAD = 1e-12  # relative; far above the rounding of sums, far below any lead of interest
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,13 @@ class Member:
 class Mean:
     """A mean over models, of what ``add`` takes from each; whether that is probabilities."""
 
-    add: Callable[[Floats, int, Logits, float, Floats], int]
+    add: Callable[[Logits, float, Floats], int]
     probabilities: bool
 
 
 MEANS = {
-    "mean_logits": Mean(means.mean_logits, probabilities=False),
-    "mean_softmax": Mean(means.mean_softmax, probabilities=True),
+    "mean_logits": Mean(means.add_logits, probabilities=False),
+    "mean_softmax": Mean(means.add_softmax, probabilities=True),
 }
 ENSEMBLES = ("none", "comparison", *MEANS)
 
@@ -79,22 +81,21 @@ def comparison(earlier: Stage, later: Stage) -> Stage:
 
 def summarise_means(
     ensemble: str,
-    earlier: Sequence[Member],
-    lasts: Sequence[Member],
+    members: Sequence[Member],
     labels: Ints,
     *,
     k: int = 1,
     progress: Progress | None = None,
-) -> list[RowSummary]:
-    """For each of ``lasts``, what the metrics need of the mean over ``earlier`` and that one.
+) -> RowSummary:
+    """What the metrics need of the mean over ``members``.
 
-    The mean is taken in float64, chunk by chunk, in the members' order; the sum over ``earlier`` is
-    made once per chunk. A mean of softmaxes q is summarised as the logits log q, whose softmax it
-    is (Lebovitz et al. 2023, §3).
+    Sums are float64, chunk by chunk, in the members' order. A mean of logits is the sum at a
+    temperature of the number of members; a mean of softmaxes q is summarised as the logits log q,
+    whose softmax it is (Lebovitz et al. 2023, §3).
 
     Args:
         ensemble: a key of :data:`MEANS`.
-        earlier, lasts: all with the same [N, K].
+        members: models, all with the same [N, K].
         labels: int64 [N] in 0..K-1.
         k: how many of the largest probabilities ``topk_sum`` adds up.
         progress: called with (rows done, N) as chunks finish.
@@ -102,85 +103,86 @@ def summarise_means(
     Raises:
         CascadeError: naming source and row, for logits that are not finite or whose sum overflows.
     """
-    size = len(labels)
-    ints, floats = np.zeros((len(lasts), 2, size), np.int64), np.zeros((len(lasts), 6, size))
+    ints, floats = np.zeros((2, len(labels)), np.int64), np.zeros((6, len(labels)))
+    temperature, probabilities = float(len(members)), MEANS[ensemble].probabilities
 
-    def summarise(last: int, rows: Floats, start: int) -> int:
+    def summarise(sums: Floats, start: int) -> int:
+        of_rows = labels[start : start + len(sums)]
         return scores.summarise_rows(
-            rows,
-            1.0,
-            MEANS[ensemble].probabilities,
-            labels[start : start + len(rows)],
-            k,
-            start,
-            ints[last],
-            floats[last],
+            sums, temperature, probabilities, of_rows, k, start, ints, floats
         )
 
-    _over_means(ensemble, earlier, lasts, summarise, progress)
-    return [
-        RowSummary(
-            prediction=ints[i, 0],
-            label_rank=ints[i, 1],
-            **dict(zip(SUMS, floats[i], strict=True)),
-        )
-        for i in range(len(lasts))
-    ]
+    _over_sums(ensemble, members, None, summarise, progress)
+    sums = dict(zip(SUMS, floats, strict=True))
+    return RowSummary(prediction=ints[0], label_rank=ints[1], **sums)
 
 
 def answer_means(
-    ensemble: str, earlier: Sequence[Member], lasts: Sequence[Member], labels: Ints
-) -> Ints:
-    """Only prediction and label rank of :func:`summarise_means`: int64 [lasts, 2, N].
+    ensemble: str, members: Sequence[Member], labels: Ints, examples: Ints
+) -> tuple[Ints, Ints]:
+    """Prediction and label rank, as of :func:`summarise_means`, of some examples: two int64 [n].
 
-    For the last stage of a cascade, whose confidence nothing reads: no exponential of the mean.
+    For last stages, whose confidence nothing reads: no exponential of the mean, and of the members'
+    rows only ``examples`` (int64 [n], rows of the logits and of ``labels``) are read.
     """
-    ints = np.zeros((len(lasts), 2, len(labels)), np.int64)
+    ints, of_examples = np.zeros((2, len(examples)), np.int64), labels[examples]
 
-    def answer(last: int, rows: Floats, start: int) -> int:
-        return scores.answer_rows(rows, labels[start : start + len(rows)], start, ints[last])
+    def answer(sums: Floats, start: int) -> int:
+        return scores.answer_rows(sums, of_examples[start : start + len(sums)], start, ints)
 
-    _over_means(ensemble, earlier, lasts, answer, None)
-    return ints
+    _over_sums(ensemble, members, examples, answer, None)
+    return ints[0], ints[1]
 
 
-def _over_means(
+def clear_predictions(ensemble: str, answers: RowSummary) -> Ints:
+    """A member's prediction int64 [N], or -1 where rounding in a sum could overturn its lead.
+
+    Where the members all clearly name one class, their mean does: each of them puts it above every
+    other class by more than sums of a few hundred members can lose to rounding.
+    """
+    if MEANS[ensemble].probabilities:
+        lead, scale = softmax_margin(answers), np.ones(len(answers.top))
+    else:
+        lead, scale = answers.gap, np.abs(answers.top)
+    return np.where(lead > CLEAR_LEAD * scale, answers.prediction, -1)
+
+
+def _over_sums(
     ensemble: str,
-    earlier: Sequence[Member],
-    lasts: Sequence[Member],
-    use: Callable[[int, Floats, int], int],
+    members: Sequence[Member],
+    examples: Ints | None,
+    use: Callable[[Floats, int], int],
     progress: Progress | None,
 ) -> None:
-    """Call ``use(last, mean rows, first row)`` for every chunk of rows and every one of ``lasts``.
+    """Call ``use(summed rows, first of them)`` for every chunk of ``examples``, or of all rows.
 
     It and ``Mean.add`` return the first row of the chunk that is not finite, or -1.
     """
-    add, members = MEANS[ensemble].add, [*earlier, *lasts]
+    add = MEANS[ensemble].add
     size, classes = members[0].logits.shape
-    together = len(earlier) + 1
 
     def work(start: int, stop: int) -> None:
-        sums, mean = np.zeros((stop - start, classes)), np.empty((stop - start, classes))
-        kept = mean.view()
-        kept.flags.writeable = False  # one compiled kernel for these and for recorded float64
-        for member in earlier:
-            _add(member, sums, 1, sums, start)
-        for i, last in enumerate(lasts):
-            _add(last, sums, together, mean, start)
-            bad = use(i, kept, start)
+        chosen = slice(start, stop) if examples is None else examples[start:stop]
+        sums = np.zeros((stop - start, classes))
+        for member in members:
+            rows = float_rows(member.logits, chosen)
+            bad = add(rows, member.temperature, sums)
             if bad >= 0:
-                for member in (*earlier, last):
-                    row = float_rows(member.logits, start + bad, start + bad + 1)
-                    if not np.isfinite(row).all():
-                        raise not_finite(row, 0, start + bad, member.source)
-                names = ", ".join(member.source for member in (*earlier, last))
-                raise not_finite(mean, bad, start, f"ensemble={ensemble} of {names}")
-
-    def _add(member: Member, sums: Floats, count: int, out: Floats, start: int) -> None:
-        rows = float_rows(member.logits, start, start + len(sums))
-        bad = add(sums, count, rows, member.temperature, out)
+                raise not_finite(rows[bad], _example(examples, start + bad), member.source)
+        sums.flags.writeable = False  # one compiled kernel for these and for recorded float64
+        bad = use(sums, start)
         if bad >= 0:
-            raise not_finite(rows, bad, start, member.source)
+            example = _example(examples, start + bad)
+            for member in members:
+                row = member.logits[example]
+                if not np.isfinite(row).all():
+                    raise not_finite(row, example, member.source)
+            names = ", ".join(member.source for member in members)
+            raise not_finite(sums[bad], example, f"ensemble={ensemble} of {names}")
 
-    held = classes * (16 + sum(member.logits.dtype.itemsize for member in members))
-    over_rows(size, held, work, progress)
+    held = classes * (8 + sum(member.logits.dtype.itemsize for member in members))
+    over_rows(size if examples is None else len(examples), held, work, progress)
+
+
+def _example(examples: Ints | None, position: int) -> int:
+    return position if examples is None else int(examples[position])

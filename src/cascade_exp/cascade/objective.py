@@ -25,7 +25,8 @@ class Objective(Protocol):
     """A score that is a function of summed statistics.
 
     ``additive`` says that the score is the mean of one statistic (S = 1): only then is the score of
-    a cascade the sum of what its stages' shares contribute.
+    a cascade the sum of what its stages' shares contribute. ``needs_rank`` says that the statistics
+    are read off the label's rank, not off the prediction.
     """
 
     @property
@@ -36,6 +37,11 @@ class Objective(Protocol):
     @property
     def additive(self) -> bool:
         """Whether the score is the mean over examples of a single statistic."""
+        ...
+
+    @property
+    def needs_rank(self) -> bool:
+        """Whether the statistics depend on the label's rank rather than on the prediction."""
         ...
 
     def statistics(
@@ -63,6 +69,7 @@ class Accuracy:
 
     name: ClassVar[str] = "accuracy"
     additive: ClassVar[bool] = True
+    needs_rank: ClassVar[bool] = False
 
     def statistics(
         self, prediction: Ints, label_rank: Ints | None, labels: Ints, classes: int
@@ -82,6 +89,7 @@ class TopKAccuracy:
     k: int
     name: ClassVar[str] = "topk_accuracy"
     additive: ClassVar[bool] = True
+    needs_rank: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -118,6 +126,7 @@ class F1:
     average: Average = "binary"
     name: ClassVar[str] = "f1"
     additive: ClassVar[bool] = False
+    needs_rank: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         choice(self.average, get_args(Average), "objective.average")

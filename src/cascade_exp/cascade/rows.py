@@ -31,13 +31,15 @@ def check_logits(logits: Logits, where: str) -> None:
         raise CascadeError(f"{where}: dtype {logits.dtype}, expected float16, float32 or float64")
 
 
-def float_rows(logits: Logits, start: int, stop: int) -> NDArray[np.float32 | np.float64]:
-    """Rows ``start:stop`` as a contiguous, read-only float32 or float64 array in native byte order.
+def float_rows(
+    logits: Logits, chosen: slice | NDArray[np.int64]
+) -> NDArray[np.float32 | np.float64]:
+    """The ``chosen`` rows as a contiguous, read-only float32 or float64 array in native byte order.
 
     A view wherever it can be one. Read-only throughout, so that each kernel is compiled once per
     type and not again for arrays that may be written.
     """
-    rows = np.asarray(logits[start:stop])
+    rows = np.asarray(logits[chosen])
     if rows.dtype.itemsize == 2:
         halves = np.ascontiguousarray(rows, dtype=np.float16)
         rows = np.empty(rows.shape, np.float32)

@@ -1,6 +1,6 @@
-"""Adding up the rows of several models, logits or probabilities, and taking their mean.
+"""Adding one model's rows, logits or probabilities, to the sum of earlier models' rows.
 
-Summarising the mean is ``cascade.kernels.scores``'s; which models, ``cascade.ensembling``'s.
+What a sum over models says is ``cascade.kernels.scores``'s; which models, ``cascade.ensembling``'s.
 """
 
 from __future__ import annotations
@@ -16,25 +16,22 @@ Floats = NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def mean_logits(
-    earlier: Floats, count: int, logits: NDArray[np.floating], temperature: float, out: Floats
-) -> int:
-    """Fill ``out`` with (earlier + logits / temperature) / count, all [rows, K]; return -1.
-
-    ``earlier`` is a sum of count - 1 models. With count 1, ``out`` is a sum that begins.
-    """
+def add_logits(logits: NDArray[np.floating], temperature: float, sums: Floats) -> int:
+    """Add logits / temperature [rows, K] to ``sums``; return -1."""
     for row in range(logits.shape[0]):
-        z, sums, means = logits[row], earlier[row], out[row]
-        for j in range(z.size):
-            means[j] = (sums[j] + np.float64(z[j]) / temperature) / count
+        z, whole = logits[row], sums[row]
+        if temperature == 1.0:
+            for j in range(z.size):
+                whole[j] += float(z[j])
+        else:
+            for j in range(z.size):
+                whole[j] += float(z[j]) / temperature
     return -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def mean_softmax(
-    earlier: Floats, count: int, logits: NDArray[np.floating], temperature: float, out: Floats
-) -> int:
-    """The same with softmax(logits / temperature); returns the first row not finite, or -1."""
+def add_softmax(logits: NDArray[np.floating], temperature: float, sums: Floats) -> int:
+    """Add softmax(logits / temperature); return the first row that is not finite, or -1."""
     classes = logits.shape[1]
     blocks = (classes + EXP_BLOCK - 1) // EXP_BLOCK
     lanes = np.empty((3, LANES), logits.dtype)
@@ -50,7 +47,8 @@ def mean_softmax(
             width = exponentials(z, block * EXP_BLOCK, largest, temperature, e[block], w)
             terms[:width] = e[block, :width]
             total += pairwise_sum(terms, width)
-        exponential, sums, means = e.reshape(-1), earlier[row], out[row]
+        exponential, whole = e.reshape(-1), sums[row]
+        share = 1.0 / total
         for j in range(classes):
-            means[j] = (sums[j] + exponential[j] / total) / count
+            whole[j] += exponential[j] * share
     return -1

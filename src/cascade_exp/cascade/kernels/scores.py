@@ -123,8 +123,9 @@ def ratios(q: Row, start: int, largest: float, e: Floats, w: Floats) -> int:
     """For a block of probabilities fill e with p = q / largest and w with p log p; see above."""
     length = min(EXP_BLOCK, q.size - start)
     part = q[start : start + length]
+    scale = 1.0 / largest
     for j in range(length):
-        p = part[j] / largest
+        p = part[j] * scale
         e[j] = p
         w[j] = p * log_of_normal(p if p > SMALLEST_NORMAL else SMALLEST_NORMAL)
     return _pad(length, e, w)
@@ -164,9 +165,9 @@ def summarise_row(
 ) -> tuple[int, float, float, float, float, float, float]:
     """One row's (prediction, top, gap, tail, weighted, head, beyond); prediction -1 if not finite.
 
-    The row holds logits, or ``probabilities``, which are treated as the logits log z. ``lanes`` as
-    in :func:`best_two`, ``e`` and ``w`` [EXP_BLOCK] and ``kept`` [min(k, K)] are room
-    to work in. Sums are pairwise within a block of classes.
+    The row holds logits, or multiples of ``probabilities``, treated as the logits log z. ``lanes``
+    as in :func:`best_two`, ``e`` and ``w`` [EXP_BLOCK] and ``kept`` [min(k, K)] are room to work
+    in. Sums are pairwise within a block of classes.
     """
     classes = z.size
     best, runner_up = best_two(z, lanes)
