@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -48,6 +48,11 @@ class Simulated:
     confidence: dict[str, list[np.ndarray]]
     right: dict[str, list[np.ndarray]]
     max_softmax: dict[str, list[np.ndarray]]
+    accounting: str = "cumulative"
+
+    def exit_costs(self, members: tuple[int, ...]) -> np.ndarray:
+        costs = np.array([self.costs[m] for m in members])
+        return costs if self.accounting == "exit_tier" else np.cumsum(costs)
 
 
 def simulate(
@@ -86,7 +91,7 @@ def run(s: Simulated, role: str, members: tuple[int, ...], thresholds: tuple[flo
     for i in reversed(range(len(members) - 1)):
         stage[s.confidence[role][members[i]] >= thresholds[i]] = i
     right = np.stack([s.right[role][m] for m in members])[stage, np.arange(n)]
-    return right, np.cumsum([s.costs[m] for m in members])[stage], stage
+    return right, s.exit_costs(members)[stage], stage
 
 
 def knots(models: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -176,7 +181,6 @@ def build_results(
     metric: str = "max_softmax",
     unit: str = "macs",
     max_stages: int = 2,
-    accounting: str = "cumulative",
     same_split: bool = False,
 ) -> Results:
     """Sweep every cascade of ``s``, choose by three rules on selection, measure on report."""
@@ -223,7 +227,7 @@ def build_results(
             feasible=True,
             stages=[s.names[m] for m in members],
             thresholds=list(thresholds),
-            worst_case_cost=float(sum(s.costs[m] for m in members)),
+            worst_case_cost=float(s.exit_costs(members).max()),
             **both(members, thresholds),
         )
 
@@ -238,7 +242,7 @@ def build_results(
                     s, "selection", members, thresholds, lines["selection"], rng, False
                 ).exit_rates,
                 cost=cost,
-                worst_case_cost=float(sum(s.costs[m] for m in members)),
+                worst_case_cost=float(s.exit_costs(members).max()),
                 score=score,
                 improvement=improvement(lines["selection"], cost, score),
                 report_cost=told.cost,
@@ -274,7 +278,7 @@ def build_results(
             "calibration": "none",
             "objective": "accuracy",
             "cost": {"name": "table", "column": unit, "unit": unit},
-            "accounting": accounting,
+            "accounting": s.accounting,
             "baseline": "hull",
             "compare": "ge",
             "splits": {"selection": "selection", "report": "selection" if same_split else "report"},
@@ -320,7 +324,8 @@ def simulated_results(
         sizes={"selection": size, "report": size},
         seed=seed,
     )
-    return build_results(s, metric, unit, max_stages, accounting, same_split)
+    s = replace(s, accounting=accounting)
+    return build_results(s, metric, unit, max_stages, same_split)
 
 
 @pytest.fixture(scope="session")

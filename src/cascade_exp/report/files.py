@@ -69,7 +69,7 @@ def write_results(results: Results, folder: Path) -> None:
         {
             FRONTIER: _csv(FRONTIER_COLUMNS, map(_frontier_cells, results.frontier)),
             RELIABILITY: _csv(RELIABILITY_COLUMNS, map(_reliability_cells, results.reliability)),
-            SUMMARY: json_text(summary(results)),
+            SUMMARY: json_text(summary(results)).encode("utf-8"),
         },
     )
 
@@ -85,7 +85,12 @@ def write_json(path: Path, obj: object) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` (UTF-8) to ``path``, atomically: a reader sees the old file or the new one."""
-    _replace_all(path.parent, {path.name: text})
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, atomically."""
+    _replace_all(path.parent, {path.name: content})
 
 
 def json_text(obj: object) -> str:
@@ -170,15 +175,15 @@ def read_results(folder: Path) -> Results:
 # ------------------------------------------------------------------------------------- writing
 
 
-def _replace_all(folder: Path, texts: Mapping[str, str]) -> None:
-    """Put the named texts into ``folder``: all are on disk before the first takes its place."""
+def _replace_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Put the named files into ``folder``: all are on disk before the first takes its place."""
     folder.mkdir(parents=True, exist_ok=True)
     staged: dict[str, Path] = {}
     try:
-        for name, text in texts.items():
+        for name, content in contents.items():
             staged[name] = folder / f".{name}.{secrets.token_hex(8)}.tmp"
-            with staged[name].open("x", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with staged[name].open("xb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         for name, temporary in staged.items():
@@ -207,12 +212,12 @@ def _plain(value: object, where: str) -> object:
     raise TypeError(f"{where} is a {type(value).__name__}: JSON has no form for it")
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    return buffer.getvalue()
+    return buffer.getvalue().encode("utf-8")
 
 
 def _repr(value: float | None) -> str:

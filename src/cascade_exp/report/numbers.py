@@ -89,18 +89,29 @@ def cost(value: float, unit: str) -> str:
     return SPACE.join(part for part in (number, prefix, word) if part)
 
 
-def cost_interval(pair: Interval, unit: str) -> str:
-    """An interval of costs in short form, the unit being named beside it: ``[86M, 98.3M]``."""
+def cost_interval(pair: Interval | None, unit: str) -> str:
+    """An interval of costs, the unit named beside it: ``[86.0M, 98.3M]``; empty for a point."""
+    if pair is None or pair[0] == pair[1]:
+        return ""
     return f"[{short_cost(pair[0], unit)},{SPACE}{short_cost(pair[1], unit)}]"
 
 
 def short_cost(value: float, unit: str) -> str:
-    """A cost for an axis tick, whose title names the unit: ``1.23G``, ``12.3 ms``, ``5.25``."""
+    """A cost where the unit is named beside it: ``1.20G``, ``12.3 ms``, ``5.25``."""
+    return _short(*cost_parts(value, unit), unit)
+
+
+def cost_tick(value: float, unit: str) -> str:
+    """A round cost on an axis whose title names the unit: ``1.2G``, ``20 ms``."""
     number, prefix = cost_parts(value, unit)
+    return _short(f"{float(number):.12g}", prefix, unit)
+
+
+def _short(number: str, prefix: str, unit: str) -> str:
     known = _known(unit)
     if known == "dollars":
         return f"${number}"
-    return f"{number}{SPACE}{prefix}" if known == "seconds" else f"{number}{prefix}"
+    return f"{number}{SPACE}{prefix}" if known == "seconds" and prefix else f"{number}{prefix}"
 
 
 def unit_title(unit: str) -> str:
@@ -113,7 +124,7 @@ def cost_parts(value: float, unit: str) -> tuple[str, str]:
     """Number and prefix of a cost: ``("1.23", "G")``, ``("12.3", "ms")``, ``("5.25", "")``."""
     known = _known(unit)
     if value == 0 or not math.isfinite(value) or known in ("dollars", "layers"):
-        return _significant(value), "s" if known == "seconds" else ""
+        return _significant(value), "s" if known == "seconds" and value else ""
     if known == "seconds":
         rounded = float(f"{value:.2e}")
         for name, size in _TIME:
@@ -171,6 +182,6 @@ def _significant(value: float) -> str:
     if exponent < -9 or exponent > 14:
         return f"{value:.2e}"
     text = f"{value:.{max(2 - exponent, 0)}f}"
-    if value == round(value) or exponent < -1:
+    if math.isclose(value, round(value), rel_tol=1e-9) or exponent < -1:
         text = text.rstrip("0").rstrip(".") if "." in text else text
     return text

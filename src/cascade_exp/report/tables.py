@@ -62,8 +62,10 @@ def _print_all(results: Results, folder: Path, console: Console) -> None:
 
 
 def _encodable(text: str, encoding: str) -> str:
-    plain = text.translate(str.maketrans({"≥": ">=", "×": "x", "–": "-", "−": "-", "…": "~"}))
-    return plain.encode(encoding, "replace").decode(encoding)
+    plain = {"≥": ">=", "×": "x", "–": "-", "−": "-", "…": "~", "µ": "u", "∞": "inf"}
+    for sign, spelling in plain.items():
+        text = text.replace(sign, spelling)
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def _text(text: str, style: str = "") -> Text:
@@ -111,10 +113,8 @@ def _operating_point(results: Results, rules: list[str], point: OperatingPoint) 
     facts.add_column(overflow="fold")
     facts.add_row("cascade", Text(" > ".join(point.stages)))
     facts.add_row(view.objective(results), _text(view.score_words(results, point)))
-    cost = numbers.cost(told.cost, unit)
-    if told.cost_interval is not None:
-        cost = f"{cost} {numbers.cost_interval(told.cost_interval, unit)}"
-    facts.add_row("mean cost", _text(cost))
+    cost = f"{numbers.cost(told.cost, unit)} {numbers.cost_interval(told.cost_interval, unit)}"
+    facts.add_row("mean cost", _text(cost.rstrip()))
     facts.add_row("saving", _text(view.saving_words(results, point)))
     if len(point.stages) == 1:
         return Group(title, _indented(facts))

@@ -247,20 +247,20 @@ def headline(results: Results) -> Sentence:
     against = saving(results, point)
     price = f"at {numbers.percent(found.cost / best.report.cost, 0)} of its cost."
     theirs = numbers.score(best.report.score)
-    alone = " alone" if len(point.stages) == 1 else ""
-    if numbers.score(found.score) == theirs:
-        return [
-            name,
-            Words(f"{alone} keeps the score of "),
-            reference,
-            Words(f" ({score}) {price}"),
-        ]
     gap = numbers.points(against.score_change)
-    if against.score_change > 0:
-        verb = f"{alone} beats "
-        return [name, Words(verb), reference, Words(f" by {gap} ({score}, not {theirs}) {price}")]
-    verb = f"{alone} comes within {gap} of "
-    return [name, Words(verb), reference, Words(f" ({score}, not {theirs}) {price}")]
+    if numbers.score(found.score) == theirs:
+        verb, against_theirs = "keeps the score of", ""
+    elif against.score_change > 0:
+        verb, against_theirs = "beats", f", {gap} more"
+    else:
+        verb, against_theirs = f"comes within {gap} of", f" against {theirs}"
+    alone = " alone" if len(point.stages) == 1 else ""
+    return [
+        name,
+        Words(f"{alone} {verb} "),
+        reference,
+        Words(f" ({score}{against_theirs}) {price}"),
+    ]
 
 
 def figures_sentence(results: Results) -> str:

@@ -1,0 +1,171 @@
+"""``report.html``: one self-contained page about one evaluation, for people.
+
+It opens offline and asks for nothing: figures are inline SVG, style and the few lines of script are
+in the page, and its content security policy forbids the rest. What it says comes from ``view``,
+what it draws from ``plots``; the layout is ``templates/report.html.j2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cascade_exp.report import numbers, plots, style, svg, view
+from cascade_exp.report.files import write_text
+from cascade_exp.report.schema import FrontRow, OperatingPoint, Results
+from cascade_exp.report.style import Size
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Rows of the page's table of trade-offs; frontier.csv has them all.
+_TRADE_OFFS = 14
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of the page, drawn for a wide and for a narrow screen."""
+
+    wide: str
+    narrow: str
+
+
+def write_html(results: Results, path: Path, *, config_yaml: str, command: str) -> None:
+    """Write the page about ``results`` to ``path``, atomically.
+
+    ``config_yaml`` is the composed configuration as YAML, ``command`` the command line that gives
+    these results again; both are shown as they are.
+    """
+    write_text(path, html_text(results, config_yaml=config_yaml, command=command))
+
+
+def html_text(results: Results, *, config_yaml: str, command: str) -> str:
+    """The page as text; see :func:`write_html`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("cascade_exp.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    unit = view.unit(results)
+    return environment.get_template("report.html.j2").render(
+        r=results,
+        view=view,
+        n=numbers,
+        cost=lambda value: numbers.cost(value, unit),
+        palette=style.PALETTE,
+        chosen=view.chosen(results),
+        best=view.best_single(results),
+        pictures=_pictures(results),
+        trade_offs=[(row, *_answers_if(results, row)) for row in _trade_offs(results)],
+        drawn=(len(plots.drawn_rows(results)), len(results.frontier)),
+        settings=list(flat(results.settings)),
+        environment=list(flat(results.environment)),
+        config_yaml=config_yaml.rstrip(),
+        command=command,
+    )
+
+
+def flat(mapping: Mapping[str, object], prefix: str = "") -> Sequence[tuple[str, str]]:
+    """Nested mappings as (dotted key, text) pairs: ``("cost.unit", "macs")``."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            pairs += flat(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            pairs.append((name, ", ".join(map(str, value))))
+        elif value is not None:
+            pairs.append((name, str(value)))
+    return pairs
+
+
+def _answers_if(results: Results, row: FrontRow) -> tuple[list[str]]:
+    return ([view.leaves(results, threshold) for threshold in row.thresholds],)
+
+
+def _trade_offs(results: Results) -> list[FrontRow]:
+    """A few rows along the front, evenly spread over its scores on the selection split."""
+    rows = results.frontier
+    if len(rows) <= _TRADE_OFFS:
+        return rows
+    low, high = rows[0].score, rows[-1].score
+    wanted = [low + (high - low) * i / (_TRADE_OFFS - 1) for i in range(_TRADE_OFFS)]
+    # The cheapest row that reaches each score; the front's scores grow.
+    picked = {next((i for i, row in enumerate(rows) if row.score >= w), -1) for w in wanted}
+    return [rows[i] for i in sorted(i % len(rows) for i in picked)]
+
+
+def _pictures(results: Results) -> dict[str, Picture]:
+    """The figures by name; those that these results do not have are missing."""
+    report = view.split(results, "report")
+    front = ["\n".join(view.front_label(results, row)) for row in plots.drawn_rows(results)]
+    singles = [
+        f"{model.name}\n{report}: {numbers.score(model.report.score)} at "
+        f"{numbers.cost(model.report.cost, view.unit(results))}"
+        for model in results.single_models
+    ]
+    chosen = [_point_tip(results, rules, p) for rules, p in _feasible(results)]
+    name = view.objective(results)
+    specifications: dict[str, tuple[str, dict[str, list[str]]]] = {
+        "frontier": (
+            f"Cost against {name} of every setting on the front, the single models and the "
+            "operating points.",
+            {
+                plots.FRONT_POINTS: front,
+                plots.SINGLE_POINTS: singles,
+                plots.CHOSEN_POINTS: chosen,
+            },
+        ),
+        "improvement": (f"Improvement factor over single models against {name}.", {}),
+        "thresholds": (f"{name} and mean cost against the chosen cascade's threshold.", {}),
+        "reliability": ("AUROC of correctness, DIS and ECE of every model.", {}),
+    }
+    found = {}
+    with style.house_style():
+        for key, (label, tips) in specifications.items():
+            wide, narrow = (
+                _drawn(plots.FIGURES[key], results, size, f"{key}-{i}", label, tips)
+                for i, size in enumerate((style.WIDE, style.NARROW))
+            )
+            if wide is not None and narrow is not None:
+                found[key] = Picture(wide, narrow)
+    return found
+
+
+def _drawn(
+    build: Callable[[Results, Size], Figure | None],
+    results: Results,
+    size: Size,
+    prefix: str,
+    label: str,
+    tips: Mapping[str, Sequence[str]],
+) -> str | None:
+    from markupsafe import Markup
+
+    figure = build(results, size)
+    if figure is None:
+        return None
+    shown = {gid: texts for gid, texts in tips.items() if texts}
+    # Made by matplotlib and ElementTree, which escape names: safe to put into the page as it is.
+    return Markup(svg.inline_svg(figure, prefix, label, shown))
+
+
+def _feasible(results: Results) -> list[tuple[list[str], OperatingPoint]]:
+    return [(rules, p) for rules, p in view.rules_by_setting(results) if p.feasible]
+
+
+def _point_tip(results: Results, rules: list[str], point: OperatingPoint) -> str:
+    cost = numbers.cost(view.told(point).cost, view.unit(results))
+    return "\n".join(
+        [
+            " and ".join(rules),
+            ">".join(point.stages),
+            f"{view.score_words(results, point)}, at {cost}",
+        ]
+    )
