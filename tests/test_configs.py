@@ -18,11 +18,12 @@ UNNAMED = {"hydra", "experiment", "debug", "paths"} | MULTIPLE
 OPTIONS = [(g, p.stem) for g in GROUPS if g != "hydra" for p in sorted((CONF / g).glob("*.yaml"))]
 EXPERIMENTS = [name for group, name in OPTIONS if group == "experiment"]
 FILL = {
-    ("data", "table"): ["data.train=x.csv"],
-    ("data", "csv"): ["data.train=x.csv"],
-    ("data", "jsonl"): ["data.train=x.jsonl"],
-    ("data", "parquet"): ["data.train=x.parquet"],
+    ("data", "table"): ["data.train_file=x.csv"],
+    ("data", "csv"): ["data.train_file=x.csv"],
+    ("data", "jsonl"): ["data.train_file=x.jsonl"],
+    ("data", "parquet"): ["data.train_file=x.parquet"],
     ("data", "cifar10"): ["data.root=x"],
+    ("data", "image_folder"): ["data.root=x"],
     ("cascade", "stages"): ["cascade.stages=[a,b]"],
     ("models", "minilm_2_6"): ["encoder=x"],
 }

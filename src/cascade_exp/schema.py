@@ -236,8 +236,8 @@ class GlueData(TextData):
 class TableData(TextData):
     """The user's own table: csv, tsv, jsonl or parquet."""
 
-    train: str = MISSING
-    test: Optional[str] = None
+    train_file: str = MISSING
+    test_file: Optional[str] = None
     selection_file: Optional[str] = None
     text: str = "text"
     text_pair: Optional[str] = None
@@ -249,8 +249,9 @@ class TableData(TextData):
 class SyntheticTextData(TextData):
     """Generated sentences whose difficulty is known."""
 
-    size: int = MISSING
-    data_seed: int = 0
+    train_size: int = MISSING
+    test_size: int = MISSING
+    generator_seed: int = 0
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from cascade_exp.learning.fit import (
     fit,
     make_trainer,
     quiet_lightning,
+    resolve_precision,
 )
 from cascade_exp.models.complete import CompleteModel, build_model, save_model, weights_key
+from cascade_exp.models.inputs import TextInput
 from cascade_exp.models.meter import Measured, measure
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.recordings.record import record
@@ -103,6 +105,8 @@ class _Pool:
         )
         module = Classifier(model.network, len(model.classes), _optimizer(settings, own))
         if settings.train:
+            trainer = _trainer(settings, own)
+            texts = isinstance(model.input, TextInput)
             resume = settings.ckpt_path and checkpoint_to_resume(
                 settings.ckpt_path, self.job.folder, name
             )
@@ -111,7 +115,7 @@ class _Pool:
             fit(
                 module,
                 data,
-                _trainer(settings, own),
+                replace(trainer, precision=resolve_precision(trainer, texts)),
                 {n: CallbackSettings(c.builds, c.options) for n, c in settings.callbacks.items()},
                 folder=self.job.folder / "checkpoints" / name,
                 loggers=self.job.loggers.for_lightning(name),

@@ -92,7 +92,9 @@ class Classifier(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's metrics."""
-        self.log_dict(self.metrics.compute(), prog_bar=True)
+        scores = self.metrics.compute()
+        self.log("val/accuracy", scores["val/accuracy"], prog_bar=True)
+        self.log("val/f1", scores["val/f1"])
         self.metrics.reset()
 
     def predict_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
