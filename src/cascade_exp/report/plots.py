@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from cascade_exp.report import axes as house_axes
 from cascade_exp.report import labels, numbers, style, view
 from cascade_exp.report.files import write_bytes
+from cascade_exp.report.reliability_plot import reliability_figure
 from cascade_exp.report.schema import FrontRow, Measured, Results
-from cascade_exp.report.style import CASCADE, CHOSEN, FAINT, INK, MUTED, SINGLE, Size
+from cascade_exp.report.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -227,30 +228,6 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
     return figure
 
 
-def reliability_figure(results: Results, size: Size) -> Figure | None:
-    """AUROC, DIS and ECE of every model on both splits, as small multiples of bars."""
-    models = list(dict.fromkeys(row.model for row in results.reliability))
-    if not models:
-        return None
-    panels = (
-        ("auroc", "AUROC of correctness", "higher is better"),
-        ("dis", "DIS", "higher is better"),
-        ("ece", "ECE", "lower is better"),
-    )
-    height = 0.34 * len(models)
-    total = 3 * (height + 0.75) + 0.5 if size.narrow else height + 1.5
-    figure = style.new_figure(Size(size.width, max(total, 2.4), size.title))
-    grid = figure.subplots(*((3, 1) if size.narrow else (1, 3)), sharey=True)
-    for axes, (field, title, hint) in zip(grid, panels, strict=True):
-        values = {(row.model, row.split): getattr(row, field) for row in results.reliability}
-        _bars(axes, results, models, values, 0.0 if field == "ece" else 0.5, size)
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel(hint, fontsize=9, color=MUTED)
-    grid[0].invert_yaxis()
-    style.legend_below(figure, grid[0])
-    return figure
-
-
 FIGURES = {
     "frontier": frontier_figure,
     "improvement": improvement_figure,
@@ -357,49 +334,3 @@ def _between(line: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """The corners of a drawn line and the middles between them, for names to keep off."""
     middles = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairwise(line)]
     return [*line, *middles]
-
-
-def _bars(
-    axes: Axes,
-    results: Results,
-    models: list[str],
-    values: dict[tuple[str, str], float | None],
-    floor: float,
-    size: Size,
-) -> None:
-    """Horizontal bars per model, one per split, the report split's on top and with its number."""
-    splits = list(dict.fromkeys(split for _, split in values))
-    report = view.split(results, "report")
-    known = [value for value in values.values() if value is not None]
-    start = floor if all(value >= floor for value in known) else 0.0
-    end = max([*known, start + 0.05])
-    width = 0.76 / len(splits)
-    for j, split in enumerate(splits):
-        for i, model in enumerate(models):
-            y = i + (j - (len(splits) - 1) / 2) * width
-            value = values.get((model, split))
-            at = start if value is None else value
-            axes.annotate(
-                "undefined" if value is None else f"{value:.3f}",
-                (at, y),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                color=MUTED if value is None else INK,
-            )
-            axes.barh(
-                y,
-                at - start,
-                left=start,
-                height=width * 0.9,
-                color=CASCADE if split == report else FAINT,
-                label=f"on {split}" if i == 0 else None,
-            )
-    axes.set_xlim(start, end + 0.28 * (end - start))
-    axes.set_yticks(
-        range(len(models)), [numbers.shorten(model, size.name_width) for model in models]
-    )
-    axes.set_ylim(-0.6, len(models) - 0.4)
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)

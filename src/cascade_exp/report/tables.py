@@ -85,7 +85,7 @@ def _single_models(results: Results) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("model", no_wrap=True)
     table.add_column(view.objective(results), justify="right", no_wrap=True)
-    table.add_column(_text(f"{view.level(results)} interval"), no_wrap=True)
+    table.add_column(_text(f"{view.INTERVALS} interval"), no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for model in results.single_models:

@@ -18,6 +18,8 @@ from cascade_exp.cascade.frontier import Baseline
 from cascade_exp.report import numbers
 from cascade_exp.report.schema import FrontRow, Measured, OperatingPoint, Results, SingleModel
 
+INTERVALS = f"95{numbers.SPACE}%"
+
 _OBJECTIVES = {"topk_accuracy": "top-k accuracy", "f1": "F1", "mean_iou": "mean IoU"}
 
 
@@ -84,12 +86,6 @@ def split(results: Results, role: str) -> str:
 def size(results: Results, role: str) -> int:
     """Number of examples of the split that plays ``role``."""
     return int(_mapping(results, "sizes")[role])
-
-
-def level(results: Results) -> str:
-    """The intervals' level: ``95 %`` unless ``settings["bootstrap"]["level"]`` says otherwise."""
-    bootstrap = cast(Mapping[str, Any], results.settings.get("bootstrap", {}))
-    return f"{100 * float(bootstrap.get('level', 0.95)):g}{numbers.SPACE}%"
 
 
 def same_split(results: Results) -> bool:
@@ -302,7 +298,7 @@ def split_sentence(results: Results) -> str:
         )
     return (
         f"Thresholds were chosen on {chosen_on} ({n} examples); scores, costs and their "
-        f"{level(results)} bootstrap intervals are from {split(results, 'report')} "
+        f"{INTERVALS} bootstrap intervals are from {split(results, 'report')} "
         f"({numbers.count(size(results, 'report'))} examples), which no choice has seen."
     )
 
@@ -320,7 +316,8 @@ def cautions(results: Results) -> list[str]:
             "that ran are not paid."
         )
     if not results.settings["exact"]:
-        found.append("The front was not searched to the end: cheaper settings may exist.")
+        note = results.settings.get("search_note", "cheaper settings may exist")
+        found.append(f"The front is not exact: {note}.")
     return found
 
 
