@@ -191,7 +191,7 @@ def test_the_command_measures_minilm(capfd):
         (["test_resnet", "lenght=3"], "lenght: no such key; .*did you mean 'length'"),
         (["test_resnet", "length=long"], "length: "),
         (["test_resnet", "length=0"], "length=0: expected 1 or more"),
-        (["inception_v3", "image_size=16"], "cannot take images of 3x16x16"),
+        (["test_convnext", "image_size=8"], "cannot take images of 3x8x8"),
         (["test_resnet", "image_size=0"], "image_size=0"),
         ([], "usage: "),
         (["image_size=32"], "usage: "),
@@ -207,6 +207,7 @@ def test_mistakes_get_one_line_and_no_csv(arguments, said, capfd):
     assert said in err or re.search(said, err)
 
 
+@pytest.mark.slow
 def test_the_command_as_it_is_typed():
     command = [sys.executable, "-m", "cascade_exp.models.meter", "test_efficientnet"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

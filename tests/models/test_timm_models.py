@@ -48,19 +48,20 @@ def test_options_reach_the_architecture():
 
 
 @pytest.mark.parametrize(
-    ("architecture", "layers"),
+    ("architecture", "size", "layers"),
     [
-        ("resnet18", 18),
-        ("resnet50", 50),
-        ("vgg16", 16),
-        ("densenet121", 121),
-        ("vit_small_patch16_224", 12),
-        ("swin_tiny_patch4_window7_224", 12),
+        ("resnet18", 32, 18),
+        ("resnet50", 32, 50),
+        ("resnet18d", 32, 20),
+        ("vgg16", 224, 16),
+        ("densenet121", 64, 121),
+        ("vit_tiny_patch16_224", 224, 12),
+        ("swin_tiny_patch4_window7_224", 224, 12),
     ],
 )
-def test_depth_is_the_one_in_the_name(architecture, layers):
+def test_depth_is_the_one_in_the_name(architecture, size, layers):
     network = timm.create_model(architecture)
-    assert depth(network, torch.zeros(1, 3, 224, 224)) == layers
+    assert depth(network, torch.zeros(1, 3, size, size)) == layers
     assert network.training
 
 
@@ -157,7 +158,7 @@ class Opener:
         ({"architecture": "test_resnet", "image_size": "big"}, "small.image_size: .*'big'"),
         ({"architecture": "test_resnet", "image_size": 0}, "image_size=0"),
         ({"architecture": "test_resnet", "in_chans": 0}, "in_chans=0"),
-        ({"architecture": "inception_v3", "image_size": 16}, "cannot take images of 3x16x16"),
+        ({"architecture": "test_convnext", "image_size": 8}, "cannot take images of 3x8x8"),
         (
             {"architecture": "test_resnet", "pretrained": True},
             "pretrained=true: .*checkpoint=FILE .*or pretrained=false",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
     MissingMandatoryValue,
@@ -105,7 +105,7 @@ def read_keys(prefix: str, given: Mapping[str, Any], schema: type[Schema]) -> Sc
         CascadeError: for an unknown key, a missing one, a value of a wrong type.
     """
     try:
-        plain = given if isinstance(given, DictConfig) else dict(given)
+        plain = {str(key): _resolved(given, key) for key in given}
         merged = OmegaConf.merge(OmegaConf.structured(schema), plain)
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except ConfigKeyError as error:
@@ -119,3 +119,11 @@ def read_keys(prefix: str, given: Mapping[str, Any], schema: type[Schema]) -> Sc
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise CascadeError(f"{prefix}{error.full_key}: {reason}") from None
+
+
+def _resolved(given: Mapping[str, Any], key: str) -> Any:
+    """The value of ``key`` with its interpolations resolved where it stands in a larger config."""
+    if OmegaConf.is_config(given) and OmegaConf.is_missing(given, key):
+        return MISSING
+    value = given[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
