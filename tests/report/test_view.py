@@ -140,3 +140,9 @@ def test_figures_in_words(results, make_results):
     assert f"Average improvement {average:.2f}× over accuracy 80.5 % to 93.8 %." in told
     alone = make_results(models=(("only", 4.0, 1e6),), size=50)
     assert view.figures_sentence(alone).startswith("No average improvement")
+
+
+def test_a_front_that_is_not_exact_says_what_was_done_instead(results):
+    settings = {**results.settings, "exact": False, "search_note": "every tenth threshold"}
+    found = view.cautions(dataclasses.replace(results, settings=settings))
+    assert found == ["The front is not exact: every tenth threshold."]
