@@ -7,23 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import (
-    ConstantLR,
-    CosineAnnealingLR,
-    LinearLR,
-    LRScheduler,
-    SequentialLR,
-)
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryF1Score, MulticlassAccuracy, MulticlassF1Score
+from transformers import get_scheduler
 
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.learning.building import build
 
 Batch = Mapping[str, Any]
-DECAYS = ("linear", "cosine", "constant")
+DECAYS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
 @dataclass(frozen=True)
@@ -117,26 +110,13 @@ class Classifier(pl.LightningModule):
             lr=settings.learning_rate,
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = _schedule(optimizer, steps, settings)
+        scheduler = get_scheduler(
+            DECAYS[settings.decay],
+            optimizer,
+            num_warmup_steps=round(settings.warmup_share * steps),
+            num_training_steps=steps,
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
-
-
-def _schedule(
-    optimizer: torch.optim.Optimizer, steps: int, settings: OptimizerSettings
-) -> LRScheduler:
-    warmup = round(settings.warmup_share * steps)
-    rest = max(steps - warmup, 1)
-    after: LRScheduler
-    if settings.decay == "linear":
-        after = LinearLR(optimizer, 1.0, 0.0, total_iters=rest)
-    elif settings.decay == "cosine":
-        after = CosineAnnealingLR(optimizer, T_max=rest)
-    else:
-        after = ConstantLR(optimizer, factor=1.0)
-    if warmup == 0:
-        return after
-    rising = LinearLR(optimizer, 1.0 / (warmup + 1), 1.0, total_iters=warmup)
-    return SequentialLR(optimizer, [rising, after], milestones=[warmup])
