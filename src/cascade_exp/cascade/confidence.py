@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade_exp.cascade.kernels.scores import summarise_rows
-from cascade_exp.cascade.rows import Logits, Progress, check_logits, float_rows, over_rows
+from cascade_exp.cascade.rows import Logits, check_logits, float_rows, over_rows
+from cascade_exp.cascade.search_threads import Progress
 from cascade_exp.errors import CascadeError
 
 Floats = NDArray[np.float64]

@@ -20,7 +20,8 @@ from cascade_exp.cascade.confidence import (
     softmax_margin,
 )
 from cascade_exp.cascade.kernels import means, scores
-from cascade_exp.cascade.rows import Logits, Progress, float_rows, over_rows
+from cascade_exp.cascade.rows import Logits, float_rows, over_rows
+from cascade_exp.cascade.search_threads import Progress
 from cascade_exp.cascade.stages import Stage
 from cascade_exp.errors import CascadeError, choice
 

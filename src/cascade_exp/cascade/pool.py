@@ -25,7 +25,8 @@ from cascade_exp.cascade.ensembling import (
     summarise_means,
 )
 from cascade_exp.cascade.objective import Objective
-from cascade_exp.cascade.rows import Logits, Progress, check_logits
+from cascade_exp.cascade.rows import Logits, check_logits
+from cascade_exp.cascade.search_threads import Progress
 from cascade_exp.cascade.stages import Stage
 from cascade_exp.errors import CascadeError
 
@@ -112,6 +113,8 @@ class LogitsPool:
                 metric and ensemble do not go together.
         """
         check_combination(metric, ensemble)
+        if k < 1:
+            raise CascadeError(f"metric.k={k}: expected at least 1")
         names = sorted(outputs, key=lambda name: (costs[name], name))
         if not names:
             raise CascadeError("the pool holds no model")

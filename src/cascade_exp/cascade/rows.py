@@ -6,19 +6,17 @@ What is computed from a chunk lives with its callers (``confidence``, ``ensembli
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cascade_exp.cascade.kernels.elementary import widen_half
+from cascade_exp.cascade.search_threads import Progress, Ticker, run_items, thread_count
 from cascade_exp.errors import CascadeError
 
 Logits = NDArray[np.floating[Any]]
-Progress = Callable[[int, int], None]
 
 CHUNK_BYTES = 1 << 22
 
@@ -57,30 +55,28 @@ def over_rows(
     Args:
         size: number of rows.
         row_bytes: bytes that one row brings in; a chunk brings in about 4 MiB.
-        work: called from several threads, each time for other rows; what it raises is raised here,
-            the chunk of lowest rows first among those that ran.
-        progress: called with (rows done, size) from the calling thread after each chunk.
+        work: called from several threads, each time for other rows. Where it raises
+            :class:`CascadeError`, the error of the lowest rows is raised here.
+        progress: called with (rows done, size) from the calling thread as chunks finish.
     """
     step = max(1, CHUNK_BYTES // max(row_bytes, 1))
-    starts = range(0, size, step)
-    if len(starts) <= 1:
-        if size:
-            work(0, size)
-        if progress:
-            progress(size, size)
-        return
-    done = 0
-    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as threads:
-        chunks = {threads.submit(work, start, min(start + step, size)): start for start in starts}
+    errors: dict[int, CascadeError] = {}
+
+    def run(_: None, start: int) -> int:
+        stop = min(start + step, size)
         try:
-            for chunk in as_completed(chunks):
-                if chunk.exception() is not None:
-                    break
-                done += min(step, size - chunks[chunk])
-                if progress:
-                    progress(done, size)
-        finally:
-            threads.shutdown(wait=True, cancel_futures=True)
-    for chunk in chunks:
-        if not chunk.cancelled():
-            chunk.result()
+            work(start, stop)
+        except CascadeError as error:
+            errors[start] = error
+            raise
+        return stop - start
+
+    ticker = Ticker(size, progress)
+    if size <= step:
+        ticker.add(run(None, 0) if size else 0)
+        ticker.tell()
+        return
+    try:
+        run_items(range(0, size, step), [None] * thread_count(None), run, ticker)
+    except CascadeError:
+        raise errors[min(errors)] from None
