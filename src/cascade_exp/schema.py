@@ -105,6 +105,16 @@ class Pool:
 
 
 @dataclass
+class Method:
+    """A cascading method to compare with others; ``k`` is for ``topk_sum`` alone."""
+
+    metric: str = MISSING
+    ensemble: str = "none"
+    calibration: str = "none"
+    k: Optional[int] = None
+
+
+@dataclass
 class Bootstrap:
     """Resamples behind each 95 % interval."""
 
@@ -156,7 +166,7 @@ class EvaluateConfig:
     cost: Cost = MISSING
     baseline: str = "hull"
     threshold: Threshold = MISSING
-    methods: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, Method] = field(default_factory=dict)
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     logger: dict[str, Any] = field(default_factory=dict)
     paths: Paths = MISSING
