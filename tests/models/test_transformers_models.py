@@ -117,6 +117,15 @@ def test_from_scratch_without_a_tokenizer_when_the_data_brings_one():
     assert model.input == TextInput(None, 16)
 
 
+def test_an_encoder_of_characters_has_no_vocabulary():
+    shape = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2}
+    shape |= {"intermediate_size": 64, "local_transformer_stride": 16, "max_position_embeddings": 64}
+    model = build(config={"model_type": "canine", **shape}, max_length=32)
+    again = build_model("again", model.description, CLASSES)
+    assert again.description == model.description
+    assert model.network.state_dict().keys() == again.network.state_dict().keys()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_saved_and_loaded_gives_the_same_logits(tokenizer_dir, tmp_path, dtype, capfd):
     model = build(config=CONFIG, tokenizer=tokenizer_dir, max_length=16)

@@ -71,12 +71,16 @@ def load_tokenizer(
     return tokenizer
 
 
-def check_vocabulary(where: str, tokenizer: Any, vocab_size: int) -> None:
-    """Refuse a tokenizer that knows more tokens than the encoder has embeddings."""
-    if tokenizer is not None and len(tokenizer) > vocab_size:
+def check_vocabulary(where: str, tokenizer: Any, config: Any) -> None:
+    """Refuse a tokenizer that knows more tokens than the encoder has embeddings.
+
+    An encoder that reads characters (CANINE) has no such number and takes any.
+    """
+    size = getattr(config, "vocab_size", None)
+    if tokenizer is not None and size is not None and len(tokenizer) > size:
         raise CascadeError(
             f"{where}.tokenizer: {len(tokenizer)} tokens, but the encoder has embeddings for "
-            f"{vocab_size} (vocab_size)"
+            f"{size} (vocab_size)"
         )
 
 

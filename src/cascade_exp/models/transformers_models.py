@@ -85,7 +85,7 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
     if wanted.encoder is not None:
         tokenizer = load_tokenizer(where, wanted, wanted.encoder)
         transformer = _pretrained(name, wanted.encoder, classes, wanted.trust_remote_code)
-        check_vocabulary(where, tokenizer, transformer.config.vocab_size)
+        check_vocabulary(where, tokenizer, transformer.config)
     else:
         tokenizer = load_tokenizer(where, wanted, None)
         transformer = _from_scratch(where, wanted.config or {}, tokenizer, classes)
@@ -160,7 +160,7 @@ def finish(
 
 def example_tokens(config: Any, length: int) -> dict[str, Tensor]:
     """One sequence of ``length`` tokens, none of them padding: int64 tensors [1, length]."""
-    token = 1 if config.pad_token_id == 0 else 0
+    token = 1 if getattr(config, "pad_token_id", None) == 0 else 0
     ids = torch.full((1, length), token, dtype=torch.int64)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
@@ -264,14 +264,14 @@ def _from_scratch(
             for token in ("pad", "bos", "eos", "cls", "sep", "mask")
         }
         values = {key: v for key, v in of_tokenizer.items() if key in known} | values
-    elif "vocab_size" not in values:
+    elif "vocab_size" in known and "vocab_size" not in values:
         raise CascadeError(
             f"{where}: set tokenizer, or config.vocab_size where the data brings one"
         )
     try:
         with quiet():
             config = schema(**values, **label_fields(classes))
-            check_vocabulary(where, tokenizer, config.vocab_size)
+            check_vocabulary(where, tokenizer, config)
             return AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
                 config, dtype=torch.float32
             )
@@ -286,8 +286,8 @@ def _fields(schema: Any) -> list[str]:
 
 
 def _architecture(config: Any) -> dict[str, Any]:
-    """What of a configuration determines the network: what differs from its type's defaults."""
-    plain = json.loads(json.dumps(config.to_diff_dict()))
+    """The fields of a configuration that determine the network, those of its classes left out."""
+    plain = json.loads(config.to_json_string(use_diff=False))
     known = _fields(type(config))
     kept = {key: v for key, v in plain.items() if key in known and key not in _NOT_FIELDS}
-    return {"model_type": config.model_type, "vocab_size": config.vocab_size, **kept}
+    return {"model_type": config.model_type, **kept}

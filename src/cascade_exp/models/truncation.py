@@ -60,7 +60,7 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
             f"{where}.layers={wanted.layers}: {wanted.encoder} has {full} layers, "
             f"expected 1..{full}"
         )
-    check_vocabulary(where, tokenizer, config.vocab_size)
+    check_vocabulary(where, tokenizer, config)
     with quiet():
         transformer = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             _cut(config, wanted.layers, classes),
