@@ -121,10 +121,10 @@ def test_records_without_training(tmp_path):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("optimizer.options={betaz: [0.9, 0.99]}", "did you mean 'betas'"),
+        ("+optimizer.options.betaz=[0.9, 0.99]", "did you mean 'betas'"),
         ("optimizer.builds=os.system", "expected a class out of"),
         ("optimizer.builds=torch.optim.Adamm", "no such class"),
-        ("trainer.options={max_step: 3}", "did you mean 'max_steps'"),
+        ("+trainer.options.max_step=3", "did you mean 'max_steps'"),
         ("models.members.resnet_16px.architecture=resnet51x", "resnet51x"),
         ("models.members.resnet_16px.family=tim", "did you mean 'timm'"),
         ("data.validation_share=2", "data.validation_share"),

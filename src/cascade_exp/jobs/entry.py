@@ -66,6 +66,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
         key = cause.full_key or str(cause.key)
         known = _known_keys(cause)
+        if str(cause.key) not in known and not is_dataclass(cause.object_type):
+            return f"{key}: no such key{did_you_mean(str(cause.key), known)}; to add it: +{key}=…"
         if known and str(cause.key) not in known:
             return (
                 f"{key}: no such key{did_you_mean(str(cause.key), known)}; "

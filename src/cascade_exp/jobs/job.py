@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,7 +86,8 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
             config=config,
             settings=settings,
             loggers=loggers,
-            command=" ".join(["uv run", f"{hydra.job.name}.py", *map(str, hydra.overrides.task)]),
+            command="uv run "
+            + shlex.join([f"{hydra.job.name}.py", *map(str, hydra.overrides.task)]),
             console=Console(),
         )
 
