@@ -119,7 +119,11 @@ def test_from_scratch_without_a_tokenizer_when_the_data_brings_one():
 
 def test_an_encoder_of_characters_has_no_vocabulary():
     shape = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2}
-    shape |= {"intermediate_size": 64, "local_transformer_stride": 16, "max_position_embeddings": 64}
+    shape |= {
+        "intermediate_size": 64,
+        "local_transformer_stride": 16,
+        "max_position_embeddings": 64,
+    }
     model = build(config={"model_type": "canine", **shape}, max_length=32)
     again = build_model("again", model.description, CLASSES)
     assert again.description == model.description
