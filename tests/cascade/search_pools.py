@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint
-from cascade_exp.cascade.objective import Objective
+from cascade_exp.cascade.objective import Accuracy, Objective
+from cascade_exp.cascade.search import cascades_of, search
 from cascade_exp.cascade.stages import Compare, Stage, StagePool, table_of
 from cascade_exp.cascade.sweep import total_cost
+from cascade_exp.errors import CascadeError
+from tests.oracles import literal_thresholds as oracle
 
 
 @dataclass
@@ -98,3 +102,81 @@ def reapply(
 def one_model(size: int) -> TablePool:
     stage = Stage(np.zeros(size), np.zeros(size, np.int64), np.ones((size, 1), np.int64))
     return TablePool(("a",), np.array([1.0]), {(0,): stage})
+
+
+def random_pool(
+    seed: int,
+    models: int,
+    size: int,
+    levels: int,
+    prefix_free: bool = True,
+    costs: Sequence[float] = (1.0, 1.5, 3.0, 10.0, 11.0, 40.0, 100.0),
+) -> TablePool:
+    """Models of growing skill on one task, with ``levels`` distinct confidences each."""
+    rng = np.random.default_rng(seed)
+    ease = rng.standard_normal(size)
+    stages = {}
+    for m in range(models):
+        sure = ease + 0.3 * m + rng.standard_normal(size)
+        right = sure + rng.standard_normal(size) > 0.3
+        confidence = np.round(1 / (1 + np.exp(-sure)) * levels) / levels
+        stages[(m,)] = Stage(confidence, right.astype(np.int64), right[:, None].astype(np.int64))
+    names = tuple(rng.permutation(list("abcdefgh"))[:models].tolist())
+    cost = np.sort(rng.choice(costs, models))
+    return TablePool(names, cost, stages, prefix_free, seed)
+
+
+def check_against_oracle(
+    pool: TablePool,
+    objective: Objective,
+    stages: int,
+    accounting: Accounting = "cumulative",
+    compare: Compare = "ge",
+    shared: bool = False,
+    limit: float | None = None,
+) -> None:
+    """The search finds what trying every threshold finds, and every point holds when reapplied."""
+    cascades = cascades_of(pool.cost, stages, limit, accounting)
+    if not cascades:
+        with pytest.raises(CascadeError, match="no cascade"):
+            search(pool, objective, cascades=cascades, accounting=accounting)
+        return
+    result = search(
+        pool,
+        objective,
+        max_stages=stages,
+        accounting=accounting,
+        compare=compare,
+        shared=shared,
+        worst_case_cost=limit,
+        threads=2,
+    )
+    expected = oracle.front(pool, cascades, objective, accounting, compare, shared, limit)
+    assert result.front == expected
+    assert result.exact
+    assert result.cascades == len(cascades)
+    for point in result.front:
+        assert all(type(threshold) is float for threshold in point.thresholds)
+        assert reapply(pool, point, objective, accounting, compare) == (point.cost, point.score)
+
+
+def check_against_sweep(
+    pool: TablePool,
+    stages: int,
+    compare: Compare,
+    cascades: Sequence[tuple[int, ...]] | None = None,
+) -> None:
+    """The search by bounds finds what scoring every setting finds."""
+    chosen = cascades_of(pool.cost, stages) if cascades is None else list(cascades)
+    result = search(pool, Accuracy(), cascades=chosen, compare=compare, threads=2)
+    scored = search(pool, Scored(), cascades=chosen, compare=compare, threads=2)
+    assert scored.exact
+    assert result == scored
+    for point in result.front:
+        assert reapply(pool, point, Accuracy(), compare=compare) == (point.cost, point.score)
+
+
+class Scored(Accuracy):
+    """Accuracy that does not say it is a count, so that every setting is scored."""
+
+    additive = False

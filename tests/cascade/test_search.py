@@ -12,72 +12,46 @@ from hypothesis import strategies as st
 from cascade_exp.cascade.objective import F1, Accuracy
 from cascade_exp.cascade.search import cascades_of, search
 from cascade_exp.errors import CascadeError
-from tests.cascade.search_pools import TablePool, one_model, pools, reapply
-from tests.oracles import literal_thresholds as oracle
+from tests.cascade.search_pools import TablePool, check_against_oracle, one_model, pools
 
 ACCOUNTINGS = st.sampled_from(["cumulative", "exit_tier"])
 COMPARES = st.sampled_from(["ge", "gt"])
 
 
-def check(pool, objective, stages, accounting="cumulative", compare="ge", shared=False, limit=None):
-    cascades = cascades_of(pool.cost, stages, limit, accounting)
-    if not cascades:
-        with pytest.raises(CascadeError, match="no cascade"):
-            search(pool, objective, cascades=cascades, accounting=accounting)
-        return
-    result = search(
-        pool,
-        objective,
-        max_stages=stages,
-        accounting=accounting,
-        compare=compare,
-        shared=shared,
-        worst_case_cost=limit,
-        threads=2,
-    )
-    expected = oracle.front(pool, cascades, objective, accounting, compare, shared, limit)
-    assert result.front == expected
-    assert result.exact
-    assert result.cascades == len(cascades)
-    for point in result.front:
-        assert all(type(threshold) is float for threshold in point.thresholds)
-        assert reapply(pool, point, objective, accounting, compare) == (point.cost, point.score)
-
-
 @given(pools(Accuracy(), max_size=9), ACCOUNTINGS, COMPARES)
 @settings(max_examples=200, deadline=None)
 def test_pairs_by_accuracy(pool, accounting, compare):
-    check(pool, Accuracy(), 2, accounting, compare)
+    check_against_oracle(pool, Accuracy(), 2, accounting, compare)
 
 
 @given(pools(F1("binary")), ACCOUNTINGS, COMPARES, st.booleans())
 @settings(max_examples=100, deadline=None)
 def test_pairs_by_binary_f1(pool, accounting, compare, shared):
-    check(pool, F1("binary"), 2, accounting, compare, shared)
+    check_against_oracle(pool, F1("binary"), 2, accounting, compare, shared)
 
 
 @given(pools(F1("macro")), ACCOUNTINGS, COMPARES)
 @settings(max_examples=100, deadline=None)
 def test_pairs_by_macro_f1(pool, accounting, compare):
-    check(pool, F1("macro"), 2, accounting, compare)
+    check_against_oracle(pool, F1("macro"), 2, accounting, compare)
 
 
 @given(pools(F1("binary"), max_models=4, max_size=5), st.integers(3, 4), ACCOUNTINGS, COMPARES)
 @settings(max_examples=60, deadline=None)
 def test_more_stages_by_f1(pool, stages, accounting, compare):
-    check(pool, F1("binary"), stages, accounting, compare)
+    check_against_oracle(pool, F1("binary"), stages, accounting, compare)
 
 
 @given(pools(Accuracy(), max_size=6), st.integers(2, 4), ACCOUNTINGS, COMPARES)
 @settings(max_examples=100, deadline=None)
 def test_one_threshold_for_all_stages(pool, stages, accounting, compare):
-    check(pool, Accuracy(), stages, accounting, compare, shared=True)
+    check_against_oracle(pool, Accuracy(), stages, accounting, compare, shared=True)
 
 
 @given(pools(Accuracy()), ACCOUNTINGS, st.sampled_from([0.5, 2.0, 3.0, 9.0]))
 @settings(max_examples=60, deadline=None)
 def test_worst_case_limit(pool, accounting, limit):
-    check(pool, Accuracy(), 2, accounting, limit=limit)
+    check_against_oracle(pool, Accuracy(), 2, accounting, limit=limit)
 
 
 def test_equal_costs_run_in_either_order():

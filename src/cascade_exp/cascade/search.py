@@ -7,20 +7,27 @@ every setting); the sweep of one cascade in ``sweep``; choosing an operating poi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations, product
 
 import numpy as np
 
-from cascade_exp.cascade.costs import Accounting, exit_costs
+from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint
 from cascade_exp.cascade.objective import Objective
-from cascade_exp.cascade.search_counts import search_counts
-from cascade_exp.cascade.search_front import Ranking, Settings, rank_cascades
+from cascade_exp.cascade.search_counts import (
+    CountedFront,
+    Crew,
+    FrontHolder,
+    add_singles,
+    search_pairs,
+)
+from cascade_exp.cascade.search_front import Ranking, Settings, rank_cascades, worst_cases
 from cascade_exp.cascade.search_source import Source
 from cascade_exp.cascade.search_sweep import sweep_cascades
-from cascade_exp.cascade.search_threads import Ticker, thread_count
+from cascade_exp.cascade.search_threads import Progress, Ticker, thread_count
+from cascade_exp.cascade.search_triples import TripleSearch
 from cascade_exp.cascade.stages import Compare, Floats, Ints, StagePool
 from cascade_exp.cascade.sweep import ordering_of
 from cascade_exp.errors import CascadeError
@@ -72,11 +79,11 @@ def cascades_of(
             for m in models:
                 groups.setdefault(float(cost[m]), []).append(m)
             for parts in product(*(permutations(group) for group in groups.values())):
-                members = tuple(m for part in parts for m in part)
-                worst = exit_costs(cost[list(members)], accounting).max()
-                if worst_case_cost is None or worst <= worst_case_cost:
-                    cascades.append(members)
-    return cascades
+                cascades.append(tuple(m for part in parts for m in part))
+    if worst_case_cost is None:
+        return cascades
+    within = worst_cases(cascades, cost, accounting) <= worst_case_cost
+    return [members for members, fits in zip(cascades, within, strict=True) if fits]
 
 
 def search(
@@ -89,7 +96,7 @@ def search(
     compare: Compare = "ge",
     shared: bool = False,
     worst_case_cost: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     threads: int | None = None,
     gap: float = 0.0,
 ) -> SearchResult:
@@ -117,12 +124,14 @@ def search(
     source = Source(pool, compare)
     ranking = _ranking(pool, cascades, max_stages, accounting, worst_case_cost)
     count = thread_count(threads)
-    ticker = Ticker(len(ranking.cascades), progress)
     notes: list[str] = []
-    counts = _counts_right_answers(source, objective, ranking) and max(ranking.lengths) <= 2
-    if counts and not shared:
-        settings = search_counts(source, ranking, accounting, count, ticker)
+    counts = _counts_right_answers(source, objective, ranking) and not shared
+    if counts and (
+        max(ranking.lengths) <= 2 or (accounting == "cumulative" and max(ranking.lengths) <= 3)
+    ):
+        settings = _search_counts(source, ranking, accounting, count, progress)
     else:
+        ticker = Ticker(len(ranking.cascades), progress)
         settings, notes = sweep_cascades(
             source, objective.score, ranking, accounting, compare, shared, count, ticker
         )
@@ -136,6 +145,24 @@ def search(
         note="; ".join([f"cascades considered: {considered}", *notes]),
         cascades=len(ranking.cascades),
     )
+
+
+def _search_counts(
+    source: Source,
+    ranking: Ranking,
+    accounting: Accounting,
+    threads: int,
+    progress: Progress | None,
+) -> Settings:
+    front = CountedFront.empty(source.size, max(ranking.lengths) - 1)
+    pairs, triples = (len(ranking.of_length(length)) for length in (2, 3))
+    ticker = Ticker(pairs + 2 * triples, progress)
+    add_singles(front, source, ranking)
+    crew = Crew(front, [FrontHolder(front) for _ in range(threads)], ticker)
+    search_pairs(crew, source, ranking, accounting)
+    if triples:
+        TripleSearch(source, ranking).run(front, threads, ticker)
+    return front.settings(ranking)
 
 
 def _ranking(
@@ -167,22 +194,16 @@ def _counts_right_answers(source: Source, objective: Objective, ranking: Ranking
 
 
 def _points(source: Source, ranking: Ranking, settings: Settings, shared: bool) -> list[FrontPoint]:
+    cascades = [ranking.cascades[rank] for rank in settings.rank]
+    thresholds = _thresholds(source, cascades, settings.cutoffs, shared)
     points: list[FrontPoint] = []
-    for cost, score, rank, cutoffs in zip(
-        settings.cost, settings.score, settings.rank, settings.cutoffs, strict=True
-    ):
-        members = ranking.cascades[rank]
-        thresholds = (
-            _shared_thresholds(source, members, cutoffs)
-            if shared
-            else source.thresholds(members, cutoffs)
-        )
+    for row, members in enumerate(cascades):
         point = FrontPoint(
             members=members,
-            thresholds=thresholds,
-            cost=float(cost) / source.size,
-            score=float(score),
-            worst_case_cost=float(ranking.worst_case[rank]),
+            thresholds=tuple(thresholds[row, : len(members) - 1].tolist()),
+            cost=float(settings.cost[row]) / source.size,
+            score=float(settings.score[row]),
+            worst_case_cost=float(ranking.worst_case[settings.rank[row]]),
         )
         if points and points[-1].cost == point.cost:  # totals that differ by less than a mean tells
             points.pop()
@@ -190,11 +211,23 @@ def _points(source: Source, ranking: Ranking, settings: Settings, shared: bool) 
     return points
 
 
-def _shared_thresholds(
-    source: Source, members: tuple[int, ...], cutoffs: Ints
-) -> tuple[float, ...]:
-    if len(members) == 1:
-        return ()
-    confidence = [source.stage(members[: i + 1]).confidence for i in range(len(members) - 1)]
-    ordering = ordering_of(np.concatenate(confidence), source.compare)
-    return (float(ordering.thresholds(cutoffs[:1])[0]),) * (len(members) - 1)
+def _thresholds(
+    source: Source, cascades: list[tuple[int, ...]], cutoffs: Ints, shared: bool
+) -> Floats:
+    """Literal thresholds float64 [P, d]; columns beyond a cascade's own mean nothing."""
+    thresholds = np.zeros(cutoffs.shape)
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for row, members in enumerate(cascades):
+        for stage in range(1, len(members)):
+            if not shared or stage == len(members) - 1:
+                rows.setdefault(members[:stage], []).append(row)
+    for prefix, places in rows.items():
+        if shared:
+            values = [source.stage(prefix[: i + 1]).confidence for i in range(len(prefix))]
+            ordering = ordering_of(np.concatenate(values), source.compare)
+            thresholds[places] = ordering.thresholds(cutoffs[places, 0])[:, None]
+        else:
+            stage = len(prefix) - 1
+            ordering = source.ordering(prefix)
+            thresholds[places, stage] = ordering.thresholds(cutoffs[places, stage])
+    return thresholds

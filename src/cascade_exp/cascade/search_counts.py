@@ -1,19 +1,22 @@
 """Accuracy, exactly: the search over counts of right answers, led through the compiled kernels.
 
 Where the score is the number of right answers over N, the front is an array over that number, and
-whole regions of settings can be ruled out by what they could reach at best. Other objectives:
-``search_sweep``.
+whole regions of settings can be ruled out by what they could reach at best. This module holds that
+front, the threads' copies of it, and the cascades of one and two stages; three stages are in
+``search_triples``, other objectives in ``search_sweep``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.kernels.front import offer
-from cascade_exp.cascade.kernels.pairs import sweep_pairs
+from cascade_exp.cascade.kernels.pairs import sweep_pair
 from cascade_exp.cascade.search_front import Ranking, Settings
 from cascade_exp.cascade.search_source import Source
 from cascade_exp.cascade.search_threads import Ticker, run_items
@@ -40,8 +43,13 @@ class CountedFront:
         return cls(np.full(size + 2, np.inf), np.zeros((size + 2, 1 + thresholds), dtype=np.int64))
 
     def copy(self) -> CountedFront:
-        """A front of its own for another thread."""
+        """A front of its own."""
         return CountedFront(self.cost.copy(), self.witness.copy())
+
+    def assign(self, other: CountedFront) -> None:
+        """Become equal to the other front."""
+        np.copyto(self.cost, other.cost)
+        np.copyto(self.witness, other.witness)
 
     def merge(self, other: CountedFront) -> None:
         """Take over, entry by entry, whatever the other front has better."""
@@ -55,66 +63,74 @@ class CountedFront:
         self.cost[better] = other.cost[better]
         self.witness[better] = other.witness[better]
 
-    def settings(self, thresholds: Ints) -> Settings:
-        """The non-dominated settings by growing cost, given every rank's number of thresholds."""
+    def settings(self, ranking: Ranking) -> Settings:
+        """The non-dominated settings by growing cost."""
         size = len(self.cost) - 2
         right = np.flatnonzero(self.cost[:-1] < self.cost[1:])
         rank = self.witness[right, 0]
         cutoffs = self.witness[right, 1:].copy()
+        thresholds = np.array([len(members) - 1 for members in ranking.cascades])
         cutoffs[np.arange(cutoffs.shape[1]) >= thresholds[rank][:, None]] = 0
         return Settings(self.cost[right], right / size, rank, cutoffs)
 
 
-@dataclass(frozen=True)
-class PairItem:
-    """All cascades first>second of one first model, with their ranks int64 [L]."""
+class FrontHolder:
+    """One thread's copy of the front, with whatever scratch its subclass adds."""
 
-    first: int
-    seconds: tuple[int, ...]
-    rank: Ints
+    def __init__(self, front: CountedFront) -> None:
+        self.front = front.copy()
 
 
-def pair_items(ranking: Ranking) -> list[PairItem]:
-    """The two-stage cascades, one item per first model."""
-    by_first: dict[int, list[int]] = {}
-    for rank in ranking.of_length(2):
-        by_first.setdefault(ranking.cascades[rank][0], []).append(rank)
-    return [
-        PairItem(first, tuple(ranking.cascades[r][1] for r in ranks), np.array(ranks))
-        for first, ranks in by_first.items()
-    ]
+Holder = TypeVar("Holder", bound=FrontHolder)
+Item = TypeVar("Item")
 
 
-def search_counts(
-    source: Source, ranking: Ranking, accounting: Accounting, threads: int, ticker: Ticker
-) -> Settings:
-    """The exact front over the ranked cascades, for an objective with one summand of 0 or 1."""
-    front = CountedFront.empty(source.size, max(ranking.lengths) - 1)
+class Crew(Generic[Holder]):
+    """A front, and one worker per thread that works on a copy of it."""
+
+    def __init__(self, front: CountedFront, workers: list[Holder], ticker: Ticker) -> None:
+        self.front = front
+        self.workers = workers
+        self.ticker = ticker
+
+    def run(self, items: Iterable[Item], work: Callable[[Holder, Item], int]) -> None:
+        """Work on every item (see ``run_items``), then bring all fronts together."""
+        for worker in self.workers:
+            worker.front.assign(self.front)
+        run_items(items, self.workers, work, self.ticker)
+        for worker in self.workers:
+            self.front.merge(worker.front)
+
+
+def add_singles(front: CountedFront, source: Source, ranking: Ranking) -> None:
+    """Offer the models alone."""
     for rank in ranking.of_length(1):
         members = ranking.cascades[rank]
+        right = int(source.right(members).sum())
         cost = float(source.size) * float(source.pool.cost[members[0]])
-        offer(front.cost, front.witness, int(source.right(members).sum()), cost, rank, NO_CUTOFFS)
-    ticker.add(len(ranking.of_length(1)))
+        offer(front.cost, front.witness, right, cost, rank, NO_CUTOFFS)
 
-    def pairs(worker: CountedFront, item: PairItem) -> int:
-        ordering = source.ordering((item.first,))
-        seconds = [source.right((item.first, second)) for second in item.seconds]
-        sweep_pairs(
-            ordering.order,
-            ordering.valid,
-            source.right((item.first,)),
-            np.stack(seconds, axis=1),
-            float(source.pool.cost[item.first]),
-            source.pool.cost[list(item.seconds)],
-            item.rank,
+
+def search_pairs(
+    crew: Crew[Holder], source: Source, ranking: Ranking, accounting: Accounting
+) -> None:
+    """Offer every cascade of two stages."""
+    cost = source.pool.cost
+
+    def work(worker: Holder, rank: int) -> int:
+        first, second = ranking.cascades[rank]
+        sweep_pair(
+            source.size,
+            source.ranked((first,)).valid,
+            source.right_words((first,), (first,)),
+            source.right_words((first,), (first, second)),
+            float(cost[first]),
+            float(cost[second]),
+            rank,
             accounting == "exit_tier",
-            worker.cost,
-            worker.witness,
+            worker.front.cost,
+            worker.front.witness,
         )
-        return len(item.seconds)
+        return 1
 
-    workers = [front.copy() for _ in range(threads)]
-    run_items(pair_items(ranking), workers, pairs, ticker)
-    for worker in workers:
-        front.merge(worker)
-    return front.settings(np.array([len(members) - 1 for members in ranking.cascades]))
+    crew.run(ranking.of_length(2), work)

@@ -6,12 +6,13 @@ the compiled kernels keep lives in ``search_counts``.
 
 from __future__ import annotations
 
+from bisect import bisect, bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cascade_exp.cascade.costs import Accounting, exit_costs
+from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.stages import Floats, Ints
 from cascade_exp.errors import CascadeError
 
@@ -33,15 +34,29 @@ class Ranking:
 
     def of_length(self, stages: int) -> range:
         """The ranks of the cascades with that many stages (they are neighbours)."""
-        lengths = np.array([len(members) for members in self.cascades])
         return range(
-            int(np.searchsorted(lengths, stages)), int(np.searchsorted(lengths, stages, "right"))
+            bisect_left(self.cascades, stages, key=len), bisect(self.cascades, stages, key=len)
         )
 
     @property
     def lengths(self) -> list[int]:
         """The numbers of stages that occur, growing."""
-        return sorted({len(members) for members in self.cascades})
+        longest = len(self.cascades[-1]) if self.cascades else 0
+        return [length for length in range(1, longest + 1) if len(self.of_length(length))]
+
+
+def worst_cases(
+    cascades: Sequence[tuple[int, ...]], cost: Floats, accounting: Accounting
+) -> Floats:
+    """Cost of running every stage (``exit_tier``: of the dearest) of each cascade: float64 [T]."""
+    worst = np.zeros(len(cascades))
+    lengths = np.array([len(members) for members in cascades], dtype=np.int64)
+    for length in np.unique(lengths[lengths > 0]):
+        rows = np.flatnonzero(lengths == length)
+        prices = cost[np.array([cascades[row] for row in rows.tolist()])]
+        total = prices.cumsum(axis=1)[:, -1] if accounting == "cumulative" else prices.max(axis=1)
+        worst[rows] = total
+    return worst
 
 
 def rank_cascades(
@@ -64,10 +79,11 @@ def rank_cascades(
             raise CascadeError(
                 f"cascade {members}: expected indices of models from 0 to {len(names) - 1}"
             )
-    worst = [float(exit_costs(cost[list(members)], accounting).max()) for members in distinct]
     keyed = sorted(
         (len(members), case, tuple(names[m] for m in members), members)
-        for members, case in zip(distinct, worst, strict=True)
+        for members, case in zip(
+            distinct, worst_cases(distinct, cost, accounting).tolist(), strict=True
+        )
         if worst_case_cost is None or case <= worst_case_cost
     )
     return Ranking([key[3] for key in keyed], np.array([key[1] for key in keyed]))

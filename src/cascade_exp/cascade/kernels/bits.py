@@ -1,0 +1,118 @@
+"""Bit sets over examples: 64 examples a word, in the order of one stage's confidence.
+
+Position y of an order is bit ``y % 64`` of word ``y // 64``. There are ``N // 64 + 1`` words, so
+that the cutoffs 0..N have a bit each as well; bits beyond the examples are 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+LANES = 32
+"""Last models that a kernel handles side by side; models are cut into chunks of so many."""
+
+
+@intrinsic
+def popcount(typingctx: Any, word: Any) -> Any:
+    """Number of bits set in a uint64, as uint64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+@njit(nogil=True, cache=True)
+def count(word):  # type: ignore[no-untyped-def]
+    """Number of bits set in a uint64, as int64."""
+    return np.int64(popcount(word))  # type: ignore[call-arg]
+
+
+@njit(nogil=True, cache=True)
+def pack_flags(flags):  # type: ignore[no-untyped-def]
+    """Words uint64 [len(flags) // 64 + 1] of flags bool or uint8 0/1."""
+    size = flags.shape[0]
+    words = np.zeros(size // 64 + 1, np.uint64)
+    for y in range(size):
+        words[y >> 6] |= np.uint64(flags[y]) << np.uint64(y & 63)
+    return words
+
+
+@njit(nogil=True, cache=True)
+def pack_lanes(order, lanes):  # type: ignore[no-untyped-def]
+    """Words uint64 [L, N // 64 + 1] of lanes uint8 0/1 [N, L], in ``order`` int32 [N]."""
+    size = order.shape[0]
+    width = lanes.shape[1]
+    words = np.zeros((width, size // 64 + 1), np.uint64)
+    block = np.zeros(width, np.uint64)
+    for w in range(size // 64 + 1):
+        block[:] = 0
+        for y in range(64 * w, min(size, 64 * w + 64)):
+            row = lanes[order[y]]
+            shift = np.uint64(y & 63)
+            for lane in range(width):
+                block[lane] |= np.uint64(row[lane]) << shift
+        for lane in range(width):
+            words[lane, w] = block[lane]
+    return words
+
+
+@njit(nogil=True, cache=True)
+def bit(words, y):  # type: ignore[no-untyped-def]
+    """Bit ``y`` of a row of words, as int64."""
+    return np.int64((words[y >> 6] >> np.uint64(y & 63)) & np.uint64(1))
+
+
+@njit(nogil=True, cache=True)
+def byte_counts(word):  # type: ignore[no-untyped-def]
+    """Number of bits set in each byte of a uint64, in that byte."""
+    pairs = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    fours = (pairs & np.uint64(0x3333333333333333)) + (
+        (pairs >> np.uint64(2)) & np.uint64(0x3333333333333333)
+    )
+    return (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+
+
+@njit(nogil=True, cache=True)
+def steepest(gained, lost):  # type: ignore[no-untyped-def]
+    """At least the most by which ``gained`` can outnumber ``lost`` in the first bits of a word.
+
+    Exact at each byte's end and optimistic within: a byte's gains come before its losses.
+    """
+    ones = np.uint64(0x0101010101010101)
+    reached = byte_counts(gained) * ones + np.uint64(0x4040404040404040)
+    reached -= (byte_counts(lost) * ones) << np.uint64(8)
+    top = np.uint64(0)
+    for _ in range(8):
+        top = max(top, reached & np.uint64(0xFF))
+        reached >>= np.uint64(8)
+    return np.int64(top) - 64
+
+
+@njit(nogil=True, cache=True)
+def below_lines(order, rank, step, strips):  # type: ignore[no-untyped-def]
+    """Which examples lie below each grid line of another stage: uint64 [strips + 1, words].
+
+    Row q has a bit, in ``order``, for each example whose other ``rank`` is less than ``q * step``.
+    """
+    size = order.shape[0]
+    below = np.zeros((strips + 1, size // 64 + 1), np.uint64)
+    for y in range(size):
+        below[rank[order[y]] // step + 1, y >> 6] |= np.uint64(1) << np.uint64(y & 63)
+    for q in range(1, strips + 1):
+        for w in range(below.shape[1]):
+            below[q, w] |= below[q - 1, w]
+    return below
+
+
+@njit(nogil=True, cache=True)
+def gather(order, values):  # type: ignore[no-untyped-def]
+    """``values`` [N] in the order int32 [N]."""
+    out = np.empty_like(values)
+    for y in range(order.shape[0]):
+        out[y] = values[order[y]]
+    return out
