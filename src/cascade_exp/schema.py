@@ -168,6 +168,8 @@ class EvaluateConfig:
     threshold: Threshold = MISSING
     methods: dict[str, Method] = field(default_factory=dict)
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    analyses: bool = True
+    published: Optional[str] = None
     logger: dict[str, Any] = field(default_factory=dict)
     paths: Paths = MISSING
     seed: int = 0

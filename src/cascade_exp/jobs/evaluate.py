@@ -7,11 +7,13 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from cascade_exp.errors import CascadeError
+from cascade_exp.jobs.analyses import analyse
 from cascade_exp.jobs.evaluation import check_settings, evaluate_recordings
 from cascade_exp.jobs.job import Job, environment, open_job
 from cascade_exp.jobs.progress import search_progress
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.report.operating_point import deployment
+from cascade_exp.report.view import chosen
 from cascade_exp.schema import EvaluateConfig
 
 
@@ -27,19 +29,28 @@ def evaluate(config: DictConfig) -> Path:
 
 def report(job: Job, recordings: Recordings) -> Path:
     """Evaluate ``recordings`` as the job's settings say, and write and show all of it."""
+    from cascade_exp.report.analyses import write_analyses
+    from cascade_exp.report.analysis_plots import write_analysis_plots
     from cascade_exp.report.files import write_json, write_results
     from cascade_exp.report.html import write_html
     from cascade_exp.report.plots import write_plots
     from cascade_exp.report.tables import print_results
 
     with search_progress(job.console) as progress:
-        results = evaluate_recordings(
+        evaluation = evaluate_recordings(
             recordings, job.settings, environment(job.settings.seed), progress
+        )
+        results = evaluation.results
+        analyses = (
+            analyse(evaluation.measuring, evaluation.searching, chosen(results))
+            if job.settings.analyses
+            else None
         )
     folder = job.folder / "results"
     write_results(results, folder)
     write_json(folder / "operating_point.json", deployment(results, recordings.path, job.settings))
-    plots = write_plots(results, folder)
+    write_analyses(analyses, folder)
+    plots = [*write_plots(results, folder), *write_analysis_plots(results, analyses, folder)]
     write_html(results, folder / "report.html", config_yaml=job.config_yaml, command=job.command)
     if job.loggers.wandb is not None:
         from cascade_exp.report.board import log_results

@@ -8,10 +8,12 @@ it applied unchanged to the report split.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from cascade_exp.cascade.frontier import average_improvement, max_improvement, top_score
 from cascade_exp.cascade.selection import RULES
 from cascade_exp.errors import CascadeError, choice
+from cascade_exp.jobs.analyses import check_published
 from cascade_exp.jobs.choosing import operating_points, rules_of
 from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import BothSplits, open_pools, reliability
@@ -45,6 +47,16 @@ def check_settings(settings: EvaluateConfig) -> None:
             "chosen and told on the same examples flatter themselves "
             "(threshold.same_split=true does it all the same, and the report says so)"
         )
+    check_published(settings)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation's results, and what its analyses are made from (``jobs.analyses``)."""
+
+    results: Results
+    measuring: Measuring
+    searching: Searching
 
 
 def evaluate_recordings(
@@ -52,7 +64,7 @@ def evaluate_recordings(
     settings: EvaluateConfig,
     environment: Mapping[str, object],
     progress: Callable[[int, int], None] | None = None,
-) -> Results:
+) -> Evaluation:
     """Evaluate every cascade that ``settings`` ask for on ``recordings``.
 
     Raises:
@@ -65,7 +77,7 @@ def evaluate_recordings(
     points = operating_points(found.front, measuring, searching)
     chosen = next((rule for rule, point in points.items() if point.feasible), None)
     rows = [measuring.front_row(point) for point in found.front]
-    return Results(
+    results = Results(
         settings={
             **_told(splits),
             "exact": found.exact,
@@ -89,6 +101,7 @@ def evaluate_recordings(
         sweep_curve=measuring.sweep_curve(points[chosen]) if chosen else None,
         environment=dict(environment),
     )
+    return Evaluation(results, measuring, searching)
 
 
 def _told(splits: BothSplits) -> dict[str, object]:

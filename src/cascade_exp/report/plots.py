@@ -7,7 +7,8 @@ writes them as PNG, ``html`` puts the same ones into the page.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,11 +40,23 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
     A picture that these results do not have (``thresholds.png`` when a single model was chosen) is
     removed if an earlier evaluation left it there.
     """
+    return write_pictures(
+        {name: partial(build, results) for name, build in FIGURES.items()}, folder
+    )
+
+
+def write_pictures(
+    builders: Mapping[str, Callable[[Size], Figure | None]], folder: Path
+) -> list[Path]:
+    """Write the figures that ``builders`` build as ``plots/<name>.png`` below ``folder``.
+
+    Where one builds none, the picture is removed if it is there. Returns the paths written.
+    """
     written = []
     with style.house_style():
-        for name, build in FIGURES.items():
+        for name, build in builders.items():
             path = folder / "plots" / f"{name}.png"
-            figure = build(results, style.ALONE)
+            figure = build(style.ALONE)
             if figure is None:
                 path.unlink(missing_ok=True)
                 continue
@@ -76,7 +89,7 @@ def frontier_figure(results: Results, size: Size) -> Figure:
         marker="o" if len(rows) == 1 else "",
         label=f"front on {view.split(results, 'selection')}",
     )
-    line = np.array(_baseline_line(results, "report"))
+    line = np.array(baseline_line(results, "report"))
     if len(line) > 1:
         axes.plot(
             line[:, 1],
@@ -280,7 +293,7 @@ def _mark(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None
         )
 
 
-def _baseline_line(results: Results, role: str) -> list[tuple[float, float]]:
+def baseline_line(results: Results, role: str) -> list[tuple[float, float]]:
     """(score, cost) along the baseline: a straight mix is a curve where cost is logarithmic."""
     knots = results.baseline[role]
     if len(knots) == 1:
@@ -326,7 +339,7 @@ def _obstacles(results: Results) -> NDArray[np.float64]:
     points += [(row.cost, row.score) for row in results.frontier]
     points += [(model.report.cost, model.report.score) for model in results.single_models]
     points += [(point.cost, point.score) for _, point in _chosen(results)]
-    points += [(cost, score) for score, cost in _baseline_line(results, "report")]
+    points += [(cost, score) for score, cost in baseline_line(results, "report")]
     return np.array(points, dtype=np.float64)
 
 
