@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 SOURCES: dict[str, str] = {
     "digits": "cascade_exp.data.digits:load_digits",
+    "cifar10": "cascade_exp.data.cifar10:load_cifar10",
+    "image_folder": "cascade_exp.data.folder:load_image_folder",
+    "synthetic_text": "cascade_exp.data.synthetic_text:load_synthetic_text",
     "glue": "cascade_exp.data.glue:load_glue",
+    "table": "cascade_exp.data.tables:load_table",
 }
 
 
