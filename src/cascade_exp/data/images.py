@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import InterpolationMode
@@ -168,7 +168,7 @@ class ImageDataModule(pl.LightningDataModule):
         try:
             with Image.open(path) as image:
                 pixels = transforms.pil_to_tensor(image.convert("RGB"))
-        except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise CascadeError(f"{path}: not an image that can be read: {error}") from error
         return self.resize(pixels)
 

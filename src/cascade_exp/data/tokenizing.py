@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from cascade_exp.atomic import replacing
 from cascade_exp.data.examples import Examples, Ints, Text, fingerprint
 from cascade_exp.data.hub import hub_answers
 from cascade_exp.errors import CascadeError
@@ -159,7 +159,7 @@ def tokenise(
         )
     if cache_dir is None:
         return _encode(examples, tokenizer, max_length)
-    path = cache_dir / "tokens" / f"{_key(examples, tokenizer, max_length)}.npz"
+    path = cache_dir / "tokens" / f"{content_key(examples, tokenizer, max_length)}.npz"
     if path.exists():
         try:
             return _read(path, len(examples))
@@ -200,7 +200,7 @@ def _encode(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: 
     )
 
 
-def _key(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: int) -> str:
+def content_key(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: int) -> str:
     """Hex sha256 of everything that the tokens depend on."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     content["truncation"] = content["padding"] = None  # what the last call happened to leave set
@@ -229,16 +229,8 @@ def _read(path: Path, size: int) -> Tokens:
 
 def _write(path: Path, tokens: Tokens) -> None:
     """Write ``path`` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {"input_ids": tokens.input_ids, "offsets": tokens.offsets}
     if tokens.token_type_ids is not None:
         arrays["token_type_ids"] = tokens.token_type_ids
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.close()
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
