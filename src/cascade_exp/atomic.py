@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file path beside ``path`` that takes its place if the block does not raise."""
+    """Yield the path of a file to write, which takes the place of ``path`` unless the block raises.
+
+    For writers that want a path or a stream; it lies beside ``path``, on the same file system.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    partial = Path(name)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield partial
-        partial.chmod(0o666 & ~_umask())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -27,26 +27,44 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``path`` that takes its place if the block does not raise."""
+    """Yield an empty folder beside ``path``, which takes its place unless the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    tag = secrets.token_hex(4)
+    partial, old = (path.with_name(f".{path.name}.{tag}.{state}") for state in ("tmp", "old"))
+    partial.mkdir()
     try:
         yield partial
-        partial.chmod(0o777 & ~_umask())
         if path.exists():
-            shutil.rmtree(path)
-        partial.replace(path)
+            path.rename(old)
+        partial.rename(path)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for leftover in (partial, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Put the named files into ``folder``; all are on disk before the first takes its place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    staged: dict[str, Path] = {}
+    try:
+        for name, content in contents.items():
+            staged[name] = folder / f".{name}.{secrets.token_hex(4)}.tmp"
+            with staged[name].open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for name, partial in staged.items():
+            partial.replace(folder / name)
+    finally:
+        for partial in staged.values():
+            partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all."""
+    write_files(path.parent, {path.name: content})
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+    """Write ``text`` in UTF-8 to ``path``, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))

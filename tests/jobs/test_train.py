@@ -39,7 +39,7 @@ def test_leaves_recordings_in_the_interchange_format(job):
         assert not seen & set(split.ids.tolist())
         seen |= set(split.ids.tolist())
         beside = json.loads((job / "recordings" / name / "resnet_16px.json").read_text())
-        assert {"key", "weights", "data", "transform", "code", "sha256", "macs"} <= set(beside)
+        assert {"key", "weights", "data", "code", "sha256", "macs"} <= set(beside)
 
 
 def test_leaves_all_results(job):

@@ -16,7 +16,7 @@ from cascade_exp.recordings.write import (
     write_models,
 )
 
-KEY = ContentKey(weights="w", data="d", transform="t", code="c")
+KEY = ContentKey(weights="w", data="d", code="c")
 LOGITS = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
@@ -43,10 +43,9 @@ def test_the_store_knows_its_keys_and_damaged_files(tmp_path):
     store.put(KEY, LOGITS)
     assert store.holds(KEY)
     for other in (
-        ContentKey("x", "d", "t", "c"),
-        ContentKey("w", "x", "t", "c"),
-        ContentKey("w", "d", "x", "c"),
-        ContentKey("w", "d", "t", "x"),
+        ContentKey("x", "d", "c"),
+        ContentKey("w", "x", "c"),
+        ContentKey("w", "d", "x"),
     ):
         assert not store.holds(other)
     file = next(tmp_path.glob("*.npy"))

@@ -204,7 +204,7 @@ def test_a_full_disk_leaves_the_old_files_and_no_litter(results, tmp_path, monke
         if len(calls) == 3:
             raise OSError("No space left on device")
 
-    monkeypatch.setattr("cascade_exp.report.files.os.fsync", fail_on_the_last_file)
+    monkeypatch.setattr("cascade_exp.atomic.os.fsync", fail_on_the_last_file)
     with pytest.raises(OSError, match="No space"):
         write_results(dataclasses.replace(results, chosen=None), tmp_path)
     assert len(calls) == 3

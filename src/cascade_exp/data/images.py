@@ -5,6 +5,7 @@ What fits in a gigabyte once resized is kept in memory, so that an epoch costs n
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
 from cascade_exp.data.batching import FixedBatches, ShuffledBatches, batch_loader
-from cascade_exp.data.examples import Examples, Ints
+from cascade_exp.data.examples import Examples, Ints, fingerprint
 from cascade_exp.data.splitting import Splits
 from cascade_exp.errors import CascadeError, choice
 
@@ -115,6 +116,23 @@ class ImageDataModule(pl.LightningDataModule):
         """
         sampler = FixedBatches(len(self.splits.named(split)), self.batch_size)
         return batch_loader(self._batches(split, "none"), sampler, self.workers)
+
+    def content_key(self, split: str) -> str:
+        """A digest of all that the model sees of a split: the examples and how they are prepared.
+
+        Raises:
+            CascadeError: if there is no such split, or an image file cannot be read.
+        """
+        prepared = (
+            self.size,
+            self.channels,
+            self.mean,
+            self.std,
+            self.interpolation,
+            self.crop_pct,
+        )
+        text = f"{fingerprint(self.splits.named(split))} {prepared}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def resize(self, images: Tensor) -> Tensor:
         """uint8 [..., C, H, W] -> uint8 [..., channels, size, size]."""

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from cascade_exp.data.batching import FixedBatches, ShuffledBatches, batch_loader
 from cascade_exp.data.examples import Examples, Ints
 from cascade_exp.data.splitting import Splits
-from cascade_exp.data.tokenizing import Tokens, load_tokenizer, tokenise
+from cascade_exp.data.tokenizing import Tokens, content_key, load_tokenizer, tokenise
 
 
 class TextDataModule(pl.LightningDataModule):
@@ -92,6 +92,14 @@ class TextDataModule(pl.LightningDataModule):
                 self.splits.named(split), self.tokenizer, self.max_length, self.cache_dir
             )
         return self._tokens[split]
+
+    def content_key(self, split: str) -> str:
+        """A digest of all that the model sees of a split: the examples and how they are prepared.
+
+        Raises:
+            CascadeError: if there is no such split.
+        """
+        return content_key(self.splits.named(split), self.tokenizer, self.max_length)
 
     def _batches(self, split: str) -> _TextBatches:
         longest = None if self.bucketed else self.max_length

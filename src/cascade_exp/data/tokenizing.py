@@ -201,7 +201,7 @@ def _encode(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: 
 
 
 def content_key(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: int) -> str:
-    """Hex sha256 of everything that the tokens depend on."""
+    """Hex sha256 of all that the tokens depend on: the examples, the tokenizer, the length."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     content["truncation"] = content["padding"] = None  # what the last call happened to leave set
     parts = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from cascade_exp.data.splitting import Splits
@@ -21,10 +20,14 @@ class Feed(Protocol):
         """The split in a fixed order, for recording."""
         ...
 
+    def content_key(self, split: str) -> str:
+        """A digest of all that the model sees of a split."""
+        ...
+
 
 def feed(
     wanted: ImageInput | TextInput, splits: Splits, settings: Data, *, seed: int, cache_dir: Path
-) -> LightningDataModule:
+) -> Feed:
     """The data module for a model that wants ``wanted``, as the data settings say.
 
     Raises:

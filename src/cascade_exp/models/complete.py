@@ -9,10 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -20,6 +17,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
+from cascade_exp.atomic import replacing_folder
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.models.inputs import ImageInput, TextInput
 
@@ -124,7 +122,10 @@ def save_model(model: CompleteModel, directory: str | Path) -> None:
         "input": _input_record(model.input),
         "description": model.description,
     }
-    with _whole_directory(Path(directory)) as unfinished:
+    target = Path(directory)
+    if target.exists() and not (target / RECORD).is_file() and any(target.iterdir()):
+        raise CascadeError(f"{target}: holds something else than a model; it is left alone")
+    with replacing_folder(target) as unfinished:
         family_module(model.description["family"]).write(model, unfinished)
         (unfinished / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
@@ -211,23 +212,3 @@ def _read_record(directory: Path) -> dict[str, Any]:
             f"{RECORD_VERSION} and one of {', '.join(FAMILIES)}"
         )
     return record
-
-
-@contextmanager
-def _whole_directory(directory: Path) -> Iterator[Path]:
-    """A new directory beside ``directory`` that takes its place when the block ends well."""
-    if directory.exists() and not (directory / RECORD).is_file() and any(directory.iterdir()):
-        raise CascadeError(f"{directory}: holds something else than a model; it is left alone")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    tag = uuid.uuid4().hex[:8]
-    unfinished = directory.with_name(f".{directory.name}.{tag}.unfinished")
-    replaced = directory.with_name(f".{directory.name}.{tag}.replaced")
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        if directory.exists():
-            directory.rename(replaced)
-        unfinished.rename(directory)
-    finally:
-        for leftover in (unfinished, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)

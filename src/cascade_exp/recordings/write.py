@@ -27,16 +27,20 @@ from cascade_exp.recordings.folder import COST_COLUMNS
 
 @dataclass(frozen=True)
 class ContentKey:
-    """What a recording was made from: sha256 digests, and the transform in words."""
+    """sha256 digests of what a recording was made from.
+
+    Attributes:
+        weights: of the model. data: of the examples and how they were prepared for it.
+        code: of the source that prepares, runs and records.
+    """
 
     weights: str
     data: str
-    transform: str
     code: str
 
     def digest(self) -> str:
-        """One sha256 over the four parts."""
-        text = json.dumps([self.weights, self.data, self.transform, self.code])
+        """One sha256 over the three parts."""
+        text = json.dumps([self.weights, self.data, self.code])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cascade_exp.atomic import write_bytes
 from cascade_exp.report.analyses_schema import Analyses, CascadeAnalyses, Deferral
-from cascade_exp.report.files import write_bytes
 
 FOLDER = "analyses"
 

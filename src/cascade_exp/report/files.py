@@ -12,12 +12,11 @@ import dataclasses
 import io
 import json
 import math
-import os
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cascade_exp.atomic import write_files, write_text
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.schema import (
     SCHEMA_VERSION,
@@ -64,7 +63,7 @@ def write_results(results: Results, folder: Path) -> None:
         ValueError: on a NaN, on a setting named like one of the summary's own keys.
         TypeError: on a setting or environment entry that JSON has no form for.
     """
-    _replace_all(
+    write_files(
         folder,
         {
             FRONTIER: _csv(FRONTIER_COLUMNS, map(_frontier_cells, results.frontier)),
@@ -81,16 +80,6 @@ def write_json(path: Path, obj: object) -> None:
         ValueError: on a NaN. TypeError: on a value that JSON has no form for.
     """
     write_text(path, json_text(obj))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) to ``path``, atomically: a reader sees the old file or the new one."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, atomically."""
-    _replace_all(path.parent, {path.name: content})
 
 
 def json_text(obj: object) -> str:
@@ -173,24 +162,6 @@ def read_results(folder: Path) -> Results:
 
 
 # ------------------------------------------------------------------------------------- writing
-
-
-def _replace_all(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Put the named files into ``folder``: all are on disk before the first takes its place."""
-    folder.mkdir(parents=True, exist_ok=True)
-    staged: dict[str, Path] = {}
-    try:
-        for name, content in contents.items():
-            staged[name] = folder / f".{name}.{secrets.token_hex(8)}.tmp"
-            with staged[name].open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for name, temporary in staged.items():
-            temporary.replace(folder / name)
-    finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
 
 
 def _plain(value: object, where: str) -> object:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cascade_exp.atomic import write_text
 from cascade_exp.report import numbers, plots, style, svg, view
-from cascade_exp.report.files import write_text
 from cascade_exp.report.schema import FrontRow, OperatingPoint, Results
 from cascade_exp.report.style import Size
 

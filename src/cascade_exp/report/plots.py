@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade_exp.atomic import write_bytes
 from cascade_exp.report import axes as house_axes
 from cascade_exp.report import labels, numbers, style, view
-from cascade_exp.report.files import write_bytes
 from cascade_exp.report.reliability_plot import reliability_figure
 from cascade_exp.report.schema import FrontRow, Measured, Results
 from cascade_exp.report.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
