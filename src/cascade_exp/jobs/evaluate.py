@@ -10,6 +10,7 @@ from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.analyses import analyse
 from cascade_exp.jobs.evaluation import check_settings, evaluate_recordings
 from cascade_exp.jobs.job import Job, environment, open_job
+from cascade_exp.jobs.methods import check_methods, compare_methods
 from cascade_exp.jobs.progress import search_progress
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.report.operating_point import deployment
@@ -21,6 +22,7 @@ def evaluate(config: DictConfig) -> Path:
     """Evaluate the cascades of recorded outputs; returns the results folder."""
     with open_job(config, "evaluate") as job:
         check_settings(job.settings)
+        check_methods(job.settings)
         folder = find_recordings(job.settings)
         job.console.print(f"Recordings: {folder}", highlight=False, soft_wrap=True)
         pool = job.settings.pool
@@ -57,6 +59,8 @@ def report(job: Job, recordings: Recordings) -> Path:
 
         log_results(job.loggers.wandb, results, plots)
     print_results(results, folder, job.console)
+    if job.settings.methods:
+        compare_methods(job, recordings, results)
     return folder
 
 

@@ -64,14 +64,21 @@ def evaluate_recordings(
     settings: EvaluateConfig,
     environment: Mapping[str, object],
     progress: Callable[[int, int], None] | None = None,
+    temperatures: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Evaluate every cascade that ``settings`` ask for on ``recordings``.
+
+    Args:
+        temperatures: by model, as an evaluation that differs in its method alone has fitted them;
+            where there are none, ``calibration=temperature`` fits them.
 
     Raises:
         CascadeError: if the recordings or the settings do not fit (DESIGN §6).
     """
     check_settings(settings)
-    splits = open_pools(recordings, settings, halve="guaranteed" in rules_of(settings))
+    splits = open_pools(
+        recordings, settings, halve="guaranteed" in rules_of(settings), fitted=temperatures
+    )
     measuring, searching = Measuring(splits), Searching(settings, progress)
     found = searching.front(splits.selection)
     points = operating_points(found.front, measuring, searching)

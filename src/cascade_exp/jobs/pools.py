@@ -51,11 +51,17 @@ class BothSplits:
     halves: tuple[OneSplit, OneSplit] | None
 
 
-def open_pools(recordings: Recordings, settings: EvaluateConfig, halve: bool) -> BothSplits:
+def open_pools(
+    recordings: Recordings,
+    settings: EvaluateConfig,
+    halve: bool,
+    fitted: Mapping[str, float] | None = None,
+) -> BothSplits:
     """Open both splits of ``recordings`` as ``settings`` say.
 
     Args:
         halve: whether the selection split is halved for the rule ``guaranteed``.
+        fitted: temperatures by model, where they are known already.
 
     Raises:
         CascadeError: if the recordings are damaged or do not fit the settings (DESIGN §6).
@@ -72,7 +78,7 @@ def open_pools(recordings: Recordings, settings: EvaluateConfig, halve: bool) ->
             f"{report.classes}; both splits must be of the same models"
         )
     rows = split_halves(len(selection.labels), settings.seed) if halve else None
-    temperatures = _temperatures(selection, settings, None if rows is None else rows[0])
+    temperatures = _temperatures(selection, settings, None if rows is None else rows[0], fitted)
 
     def opened(split: Split, rows: Ints | None = None) -> OneSplit:
         return _one_split(recordings, split, settings, objective, temperatures, rows)
@@ -137,10 +143,14 @@ def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
     return rows
 
 
-def _temperatures(split: Split, settings: EvaluateConfig, rows: Ints | None) -> dict[str, float]:
+def _temperatures(
+    split: Split, settings: EvaluateConfig, rows: Ints | None, fitted: Mapping[str, float] | None
+) -> dict[str, float]:
     choice(settings.calibration.name, ("none", "temperature"), "calibration")
     if settings.calibration.name == "none":
         return {}
+    if fitted:
+        return dict(fitted)
     from cascade_exp.cascade.calibration import fit_temperature
 
     labels = split.labels if rows is None else split.labels[rows]

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 
 @contextmanager
 def search_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
     """Yield ``progress(done, total)``; shows share, speed and an estimate of the time left."""
+    with _bar(console) as bar:
+        task = bar.add_task("Searching cascades", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def methods_progress(
+    console: Console, methods: Sequence[str]
+) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Yield a function from the method that begins to its ``progress``: one bar names them all."""
+    with _bar(console) as bar:
+        task = bar.add_task("", total=len(methods))
+
+        def begin(method: str) -> Callable[[int, int], None]:
+            before = methods.index(method)
+            title = f"Method {before + 1} of {len(methods)}: {method}"
+            bar.update(task, description=title, completed=before)
+            return lambda done, total: bar.update(task, completed=before + done / max(total, 1))
+
+        yield begin
+
+
+def _bar(console: Console) -> Progress:
     from rich.progress import (
         BarColumn,
         Progress,
@@ -21,12 +45,11 @@ def search_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn,
     )
 
-    columns = (
-        TextColumn("Searching cascades"),
+    return Progress(
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
+        console=console,
+        transient=True,
     )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("search", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -10,14 +10,17 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
+from cascade_exp.atomic import replacing_folder
 from cascade_exp.data import load_source
-from cascade_exp.data.examples import fingerprint
 from cascade_exp.data.splitting import carve
+from cascade_exp.data.synthetic_text import vocabulary
+from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.jobs.evaluate import report
 from cascade_exp.jobs.evaluation import check_settings
 from cascade_exp.jobs.job import Job, open_job
+from cascade_exp.jobs.methods import check_methods
 from cascade_exp.learning.classifier import Classifier, OptimizerSettings
-from cascade_exp.learning.feeding import feed
+from cascade_exp.learning.feeding import Feed, feed
 from cascade_exp.learning.fit import (
     CallbackSettings,
     TrainerSettings,
@@ -40,7 +43,7 @@ from cascade_exp.recordings.write import (
     write_models,
 )
 from cascade_exp.report.numbers import cost
-from cascade_exp.schema import MemberTraining, TrainConfig, check_members
+from cascade_exp.schema import MemberTraining, SyntheticTextData, TrainConfig, check_members
 
 RECORDED = ("selection", "report")
 
@@ -52,6 +55,7 @@ def train(config: DictConfig) -> Path:
         assert isinstance(settings, TrainConfig)
         members = check_members(config.models)
         check_settings(settings)
+        check_methods(settings)
         pool = _Pool(job, settings)
         measured = {name: pool.model(name, *member) for name, member in members.items()}
         folder = job.folder / "recordings"
@@ -94,7 +98,7 @@ class _Pool:
         """Build, fit, save and record one model; returns what it costs."""
         settings = self.settings
         pl.seed_everything(settings.seed, workers=True, verbose=False)
-        model = build_model(name, member, self.source.classes)
+        model = build_model(name, self._with_tokenizer(member), self.source.classes)
         measured = measure(model)
         self.say(
             f"[bold]{name}[/]: {cost(measured.macs, 'macs')} at {measured.input}, "
@@ -125,8 +129,19 @@ class _Pool:
         self._record(model, module, data, measured)
         return measured
 
+    def _with_tokenizer(self, member: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``member`` with the tokenizer of generated text, where it names none of its own."""
+        wanted = member.get("config") is not None and member.get("tokenizer") is None
+        if not (wanted and isinstance(self.settings.data, SyntheticTextData)):
+            return member
+        folder = self.cache / "tokenizers" / self.settings.data.name
+        if not folder.is_dir():
+            with replacing_folder(folder) as partial:
+                build_tokenizer(vocabulary()).save_pretrained(str(partial))
+        return {**member, "tokenizer": str(folder)}
+
     def _record(
-        self, model: CompleteModel, module: Classifier, data: Any, measured: Measured
+        self, model: CompleteModel, module: Classifier, data: Feed, measured: Measured
     ) -> None:
         """Put the model's recordings of both splits in place, made anew only where none is kept."""
         settings = self.settings
@@ -142,7 +157,7 @@ class _Pool:
         weights = weights_key(model)
         for split in RECORDED:
             examples = self.splits.named(split)
-            key = ContentKey(weights, fingerprint(examples), repr(model.input), self.code)
+            key = ContentKey(weights, data.content_key(split), self.code)
             if self.store.holds(key):
                 self.say(
                     f"  {split}: recorded before with these weights and data, taken from there"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cascade_exp.report.methods import cells, method_rows
 from cascade_exp.report.schema import FrontRow, Measured, OperatingPoint, Results
 
 if TYPE_CHECKING:
@@ -32,6 +33,18 @@ def log_results(run: Run, results: Results, plots: Iterable[Path]) -> None:
     }
     logged |= {f"plots/{path.stem}": wandb.Image(str(path)) for path in plots}
     run.log({name: value for name, value in logged.items() if value is not None})
+
+
+def log_methods(run: Run, methods: Mapping[str, Results], plot: Path) -> None:
+    """Log the comparison of ``methods`` (by name) and its picture, as a section of their own."""
+    import wandb
+
+    run.log(
+        {
+            "methods/comparison": _table([cells(row) for row in method_rows(methods)]),
+            "methods/improvement": wandb.Image(str(plot)),
+        }
+    )
 
 
 def headline(results: Results) -> dict[str, float | str | None]:

@@ -45,6 +45,16 @@ def points(difference: float) -> str:
     return f"{abs(100 * difference):.1f}{SPACE}points"
 
 
+def gain(difference: float) -> str:
+    """A difference of two scores in percentage points, signed: ``+0.4``, ``−0.4``.
+
+    >>> [gain(d) for d in (0.0042, -0.0042, 0.0, -1e-9)]
+    ['+0.4', '−0.4', '0.0', '0.0']
+    """
+    text = f"{abs(100 * difference):.1f}"
+    return text if text == "0.0" else f"{'+' if difference > 0 else '−'}{text}"
+
+
 def interval(pair: Interval | None) -> str:
     """An interval of scores in percent, ``[95.1, 98.4]``; empty when there is none."""
     return "" if pair is None else f"[{100 * pair[0]:.1f},{SPACE}{100 * pair[1]:.1f}]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import textwrap
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from cascade_exp.report import numbers, view
 from cascade_exp.report.schema import OperatingPoint, Results
+from cascade_exp.report.terminal import paragraph, plain, print_encodable
 
 # A name longer than this is cut in the middle, so that numbers never wrap at 80 columns.
 _NAME_WIDTH = 30
@@ -21,18 +21,10 @@ _NAME_WIDTH = 30
 def print_results(results: Results, folder: Path, console: Console | None = None) -> None:
     """Print the results and where ``report.html`` and the plots lie below ``folder``.
 
-    ``folder`` is the job's ``results/``. ``console`` defaults to standard output; characters that
-    its encoding lacks are replaced, so that a redirected log never ends the job.
+    ``folder`` is the job's ``results/``. ``console`` defaults to standard output.
     """
     target = console or Console(highlight=False)
-    try:
-        "≥×–…−µ∞".encode(target.encoding)
-    except (UnicodeEncodeError, LookupError):
-        with target.capture() as captured:
-            _print_all(results, folder, target)
-        target.file.write(_encodable(captured.get(), target.encoding))
-        return
-    _print_all(results, folder, target)
+    print_encodable(target, functools.partial(_print_all, results, folder))
 
 
 def results_table(results: Results, console: Console) -> None:
@@ -42,7 +34,7 @@ def results_table(results: Results, console: Console) -> None:
         console.print()
         console.print(_operating_point(results, rules, point))
     console.print()
-    say = functools.partial(_paragraph, console)
+    say = functools.partial(paragraph, console)
     say(view.figures_sentence(results))
     for caution in view.cautions(results):
         say(f"Note: {caution}", "yellow")
@@ -61,40 +53,21 @@ def _print_all(results: Results, folder: Path, console: Console) -> None:
         console.print(Text(f"{label:<8}{path}"), soft_wrap=True)
 
 
-def _encodable(text: str, encoding: str) -> str:
-    plain = {"≥": ">=", "×": "x", "–": "-", "−": "-", "…": "~", "µ": "u", "∞": "inf"}
-    for sign, spelling in plain.items():
-        text = text.replace(sign, spelling)
-    return text.encode(encoding, "replace").decode(encoding)
-
-
-def _text(text: str, style: str = "") -> Text:
-    """``text`` with ordinary spaces, so that it is found again by searching a log."""
-    return Text(text.replace(numbers.SPACE, " "), style=style)
-
-
-def _paragraph(console: Console, text: str, style: str = "") -> None:
-    """Print prose, wrapped so that a number stays with its unit (rich breaks no-break spaces)."""
-    lines = textwrap.wrap(text, console.width, break_long_words=False, break_on_hyphens=False)
-    for line in lines:
-        console.print(_text(line, style), soft_wrap=True)
-
-
 def _single_models(results: Results) -> RenderableType:
     best = view.best_single(results).name
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("model", no_wrap=True)
     table.add_column(view.objective(results), justify="right", no_wrap=True)
-    table.add_column(_text(f"{view.INTERVALS} interval"), no_wrap=True)
+    table.add_column(plain(f"{view.INTERVALS} interval"), no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for model in results.single_models:
         told = model.report
         table.add_row(
             Text(numbers.shorten(model.name, _NAME_WIDTH)),
-            _text(numbers.score(told.score)),
-            _text(numbers.interval(told.score_interval)),
-            _text(numbers.cost(told.cost, view.unit(results))),
+            plain(numbers.score(told.score)),
+            plain(numbers.interval(told.score_interval)),
+            plain(numbers.cost(told.cost, view.unit(results))),
             "best" if model.name == best else "",
             style="bold" if model.name == best else "",
         )
@@ -106,21 +79,21 @@ def _operating_point(results: Results, rules: list[str], point: OperatingPoint) 
     if results.chosen in rules:
         title.append(" (chosen)", style="cyan")
     if not point.feasible:
-        return Group(title, _indented(_text(f"cannot be met: {point.reason}", "red")))
+        return Group(title, _indented(plain(f"cannot be met: {point.reason}", "red")))
     told, unit = view.told(point), view.unit(results)
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")
     facts.add_row("cascade", Text(" > ".join(point.stages)))
-    facts.add_row(view.objective(results), _text(view.score_words(results, point)))
+    facts.add_row(view.objective(results), plain(view.score_words(results, point)))
     cost = f"{numbers.cost(told.cost, unit)} {numbers.cost_interval(told.cost_interval, unit)}"
-    facts.add_row("mean cost", _text(cost.rstrip()))
-    facts.add_row("saving", _text(view.saving_words(results, point)))
+    facts.add_row("mean cost", plain(cost.rstrip()))
+    facts.add_row("saving", plain(view.saving_words(results, point)))
     if len(point.stages) == 1:
         return Group(title, _indented(facts))
-    facts.add_row("improvement", _text(view.improvement_words(results, point)))
+    facts.add_row("improvement", plain(view.improvement_words(results, point)))
     if point.worst_case_cost is not None:
-        facts.add_row("worst case", _text(numbers.cost(point.worst_case_cost, unit)))
+        facts.add_row("worst case", plain(numbers.cost(point.worst_case_cost, unit)))
     return Group(title, _indented(facts), _indented(_stages(results, point)))
 
 
@@ -140,7 +113,7 @@ def _stages(results: Results, point: OperatingPoint) -> Table:
         table.add_row(
             Text(numbers.shorten(stage.name, _NAME_WIDTH)),
             Text(stage.leaves),
-            _text(numbers.percent(stage.exits)),
-            _text(numbers.NOTHING if stage.paid is None else numbers.cost(stage.paid, unit)),
+            plain(numbers.percent(stage.exits)),
+            plain(numbers.NOTHING if stage.paid is None else numbers.cost(stage.paid, unit)),
         )
     return table
