@@ -99,9 +99,7 @@ def exp_of_nonpositive(x: Any) -> Any:
     p = _fma(p, r, _T2)
     e = 1.0 + _fma(r * r, p, r)
     exponent = _bits_of(shifted) - _bits_of(TO_INTEGER)
-    half = (
-        exponent >> 1
-    )  # 2^n in two factors, so that results below the normal range come out right
+    half = exponent >> 1  # two factors, as 2^n itself may lie below the normal range
     return e * _float_of((half + 1023) << 52) * _float_of((exponent - half + 1023) << 52)
 
 
