@@ -111,8 +111,8 @@ def agreement_figure(results: Results, analyses: Analyses, size: Size) -> Figure
     differ = [pair.both_wrong - pair.same_wrong for pair in pairs]
     parts = [
         ("both right", FAINT, [pair.both_right for pair in pairs]),
-        ("only the lower right", CASCADE, [pair.only_second for pair in pairs]),
-        ("only the upper right", CHOSEN, [pair.only_first for pair in pairs]),
+        ("only the later stage right", CASCADE, [pair.only_second for pair in pairs]),
+        ("only the earlier stage right", CHOSEN, [pair.only_first for pair in pairs]),
         ("both wrong, same answer", SINGLE, [pair.same_wrong for pair in pairs]),
         ("both wrong, different answers", MUTED, differ),
     ]

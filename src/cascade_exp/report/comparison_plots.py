@@ -6,12 +6,13 @@ is nothing to compare with.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cascade_exp.report import axes as house_axes
-from cascade_exp.report import labels, numbers, plots, style, view
+from cascade_exp.report import numbers, plots, style, view
 from cascade_exp.report.analyses_schema import Analyses, Reoptimised
 from cascade_exp.report.analysis_style import DASHED, GREEN, figure_title, on_report
 from cascade_exp.report.published import PublishedPoint
@@ -94,81 +95,84 @@ def published_figure(results: Results, analyses: Analyses, size: Size) -> Figure
     points = analyses.published
     if not points:
         return None
-    figure, (left, right) = _two_panels(size, sharey=False)
+    # the legend names sources: a line each
+    taller = Size(size.width, size.height * 1.2, size.title)
+    figure, (left, right) = _two_panels(taller, sharey=False)
     rows = plots.drawn_rows(results)
-    report = view.split(results, "report")
-    _frozen(left, [(row.report_cost, row.report_score) for row in rows], results)
     own = [(model.report.cost, model.report.score) for model in results.single_models]
-    left.scatter(
-        [cost for cost, _ in own],
-        [score for _, score in own],
-        s=30,
-        marker="s",
-        color=SINGLE,
-        linewidths=0,
-        zorder=4,
-        label=f"single models on {report}",
-    )
-    absolute = _both([(point, point.cost, point.score) for point in points])
-    relative = _both([(point, point.cost_share, point.score_change) for point in points])
-    _published(left, absolute)
-    _published(right, relative)
-    _cost_axis(left, results, [c for c, _ in own] + [c for _, (c, _) in absolute], size)
-    scores = [s for _, s in own] + [row.report_score for row in rows]
-    left.set_ylim(*house_axes.score_limits(scores + [s for _, (_, s) in absolute]))
-    house_axes.percent_ticks(left.yaxis)
-    left.set_ylabel(f"{view.objective(results)} (%)")
     best = view.best_single(results).report
+    _frozen(left, [(row.report_cost, row.report_score) for row in rows], results)
     _frozen(
         right, [(r.report_cost / best.cost, r.report_score - best.score) for r in rows], results
     )
+    label = f"single models {on_report(results)}"
+    _scatter(left, own, "s", SINGLE, SINGLE, label)
+    costs, scores = [cost for cost, _ in own], [score for _, score in own]
+    for (marker, face, edge, told), group in _groups(points):
+        label = textwrap.fill(told, 50 if size.narrow else 100)
+        absolute = _known([(point.cost, point.score) for point in group])
+        relative = _known([(point.cost_share, point.score_change) for point in group])
+        # drawn even where empty: the legend is the left panel's
+        _scatter(left, absolute, marker, face, edge, label)
+        _scatter(right, relative, marker, face, edge, label)
+        costs += [cost for cost, _ in absolute]
+        scores += [score for _, score in absolute]
+    _cost_axis(left, results, costs, size)
+    left.set_ylim(*house_axes.score_limits(scores + [row.report_score for row in rows]))
+    house_axes.percent_ticks(left.yaxis)
+    left.set_ylabel(f"{view.objective(results)} (%)")
     right.axhline(0.0, color=MUTED, linewidth=1.0)
     right.axvline(1.0, color=MUTED, linewidth=1.0)
     house_axes.percent_ticks(right.xaxis)
     house_axes.percent_ticks(right.yaxis)
+    right.yaxis.set_major_formatter(lambda value, _: _signed(100 * value))
     right.set_xlabel("cost, % of the model replaced")
     right.set_ylabel("score change (points)")
-    figure_title(figure, f"Beside published points: {points[0].dataset}", size)
+    figure_title(figure, f"Beside published points on {points[0].dataset}", size)
     style.legend_below(figure, left)
-    named = [
-        labels.Label(share, change, point.method, CHOSEN)
-        for point, (share, change) in relative
-        if point.cost is None
-    ]
-    labels.place(right, named, np.array([at for _, at in relative], dtype=np.float64), 8)
     return figure
 
 
-def _both(
-    points: list[tuple[PublishedPoint, float | None, float | None]],
-) -> list[tuple[PublishedPoint, tuple[float, float]]]:
-    """The points of which both coordinates are known."""
-    return [(point, (x, y)) for point, x, y in points if x is not None and y is not None]
+def _groups(
+    points: list[PublishedPoint],
+) -> list[tuple[tuple[str, str, str, str], list[PublishedPoint]]]:
+    """Marker, face, edge and label of what is drawn alike: a paper's single models, its cascades,
+    and each method of which only relative numbers are printed."""
+    groups: dict[tuple[str, str, str, str], list[PublishedPoint]] = {}
+    markers = iter("v<>PX*" * len(points))
+    for point in points:
+        if point.reference is None:
+            look = ("s", "none", SINGLE, f"single models, {point.source}")
+        elif point.cost is not None:
+            look = ("^", CHOSEN, CHOSEN, f"cascades, {point.source}")
+        else:
+            look = (next(markers), GREEN, GREEN, f"{point.method}, {point.source}")
+        groups.setdefault(look, []).append(point)
+    return list(groups.items())
 
 
-def _published(axes: Axes, points: list[tuple[PublishedPoint, tuple[float, float]]]) -> None:
-    """Single models hollow, methods that replace one filled, per paper."""
-    sources = list(dict.fromkeys(point.source for point, _ in points))
-    for source in sources:
-        for alone in (True, False):
-            at = [
-                place
-                for point, place in points
-                if point.source == source and (point.reference is None) == alone
-            ]
-            if at:
-                kind = "single models" if alone else "cascades, early exits"
-                axes.scatter(
-                    [x for x, _ in at],
-                    [y for _, y in at],
-                    s=26,
-                    marker="s" if alone else "^",
-                    facecolors="none" if alone else CHOSEN,
-                    edgecolors=SINGLE if alone else CHOSEN,
-                    linewidths=1.0,
-                    zorder=2,
-                    label=f"{kind}: {source}",
-                )
+def _known(pairs: list[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
+    return [(x, y) for x, y in pairs if x is not None and y is not None]
+
+
+def _scatter(
+    axes: Axes, points: list[tuple[float, float]], marker: str, face: str, edge: str, label: str
+) -> None:
+    axes.scatter(
+        [x for x, _ in points],
+        [y for _, y in points],
+        s=28,
+        marker=marker,
+        facecolors=face,
+        edgecolors=edge,
+        linewidths=1.0,
+        zorder=4,
+        label=label,
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 6):+g}".replace("-", "−") if value else "0"
 
 
 def _two_panels(size: Size, sharey: bool = True) -> tuple[Figure, tuple[Axes, Axes]]:

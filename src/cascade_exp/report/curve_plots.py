@@ -208,7 +208,7 @@ def _panels(
     panels = [axes for row in grid for axes in row]
     for axes in panels[len(shown) :]:
         axes.remove()
-    width = max(size.name_width * 2 // (columns + 1), 12)
+    width = (42 if size.narrow else 88) // columns
     for axes, model in zip(panels, shown, strict=False):
         house_axes.percent_ticks(axes.yaxis)
         axes.set_title(numbers.shorten(model.model, width), fontsize=9, fontweight="normal", pad=5)
