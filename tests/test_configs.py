@@ -51,9 +51,7 @@ def test_every_option_says_what_it_is(group, option):
     assert len(first) <= 120
 
 
-@pytest.mark.parametrize(
-    ("group", "option"), [o for o in OPTIONS if o[0] not in ("experiment",)]
-)
+@pytest.mark.parametrize(("group", "option"), [o for o in OPTIONS if o[0] not in ("experiment",)])
 def test_every_option_composes_and_carries_its_name(group, option):
     config = composed("train", f"{group}={option}", *FILL.get((group, option), []))
     assert isinstance(OmegaConf.to_object(config), TrainConfig)

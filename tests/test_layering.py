@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "cascade_exp"
-FREE = {"errors", "atomic"}  # neutral: every part may import them
+FREE = {"errors", "atomic", "hub"}  # neutral: every part may import them
 PARTS = {
     "cascade": {"cascade"},
     "models": {"models"},

@@ -25,10 +25,15 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
 
 
 def choice(found: str, known: Iterable[str], key: str) -> str:
-    """Return ``found`` when it is one of ``known``; else raise a :class:`CascadeError` naming ``key``."""
+    """Return ``found`` when it is one of ``known``.
+
+    Raises:
+        CascadeError: naming ``key``, what is known and the nearest of it, when it is not.
+    """
     options = list(known)
     if found in options:
         return found
     raise CascadeError(
-        f"{key}={found}: expected one of {', '.join(map(str, options))}{did_you_mean(found, options)}"
+        f"{key}={found}: expected one of {', '.join(map(str, options))}"
+        f"{did_you_mean(found, options)}"
     )

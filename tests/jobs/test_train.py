@@ -1,7 +1,6 @@
 """A real, small training job: what it leaves behind, what it does not do twice, how it resumes."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +89,7 @@ def test_the_same_weights_and_data_are_recorded_once(job, capsys):
     assert capsys.readouterr().out.count("recorded before") == 4
     first = job / "recordings" / "report" / "resnet_32px.npy"
     second = again / "recordings" / "report" / "resnet_32px.npy"
-    assert os.path.samefile(first, second) and not second.is_symlink()
+    assert first.samefile(second) and not second.is_symlink()
 
 
 def test_evaluate_takes_the_newest_complete_run(job, capsys):

@@ -1,7 +1,6 @@
 """Writing recordings: content-keyed, whole or absent, real files."""
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -59,7 +58,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     with pytest.raises(ValueError):
         save_array(path, np.array([{}], dtype=object))
     np.testing.assert_array_equal(np.load(path), LOGITS)
-    assert os.listdir(tmp_path) == ["a.npy"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npy"]
 
 
 def test_the_code_revision_is_one_digest():

@@ -54,7 +54,7 @@ class StagePool(Protocol):
         ...
 
     def stage(self, members: tuple[int, ...]) -> Stage:
-        """The stage that answers once ``members`` (indices of models, in running order) have run."""
+        """The stage that answers once ``members`` (indices, in running order) have run."""
         ...
 
 

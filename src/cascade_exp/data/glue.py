@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cascade_exp.data.examples import Ints, Source, Text, source_of
-from cascade_exp.data.hub import hub_answers
 from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.hub import hub_answers
 
 if TYPE_CHECKING:
     import pandas as pd

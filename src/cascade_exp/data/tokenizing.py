@@ -22,8 +22,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from cascade_exp.atomic import replacing
 from cascade_exp.data.examples import Examples, Ints, Text, fingerprint
-from cascade_exp.data.hub import hub_answers
 from cascade_exp.errors import CascadeError
+from cascade_exp.hub import hub_answers
 
 log = logging.getLogger(__name__)
 

@@ -44,6 +44,7 @@ def feed(
             mean=wanted.mean,
             std=wanted.std,
             interpolation=wanted.interpolation,  # type: ignore[arg-type]  # checked there
+            crop_pct=wanted.crop_pct,
             augment=settings.augment,  # type: ignore[arg-type]  # checked there
             **common,
         )

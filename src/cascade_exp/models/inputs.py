@@ -18,6 +18,7 @@ class ImageInput:
         mean: one number per channel, on the scale where pixels lie in 0..1.
         std: one number per channel, on the same scale.
         interpolation: how to resize: ``bilinear``, ``bicubic``, ``nearest`` or another PIL name.
+        crop_pct: share of the resized image that the centre crop keeps, in (0, 1].
     """
 
     size: int
@@ -25,6 +26,7 @@ class ImageInput:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     interpolation: str
+    crop_pct: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from timm.models import load_state_dict as read_checkpoint
 from torch import Tensor, nn
 
 from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.hub import hub_has
 from cascade_exp.models.complete import CompleteModel, one_line
 from cascade_exp.models.depth import depth
-from cascade_exp.models.hub import hub_has
 from cascade_exp.models.inputs import ImageInput
 from cascade_exp.models.members import TimmMember, read_member
 
@@ -164,7 +164,10 @@ def _input(name: str, wanted: TimmMember) -> ImageInput:
     mean, std = (tuple(float(v) for v in values) for values in (config.mean, config.std))
     if channels != len(mean):
         mean, std = (sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels
-    return ImageInput(wanted.image_size or height, channels, mean, std, config.interpolation)
+    # what the weights were evaluated with; weights of one's own see the whole image
+    crop_pct = config.crop_pct if wanted.pretrained else 1.0
+    size = wanted.image_size or height
+    return ImageInput(size, channels, mean, std, config.interpolation, crop_pct)
 
 
 def _create(

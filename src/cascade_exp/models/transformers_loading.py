@@ -14,8 +14,8 @@ from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import logging as library_logging
 
 from cascade_exp.errors import CascadeError
+from cascade_exp.hub import hub_has
 from cascade_exp.models.complete import one_line
-from cascade_exp.models.hub import hub_has
 from cascade_exp.models.members import TransformersMember, TruncatedMember
 
 DIRECTORY_FORM = "a directory with config.json, model.safetensors and the tokenizer's files"

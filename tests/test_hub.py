@@ -6,7 +6,7 @@ import threading
 import huggingface_hub.constants as constants
 import pytest
 
-from cascade_exp.models.hub import hub_has
+from cascade_exp.hub import hub_has
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,12 @@
-"""Whether the Hugging Face hub answers, asked once and quickly.
+"""Whether the Hugging Face hub answers, asked once and quickly; every part may import it.
 
-Its own client retries a name it cannot look up for most of a minute; a user without a network
+The hub's own client retries a name it cannot look up for most of a minute; a user without a network
 should read one line at once. What to load instead is for the callers to say.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 SECONDS = 5.0
 
@@ -24,3 +26,16 @@ def hub_answers() -> bool:
     except Exception:  # the client's own exception types differ from version to version
         return False
     return True
+
+
+def hub_has(repository: str) -> bool:
+    """Whether files of a model ``repository`` are in the local cache, or the hub answers.
+
+    True does not promise that the repository exists: the library that asks next finds that out.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = repo_folder_name(repo_id=repository, repo_type="model")
+    cached = Path(constants.HF_HUB_CACHE, folder).glob("snapshots/*/*")
+    return any(cached) or hub_answers()
