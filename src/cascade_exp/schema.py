@@ -106,7 +106,7 @@ class Pool:
 
 @dataclass
 class Method:
-    """A cascading method to compare with others; ``k`` is for ``topk_sum`` alone."""
+    """One of the methods to compare (``jobs.methods``); ``k`` is for ``topk_sum`` alone."""
 
     metric: str = MISSING
     ensemble: str = "none"
@@ -166,7 +166,7 @@ class EvaluateConfig:
     cost: Cost = MISSING
     baseline: str = "hull"
     threshold: Threshold = MISSING
-    methods: dict[str, Method] = field(default_factory=dict)
+    methods: dict[str, Any] = field(default_factory=dict)
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     analyses: bool = True
     published: Optional[str] = None

@@ -22,33 +22,43 @@ from cascade_exp.schema import EvaluateConfig, Method, Named, TopK
 Progress = Callable[[int, int], None]
 
 
-def check_methods(settings: EvaluateConfig) -> None:
-    """Refuse methods that no evaluation could follow, before any compute is spent.
+def check_methods(settings: EvaluateConfig) -> dict[str, Method]:
+    """The methods to compare, by name; what no evaluation could follow is refused before any.
 
     Raises:
         CascadeError: naming the method.
     """
-    for name, method in settings.methods.items():
-        where = f"methods.{name}"
-        if not re.fullmatch(r"\w[\w.-]*", name):
-            raise CascadeError(
-                f"{where}: {name!r} cannot name a method, as its results are put into a folder of "
-                "that name; expected letters, digits, _ . and -"
-            )
-        try:
-            check_combination(method.metric, method.ensemble)
-            choice(method.calibration, ("none", "temperature"), "calibration")
-        except CascadeError as error:
-            raise CascadeError(f"{where}: {error}") from None
-        if method.metric == RECORDED and method.calibration != "none":
-            raise CascadeError(
-                f"{where}: metric={RECORDED} with calibration={method.calibration}: recorded "
-                "answers have no logits to scale, expected calibration=none"
-            )
-        if (method.metric == "topk_sum") != (method.k is not None):
-            raise CascadeError(
-                f"{where}: metric={method.metric} with k={method.k}: topk_sum, and only it, needs k"
-            )
+    return {name: _check(f"methods.{name}", name, it) for name, it in settings.methods.items()}
+
+
+def _check(where: str, name: str, given: object) -> Method:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise CascadeError(
+            f"{where}: {name!r} cannot name a method, as its results are put into a folder of that "
+            "name; expected letters, digits, _ . and -"
+        )
+    if not isinstance(given, dict):
+        raise CascadeError(f"{where}={given}: expected a method, as {{metric:entropy}}")
+    for key in given:
+        choice(str(key), Method.__dataclass_fields__, where)
+    if "metric" not in given:
+        raise CascadeError(f"{where}.metric: a value is needed")
+    method = Method(**given)
+    try:
+        check_combination(method.metric, method.ensemble)
+        choice(method.calibration, ("none", "temperature"), "calibration")
+    except CascadeError as error:
+        raise CascadeError(f"{where}: {error}") from None
+    if method.metric == RECORDED and method.calibration != "none":
+        raise CascadeError(
+            f"{where}: metric={RECORDED} with calibration={method.calibration}: recorded answers "
+            "have no logits to scale, expected calibration=none"
+        )
+    if method.metric != "topk_sum" and method.k is not None:
+        raise CascadeError(f"{where}.k={method.k}: only metric=topk_sum takes k")
+    if method.metric == "topk_sum" and not (isinstance(method.k, int) and method.k >= 1):
+        raise CascadeError(f"{where}.k={method.k}: metric=topk_sum needs k, a whole number above 0")
+    return method
 
 
 def compare_methods(job: Job, recordings: Recordings, own: Results) -> None:
@@ -69,18 +79,18 @@ def compare_methods(job: Job, recordings: Recordings, own: Results) -> None:
     from cascade_exp.report.methods_table import print_methods
 
     folder = job.folder / "results"
-    methods: dict[str, Results] = {}
+    found: dict[str, Results] = {}
     with methods_progress(job.console, list(job.settings.methods)) as progress_of:
         for name, results in evaluate_methods(recordings, job.settings, own, progress_of):
             write_results(results, folder / "methods" / name)
-            methods[name] = results
-    write_methods(methods, folder)
-    plot = write_methods_figure(methods, folder)
+            found[name] = results
+    write_methods(found, folder)
+    plot = write_methods_figure(found, folder)
     if job.loggers.wandb is not None:
         from cascade_exp.report.board import log_methods
 
-        log_methods(job.loggers.wandb, methods, plot)
-    print_methods(methods, folder, job.console)
+        log_methods(job.loggers.wandb, found, plot)
+    print_methods(found, folder, job.console)
 
 
 def evaluate_methods(
@@ -98,7 +108,7 @@ def evaluate_methods(
         CascadeError: if the recordings do not fit a method, which is named.
     """
     temperatures = own.temperatures
-    for name, method in settings.methods.items():
+    for name, method in check_methods(settings).items():
         progress, its = progress_of(name), settings_of(method, settings)
         if (its.metric, its.ensemble, its.calibration) == (
             settings.metric,
