@@ -7,7 +7,10 @@ from cascade_exp.cascade.frontier import improvement_factor
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs import analyses as module
 from cascade_exp.jobs.evaluation import check_settings
+from cascade_exp.report.analyses import TABLES
+from cascade_exp.report.analysis_plots import FIGURES
 from tests.jobs.evaluating import evaluated, settings_of, write_answers
+from tests.jobs.running import run
 from tests.recordings.making import make_recordings
 
 COSTS = {"a": 1.0, "b": 10.0}
@@ -295,3 +298,21 @@ def test_published_points_come_along_when_asked_for(tmp_path):
     make_recordings(tmp_path, COSTS, size=60)
     assert evaluated(tmp_path)[1].published == []
     assert len(evaluated(tmp_path, "published=imagenet")[1].published) == 45
+
+
+def test_a_job_writes_them_unless_told_not_to(tmp_path):
+    make_recordings(tmp_path / "rec", COSTS, size=60)
+    job = tmp_path / "job"
+    asked = (f"recordings={tmp_path / 'rec'}", "logger=none", *FIXED[1:])
+    run("evaluate", job, *asked)
+    tables = {path.stem for path in (job / "results" / "analyses").iterdir()}
+    assert tables == set(TABLES)
+    with_them = {path.stem for path in (job / "results" / "plots").iterdir()}
+    page = (job / "results" / "report.html").read_text()
+    assert "Between chance and knowing the labels" in page
+    run("evaluate", job, *asked, "analyses=false")
+    assert list((job / "results" / "analyses").iterdir()) == []
+    without = {path.stem for path in (job / "results" / "plots").iterdir()}
+    assert with_them - without == set(FIGURES) - {"published"}
+    page = (job / "results" / "report.html").read_text()
+    assert "Between chance and knowing the labels" not in page

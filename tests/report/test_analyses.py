@@ -13,9 +13,11 @@ from cascade_exp.errors import CascadeError
 from cascade_exp.report import style, view
 from cascade_exp.report.analyses import TABLES, write_analyses
 from cascade_exp.report.analysis_plots import FIGURES, write_analysis_plots
+from cascade_exp.report.html import html_text
 from cascade_exp.report.published import published_points
 from tests.jobs.evaluating import evaluated, write_answers
 from tests.recordings.making import make_recordings
+from tests.report.test_html import Page
 from tests.report.test_plots import drawn_texts
 
 ROOT = Path(__file__).parents[2]
@@ -376,6 +378,22 @@ KINDS = ("FLOPS", "accuracy")
 def test_an_unknown_data_set_is_refused_with_the_known_ones():
     with pytest.raises(CascadeError, match=r"^published=cifar10: expected one of imagenet$"):
         published_points("cifar10")
+
+
+def test_the_page_shows_deferral_and_transfer_where_there_are_any(found):
+    titles = {
+        "From selection to report": ("usual", "three stages", "one model"),
+        "Between chance and knowing the labels": ("usual", "three stages"),
+    }
+    for pool in ("usual", "three stages", "one model"):
+        results, analyses = found(pool)
+        page = Page(html_text(results, config_yaml="", command="", analyses=analyses))
+        assert {title for title in titles if title in page.text} == {
+            title for title, pools in titles.items() if pool in pools
+        }
+        bare = Page(html_text(results, config_yaml="", command=""))
+        assert not any(title in bare.text for title in titles)
+        assert page.tags.count("svg") > bare.tags.count("svg")
 
 
 def test_analyses_import_nothing_heavy():

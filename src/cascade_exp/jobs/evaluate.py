@@ -53,7 +53,13 @@ def report(job: Job, recordings: Recordings) -> Path:
     write_json(folder / "operating_point.json", deployment(results, recordings.path, job.settings))
     write_analyses(analyses, folder)
     plots = [*write_plots(results, folder), *write_analysis_plots(results, analyses, folder)]
-    write_html(results, folder / "report.html", config_yaml=job.config_yaml, command=job.command)
+    write_html(
+        results,
+        folder / "report.html",
+        config_yaml=job.config_yaml,
+        command=job.command,
+        analyses=analyses,
+    )
     if job.loggers.wandb is not None:
         from cascade_exp.report.board import log_results
 

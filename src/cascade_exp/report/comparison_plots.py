@@ -80,7 +80,9 @@ def transfer_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
     _improvements(right, results, oracle)
     if size.narrow:
         right.set_ylabel(f"{view.objective(results)} (%)")
-    title = f"Thresholds of {selection} on {report}: {_averages(results, oracle)}"
+    title = f"Thresholds of {selection} on {report}"
+    if oracle.average_improvement is not None:
+        title += f": {_averages(results, oracle)}"
     figure_title(figure, title, size)
     style.legend_below(figure, left)
     return figure

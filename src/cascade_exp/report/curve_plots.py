@@ -63,7 +63,7 @@ def reliability_curve_figure(results: Results, analyses: Analyses, size: Size) -
             color=CASCADE,
             linewidth=1.6,
             marker="o" if len(curve.accuracy) == 1 else "",
-            label=f"moving average over {numbers.count(curve.window)} examples",
+            label=f"moving average over {_examples(curve.window)}",
         )
         axes.set_xlim(low, high)
         axes.set_ylim(bottom, top)
@@ -97,9 +97,11 @@ def threshold_curve_figure(results: Results, analyses: Analyses, size: Size) -> 
                 linestyle=(0, (1, 1.5)),
                 label="the threshold itself",
             )
-        # every panel has one, so that the legend knows it; off the axes where there is none
-        at = model.chosen.below if model.chosen else np.nan
-        axes.axvline(at, color=CHOSEN, linewidth=1.2, linestyle=DASHED, label="chosen threshold")
+        if any(other.chosen for other in shown):
+            # in every panel, so that the legend knows it; nowhere where this model has none
+            at = model.chosen.below if model.chosen else np.nan
+            label = "chosen threshold"
+            axes.axvline(at, color=CHOSEN, linewidth=1.2, linestyle=DASHED, label=label)
         axes.set_xlim(0, curve.below.max())
         axes.set_ylim(-0.02, 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
@@ -127,7 +129,7 @@ def risk_coverage_figure(results: Results, analyses: Analyses, size: Size) -> Fi
             label=f"{name}: AURC {curve.area:.4f}" if named and curve.area is not None else None,
         )
     _shares(axes, "share of examples answered, the surest first (%)")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])
     axes.set_ylabel("wrong among them (%)")
     _finish(figure, axes, results, analyses, "Risk against coverage", size)
     return figure
@@ -161,6 +163,10 @@ def most_confident_figure(results: Results, analyses: Analyses, size: Size) -> F
     axes.set_ylabel("accuracy among them (%)")
     _finish(figure, axes, results, analyses, "Accuracy among the most confident", size)
     return figure
+
+
+def _examples(count: int) -> str:
+    return f"{numbers.count(count)} example{'s' if count > 1 else ''}"
 
 
 def drawn_models(results: Results, analyses: Analyses) -> list[ModelCurves]:

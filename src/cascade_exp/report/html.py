@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade_exp.atomic import write_text
-from cascade_exp.report import numbers, plots, style, svg, view
+from cascade_exp.report import analysis_plots, numbers, plots, style, svg, view
+from cascade_exp.report.analyses_schema import Analyses
 from cascade_exp.report.schema import FrontRow, OperatingPoint, Results
 from cascade_exp.report.style import Size
 
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 
 # Rows of the page's table of trade-offs; frontier.csv has them all.
 _TRADE_OFFS = 14
+
+# The analyses that the page shows, each with what it says to those who cannot see it.
+_ANALYSES = {
+    "deferral": "The chosen cascade's thresholds between random and ideal deferral.",
+    "transfer": "The front with thresholds of selection, and the one re-optimised on report.",
+}
 
 
 @dataclass(frozen=True)
@@ -32,16 +40,27 @@ class Picture:
     narrow: str
 
 
-def write_html(results: Results, path: Path, *, config_yaml: str, command: str) -> None:
+def write_html(
+    results: Results,
+    path: Path,
+    *,
+    config_yaml: str,
+    command: str,
+    analyses: Analyses | None = None,
+) -> None:
     """Write the page about ``results`` to ``path``, atomically.
 
     ``config_yaml`` is the composed configuration as YAML, ``command`` the command line that gives
-    these results again; both are shown as they are.
+    these results again; both are shown as they are. Of the ``analyses`` the page shows deferral
+    and transfer.
     """
-    write_text(path, html_text(results, config_yaml=config_yaml, command=command))
+    text = html_text(results, config_yaml=config_yaml, command=command, analyses=analyses)
+    write_text(path, text)
 
 
-def html_text(results: Results, *, config_yaml: str, command: str) -> str:
+def html_text(
+    results: Results, *, config_yaml: str, command: str, analyses: Analyses | None = None
+) -> str:
     """The page as text; see :func:`write_html`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -61,7 +80,8 @@ def html_text(results: Results, *, config_yaml: str, command: str) -> str:
         palette=style.PALETTE,
         chosen=view.chosen(results),
         best=view.best_single(results),
-        pictures=_pictures(results),
+        analyses=analyses,
+        pictures=_pictures(results, analyses),
         trade_offs=[(row, *_answers_if(results, row)) for row in _trade_offs(results)],
         drawn=(len(plots.drawn_rows(results)), len(results.frontier)),
         settings=list(flat(results.settings)),
@@ -101,7 +121,7 @@ def _trade_offs(results: Results) -> list[FrontRow]:
     return [rows[i] for i in sorted(i % len(rows) for i in picked)]
 
 
-def _pictures(results: Results) -> dict[str, Picture]:
+def _pictures(results: Results, analyses: Analyses | None) -> dict[str, Picture]:
     """The figures by name; those that these results do not have are missing."""
     report = view.split(results, "report")
     front = ["\n".join(view.front_label(results, row)) for row in plots.drawn_rows(results)]
@@ -126,16 +146,30 @@ def _pictures(results: Results) -> dict[str, Picture]:
         "thresholds": (f"{name} and mean cost against the chosen cascade's threshold.", {}),
         "reliability": ("AUROC of correctness, DIS and ECE of every model.", {}),
     }
+    builders: dict[str, Callable[[Results, Size], Figure | None]] = dict(plots.FIGURES)
+    if analyses is not None:
+        for key, label in _ANALYSES.items():
+            specifications[key] = (label, {})
+            builders[key] = partial(_of_analyses, analysis_plots.FIGURES[key], analyses)
     found = {}
     with style.house_style():
         for key, (label, tips) in specifications.items():
             wide, narrow = (
-                _drawn(plots.FIGURES[key], results, size, f"{key}-{i}", label, tips)
+                _drawn(builders[key], results, size, f"{key}-{i}", label, tips)
                 for i, size in enumerate((style.WIDE, style.NARROW))
             )
             if wide is not None and narrow is not None:
                 found[key] = Picture(wide, narrow)
     return found
+
+
+def _of_analyses(
+    build: Callable[[Results, Analyses, Size], Figure | None],
+    analyses: Analyses,
+    results: Results,
+    size: Size,
+) -> Figure | None:
+    return build(results, analyses, size)
 
 
 def _drawn(
