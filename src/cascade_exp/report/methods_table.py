@@ -35,7 +35,10 @@ def print_methods(methods: Mapping[str, Results], folder: Path, console: Console
 
 @dataclass(frozen=True)
 class _Column:
-    """What a column shows of a row, and what ranks it there, higher being better."""
+    """What a column shows of a row, and what ranks it there, higher being better.
+
+    One of words is only shown where the width takes it.
+    """
 
     title: str
     text: Callable[[MethodRow], str]
@@ -43,13 +46,15 @@ class _Column:
     words: bool = False
 
 
-_STAGES = "stages"
 _METHOD = _Column("method", lambda row: numbers.shorten(row.method, _NAME_WIDTH), words=True)
 _MADE_OF = [
     _Column("metric", lambda row: row.metric, words=True),
     _Column("ensemble", lambda row: row.ensemble, words=True),
     _Column("calibration", lambda row: row.calibration, words=True),
 ]
+_STAGES = _Column(
+    "stages", lambda row: " > ".join(row.point.stages if row.point else []), words=True
+)
 
 
 def _print_all(methods: Mapping[str, Results], folder: Path, console: Console) -> None:
@@ -61,8 +66,7 @@ def _print_all(methods: Mapping[str, Results], folder: Path, console: Console) -
     print_part(
         f"{count} on {report}: improvement factor"
         + ("" if same else f" of the settings found on {selection}"),
-        _front_columns("report", rows, name),
-        made_of=True,
+        [*_MADE_OF, *_front_columns("report", rows, name)],
     )
     if not same:
         print_part(
@@ -70,10 +74,10 @@ def _print_all(methods: Mapping[str, Results], folder: Path, console: Console) -
             _front_columns("selection", rows, name),
         )
     if rows[0].point is not None:
-        print_part(
-            f"{rows[0].point.rule}, chosen on {selection} and measured on {report}",
-            _point_columns(results),
-        )
+        rule = rows[0].point.rule
+        title = f"{rule}, chosen on {selection} and measured on {report}"
+        if not print_part(title, [*_point_columns(results), _STAGES]):
+            print_part(f"The cascades that {rule} chose", [_STAGES])
     console.print()
     for words in _remarks(results, rows):
         paragraph(console, words, "dim")
@@ -84,20 +88,17 @@ def _print_all(methods: Mapping[str, Results], folder: Path, console: Console) -
 
 
 def _print_part(
-    console: Console,
-    rows: Sequence[MethodRow],
-    title: str,
-    columns: Sequence[_Column],
-    made_of: bool = False,
-) -> None:
-    """Print one part of the comparison; what methods are made of where the width takes it."""
+    console: Console, rows: Sequence[MethodRow], title: str, columns: Sequence[_Column]
+) -> bool:
+    """Print one part of the comparison; returns whether the width took the columns of words."""
     console.print()
     console.print(Text(title, style="bold"))
-    table = _table(rows, [_METHOD, *(_MADE_OF if made_of else []), *columns])
-    whole = console.options.update(max_width=10_000)
-    if made_of and console.measure(table, options=whole).maximum > console.width:
-        table = _table(rows, [_METHOD, *columns])
-    console.print(table)
+    figures = [column for column in columns if not column.words]
+    table = _table(rows, [_METHOD, *columns])
+    unbounded = console.options.update(max_width=10_000)
+    fits = console.measure(table, options=unbounded).maximum <= console.width
+    console.print(table if fits or not figures else _table(rows, [_METHOD, *figures]))
+    return fits or not figures
 
 
 def _table(rows: Sequence[MethodRow], columns: Sequence[_Column]) -> Table:
@@ -107,7 +108,8 @@ def _table(rows: Sequence[MethodRow], columns: Sequence[_Column]) -> Table:
             plain(column.title),
             justify="left" if column.words else "right",
             vertical="top",
-            no_wrap=column.title != _STAGES,
+            no_wrap=column is not _STAGES,
+            overflow="fold" if column is _STAGES else "ellipsis",
         )
     best = [_best(rows, column) for column in columns]
     for row in rows:
@@ -197,7 +199,6 @@ def _point_columns(results: Results) -> list[_Column]:
             lambda found: numbers.factor(found.improvement),
             lambda found: found.improvement,
         ),
-        _Column(_STAGES, lambda row: " > ".join(row.point.stages if row.point else []), words=True),
     ]
 
 
@@ -215,8 +216,9 @@ def _remarks(results: Results, rows: Sequence[MethodRow]) -> list[str]:
         remarks.append(view.split_sentence(results))
     else:
         remarks.append(
-            f"On {report}, each {name} is told of whichever setting found on {selection} does best "
-            f"there, which flatters a little; what a rule chose was chosen on {selection} alone."
+            f"The first part takes, at each {name}, whichever of these settings does best on "
+            f"{report} itself, which flatters a little; what a rule chose, it chose on "
+            f"{selection} alone."
         )
     inexact = ", ".join(row.method for row in rows if not row.exact)
     remarks.append(
