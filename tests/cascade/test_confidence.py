@@ -49,7 +49,7 @@ def test_every_metric_matches_its_definition(logits, temperature, k, data):
         for name, expected in oracle.scores(row, temperature, k).items():
             value = found[name][i]
             assert np.isfinite(value)
-            assert value == pytest.approx(expected, rel=4e-15, abs=4e-16), name
+            assert value == pytest.approx(expected, rel=4e-15, abs=2e-15), name
     assert all(values.shape == (size,) and values.dtype == np.float64 for values in found.values())
 
 
@@ -68,14 +68,20 @@ def test_a_few_units_in_the_last_place_of_extended_precision(classes):
     answers = summarise(logits, k=5)
     for name, values in expected.items():
         found = METRICS[name](answers)
-        assert np.all(np.abs(found - values) <= 4 * np.spacing(np.abs(found))), name
+        # entropy is a difference of terms of the order of 1: its last place is theirs
+        scale = np.maximum(np.abs(found), 1.0) if name == "entropy" else np.abs(found)
+        # NumPy's pairwise sums add up blocks of 128 one by one
+        assert np.all(np.abs(found - values) <= 16 * np.spacing(scale)), name
 
 
 def test_agrees_with_scipy():
     logits = np.random.default_rng(3).standard_normal((500, 11)) * 5
     p = scipy.special.softmax(logits, axis=1)
     answers = summarise(logits)
-    np.testing.assert_allclose(METRICS["max_softmax"](answers), p.max(1), rtol=1e-14)
+    two = np.sort(p, axis=1)[:, -2:]
+    # to the bit: a threshold found here parts the same examples in anybody's NumPy script
+    np.testing.assert_array_equal(METRICS["max_softmax"](answers), two[:, 1])
+    np.testing.assert_array_equal(METRICS["softmax_margin"](answers), two[:, 1] - two[:, 0])
     np.testing.assert_allclose(
         METRICS["entropy"](answers), scipy.special.xlogy(p, p).sum(1), rtol=1e-12, atol=1e-15
     )

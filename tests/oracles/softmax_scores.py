@@ -34,9 +34,11 @@ def _divide(x: float, temperature: float) -> float:
 def scores(row: np.ndarray, temperature: float = 1.0, k: int = 1) -> dict[str, float]:
     """Every metric of one row of logits, by name."""
     logits = sorted((float(z) for z in row), reverse=True)
-    with np.errstate(over="ignore"):
-        below_best = [float(np.float64(z) - logits[0]) for z in logits]
-    x = [_divide(d, temperature) for d in below_best]
+    y = [_divide(z, temperature) for z in logits]
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = [float(np.float64(scaled) - y[0]) for scaled in y]
+        if not all(map(math.isfinite, x)):  # beyond float64: scaled after the difference instead
+            x = [_divide(float(np.float64(z) - logits[0]), temperature) for z in logits]
     e = [math.exp(d) for d in x]
     total = math.fsum(e)
     p = [value / total for value in e]

@@ -14,8 +14,8 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from cascade_exp.cascade.confidence import check_labels, not_finite
-from cascade_exp.cascade.kernels.scores import negative_log_likelihoods
 from cascade_exp.cascade.rows import Logits, check_logits, float_rows, over_rows
+from cascade_exp.cascade.softmax import best_classes, blocks, shifted_logits
 from cascade_exp.errors import CascadeError
 
 COLDEST, HOTTEST = 0.01, 100.0
@@ -54,9 +54,15 @@ def mean_nll(
 
     def work(start: int, stop: int) -> None:
         rows = float_rows(logits, slice(start, stop))
-        bad = negative_log_likelihoods(rows, labels[start:stop], temperature, nll[start:stop])
+        best, bad = best_classes(rows)
         if bad >= 0:
             raise not_finite(rows[bad], start + bad, where)
+        for part in blocks(len(rows), classes):
+            x = shifted_logits(rows[part], best[part], temperature)
+            at = slice(start + part.start, start + part.stop)
+            of_label = x[np.arange(len(x)), labels[at]]
+            np.exp(x, out=x)
+            nll[at] = np.log(x.sum(axis=1)) - of_label
 
     over_rows(size, classes * logits.dtype.itemsize, work)
     return float(np.sum(nll / size))

@@ -12,64 +12,66 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.cascade.kernels.scores import summarise_rows
+from cascade_exp.cascade.kernels.scores import scan_rows
 from cascade_exp.cascade.rows import Logits, check_logits, float_rows, over_rows
 from cascade_exp.cascade.search_threads import Progress
+from cascade_exp.cascade.softmax import NO_LABELS, Rows, blocks, shifted_logits, sum_of_largest
 from cascade_exp.errors import CascadeError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-NO_LABELS: Ints = np.empty(0, np.int64)
+LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
 class RowSummary:
     """What the metrics need to know of each of N answers over K classes; all float64/int64 [N].
 
-    With y the logits after division by the temperature, sorted y(1) >= y(2) >= ..., and probability
-    p = softmax(y), so that p(j) / p(1) = exp(y(j) - y(1)):
+    With y the logits after division by the temperature, sorted y(1) >= y(2) >= ..., and
+    p = softmax(y) sorted likewise:
 
     Attributes:
         prediction: the class with the highest recorded logit, the lower index where two are equal.
+        first, second: p(1) and p(2); p(2) = 0 with one class.
+        plogp: sum of p log p, at most 0.
+        head: sum of the k largest p.
         top: y(1).
         gap: y(1) - y(2); with one class, and where it would overflow, the largest float64.
-        tail: sum over j >= 2 of p(j) / p(1); hence p(1) = 1 / (1 + tail), exact in the last place
-            even where p(1) rounds to 1.
-        weighted: sum over j of (y(j) - y(1)) p(j) / p(1), at most 0.
-        head, beyond: sum of p(j) / p(1) over the k largest, and over all others.
+        log_sum: log of the sum of exp y.
         label_rank: how many classes score higher than the label, or equal with a lower index; the
             answer is right iff it is 0, and among the k best iff below k. None without labels.
     """
 
     prediction: Ints
+    first: Floats
+    second: Floats
+    plogp: Floats
+    head: Floats
     top: Floats
     gap: Floats
-    tail: Floats
-    weighted: Floats
-    head: Floats
-    beyond: Floats
+    log_sum: Floats
     label_rank: Ints | None = None
 
 
-SUMS = ("top", "gap", "tail", "weighted", "head", "beyond")  # in the order of the row pass
+SUMS = ("first", "second", "plogp", "head", "top", "gap", "log_sum")
 
 MetricFunction = Callable[[RowSummary], Floats]
 
 
 def max_softmax(answers: RowSummary) -> Floats:
     """Largest probability p(1) (Lebovitz et al. 2023, Eq. 1)."""
-    return 1.0 / (1.0 + answers.tail)
+    return answers.first
 
 
 def entropy(answers: RowSummary) -> Floats:
     """Negated Shannon entropy in nats, Σ p log p, so that higher is surer (ibid., Eq. 2)."""
-    return answers.weighted / (1.0 + answers.tail) - np.log1p(answers.tail)
+    return answers.plogp
 
 
 def softmax_margin(answers: RowSummary) -> Floats:
     """Largest minus second-largest probability (ibid., §3); 1 with one class."""
-    return -np.expm1(-answers.gap) / (1.0 + answers.tail)
+    return answers.first - answers.second
 
 
 def logits_margin(answers: RowSummary) -> Floats:
@@ -82,12 +84,12 @@ def logits_margin(answers: RowSummary) -> Floats:
 
 def topk_sum(answers: RowSummary) -> Floats:
     """Sum of the k largest probabilities, k as given to :func:`summarise`; 1 when k >= K."""
-    return answers.head / (answers.head + answers.beyond)
+    return answers.head
 
 
 def energy(answers: RowSummary) -> Floats:
     """Log of the sum of exponentiated logits, the negated free energy of Liu et al. 2020."""
-    return answers.top + np.log1p(answers.tail)
+    return answers.log_sum
 
 
 LOGIT_METRICS = frozenset({"logits_margin", "energy"})  # not functions of the probabilities alone
@@ -152,19 +154,58 @@ def summarise(
     size, classes = logits.shape
     if labels is not None:
         check_labels(labels, size, classes, where)
-    ints = np.zeros((2, size), np.int64)
-    floats = np.zeros((6, size))
+    ints, seconds = np.zeros((2, size), np.int64), np.empty(size)
+    floats = np.zeros((len(SUMS), size))
 
     def work(start: int, stop: int) -> None:
         rows = float_rows(logits, slice(start, stop))
         of_rows = NO_LABELS if labels is None else labels[start:stop].astype(np.int64)
-        bad = summarise_rows(rows, float(temperature), False, of_rows, k, start, ints, floats)
+        bad = scan_rows(rows, of_rows, start, ints, seconds)
         if bad >= 0:
             raise not_finite(rows[bad], start + bad, where)
+        for part in blocks(len(rows), classes):
+            at = slice(start + part.start, start + part.stop)
+            floats[:, at] = of_logits(rows[part], ints[0, at], seconds[at], temperature, k)
 
     over_rows(size, classes * logits.dtype.itemsize, work, progress)
     return RowSummary(
         prediction=ints[0],
         label_rank=None if labels is None else ints[1],
         **dict(zip(SUMS, floats, strict=True)),
+    )
+
+
+def of_logits(rows: Rows, best: Ints, second: Floats, temperature: float, k: int) -> Floats:
+    """The :data:`SUMS` float64 [7, n] of rows of logits [n, K].
+
+    Args:
+        best: the highest class of each row. second: the second-highest logit, -inf with one class.
+    """
+    x = shifted_logits(rows, best, temperature)
+    p = np.exp(x)
+    total = p.sum(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = rows[np.arange(len(rows)), best].astype(np.float64)
+        top = largest / temperature
+        gap = top - second / temperature
+        # halves where the quotients overflow
+        gap = np.where(np.isfinite(gap), gap, (largest / 2 - second / 2) / temperature * 2)
+    gap, top = np.clip(gap, 0.0, LARGEST), np.clip(top, -LARGEST, LARGEST)
+    classes = rows.shape[1]
+    if k == 1 or k >= classes:
+        head = 1.0 / total if k == 1 and classes > 1 else np.ones(len(rows))
+    else:
+        head = sum_of_largest(p / total[:, None], k)
+    x *= p
+    log_total = np.log(total)
+    return np.stack(
+        [
+            1.0 / total,
+            np.exp(-gap) / total,
+            x.sum(axis=1) / total - log_total,
+            head,
+            top,
+            gap,
+            np.minimum(top + log_total, LARGEST),
+        ]
     )

@@ -17,11 +17,13 @@ from cascade_exp.cascade.confidence import (
     SUMS,
     RowSummary,
     not_finite,
+    of_logits,
     softmax_margin,
 )
-from cascade_exp.cascade.kernels import means, scores
+from cascade_exp.cascade.kernels.scores import scan_rows
 from cascade_exp.cascade.rows import Logits, float_rows, over_rows
 from cascade_exp.cascade.search_threads import Progress
+from cascade_exp.cascade.softmax import Rows, best_classes, blocks, softmax, sum_of_largest
 from cascade_exp.cascade.stages import Stage
 from cascade_exp.errors import CascadeError, choice
 
@@ -43,15 +45,51 @@ class Member:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over models, of what ``add`` takes from each; whether that is probabilities."""
+    """A mean over models: adding one of them, summarising the sum; whether of probabilities.
 
-    add: Callable[[Logits, float, Floats], int]
+    ``add(logits, temperature, sums)`` and ``summarise(sums, members, best, second, k)``.
+    """
+
+    add: Callable[[Rows, float, Floats], int]
+    summarise: Callable[[Floats, int, Ints, Floats, int], Floats]
     probabilities: bool
 
 
+def add_logits(logits: Rows, temperature: float, sums: Floats) -> int:
+    """Add logits / temperature [rows, K] to ``sums``; returns -1, as overflow shows in the sum."""
+    sums += logits / np.float64(temperature)
+    return -1
+
+
+def add_softmax(logits: Rows, temperature: float, sums: Floats) -> int:
+    """Add softmax(logits / temperature); returns the first row that is not finite, or -1."""
+    best, bad = best_classes(logits)
+    if bad < 0:
+        for part in blocks(*logits.shape):
+            sums[part] += softmax(logits[part], best[part], temperature)
+    return bad
+
+
+def of_logit_sums(sums: Floats, members: int, best: Ints, second: Floats, k: int) -> Floats:
+    """The summary of the mean of ``members`` models' logits, given their sum [n, K]."""
+    return of_logits(sums, best, second, float(members), k)
+
+
+def of_softmax_sums(sums: Floats, members: int, best: Ints, second: Floats, k: int) -> Floats:
+    """The same of softmaxes: a distribution q that has no logits, so those entries are NaN."""
+    q = sums / members
+    classes = q.shape[1]
+    first = q[np.arange(len(q)), best]
+    head = first if k == 1 else np.ones(len(q)) if k >= classes else sum_of_largest(q, k)
+    logs = np.log(q, out=np.zeros_like(q), where=q > 0)
+    unknown = np.full(len(q), np.nan)
+    runner_up = np.maximum(second, 0.0) / members
+    return np.stack([first, runner_up, (q * logs).sum(axis=1), head, *[unknown] * 3])
+
+
 MEANS = {
-    "mean_logits": Mean(means.add_logits, probabilities=False),
-    "mean_softmax": Mean(means.add_softmax, probabilities=True),
+    "mean_logits": Mean(add_logits, of_logit_sums, probabilities=False),
+    "mean_softmax": Mean(add_softmax, of_softmax_sums, probabilities=True),
 }
 ENSEMBLES = ("none", "comparison", *MEANS)
 
@@ -90,9 +128,7 @@ def summarise_means(
 ) -> RowSummary:
     """What the metrics need of the mean over ``members``.
 
-    Sums are float64, chunk by chunk, in the members' order. A mean of logits is the sum at a
-    temperature of the number of members; a mean of softmaxes q is summarised as the logits log q,
-    whose softmax it is (Lebovitz et al. 2023, §3).
+    Sums are float64, chunk by chunk, in the members' order (Lebovitz et al. 2023, §3).
 
     Args:
         ensemble: a key of :data:`MEANS`.
@@ -104,14 +140,19 @@ def summarise_means(
     Raises:
         CascadeError: naming source and row, for logits that are not finite or whose sum overflows.
     """
-    ints, floats = np.zeros((2, len(labels)), np.int64), np.zeros((6, len(labels)))
-    temperature, probabilities = float(len(members)), MEANS[ensemble].probabilities
+    ints, seconds = np.zeros((2, len(labels)), np.int64), np.empty(len(labels))
+    floats = np.zeros((len(SUMS), len(labels)))
 
     def summarise(sums: Floats, start: int) -> int:
-        of_rows = labels[start : start + len(sums)]
-        return scores.summarise_rows(
-            sums, temperature, probabilities, of_rows, k, start, ints, floats
-        )
+        rows = slice(start, start + len(sums))
+        bad = scan_rows(sums, labels[rows], start, ints, seconds)
+        if bad < 0:
+            for part in blocks(*sums.shape):
+                at = slice(start + part.start, start + part.stop)
+                floats[:, at] = MEANS[ensemble].summarise(
+                    sums[part], len(members), ints[0, at], seconds[at], k
+                )
+        return bad
 
     _over_sums(ensemble, members, None, summarise, progress)
     sums = dict(zip(SUMS, floats, strict=True))
@@ -127,9 +168,10 @@ def answer_means(
     rows only ``examples`` (int64 [n], rows of the logits and of ``labels``) are read.
     """
     ints, of_examples = np.zeros((2, len(examples)), np.int64), labels[examples]
+    seconds = np.empty(len(examples))
 
     def answer(sums: Floats, start: int) -> int:
-        return scores.answer_rows(sums, of_examples[start : start + len(sums)], start, ints)
+        return scan_rows(sums, of_examples[start : start + len(sums)], start, ints, seconds)
 
     _over_sums(ensemble, members, examples, answer, None)
     return ints[0], ints[1]

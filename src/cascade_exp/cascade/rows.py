@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.cascade.kernels.elementary import widen_half
 from cascade_exp.cascade.search_threads import Progress, Ticker, run_items, thread_count
 from cascade_exp.errors import CascadeError
 
@@ -39,9 +38,7 @@ def float_rows(
     """
     rows = np.asarray(logits[chosen])
     if rows.dtype.itemsize == 2:
-        halves = np.ascontiguousarray(rows, dtype=np.float16)
-        rows = np.empty(rows.shape, np.float32)
-        widen_half(halves.view(np.uint16).reshape(-1), rows.reshape(-1))
+        rows = rows.astype(np.float32)
     rows = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("=")).view()
     rows.flags.writeable = False
     return rows
