@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -157,6 +159,20 @@ def test_final_statistics_are_the_stages_own(ensemble, objective, drawn):
     n = len(drawn)
     for run in [(0,), (1, 0), tuple(range(n)), (0, *range(n))]:
         np.testing.assert_array_equal(pool.final_statistics(run), pool.stage(run).statistics)
+
+
+@pytest.mark.parametrize("ensemble", MEANS)
+def test_a_lead_lost_to_rounding_goes_to_the_lower_class_in_either_way_of_asking(ensemble):
+    low = 1.5
+    while low / 3 != np.nextafter(low, 2) / 3:
+        low = np.nextafter(low, 2)
+    tiny = Member(np.array([[0.0, 1e-20]]), 1.0, "tiny")
+    lost = Member(np.array([[low, np.nextafter(low, 2)]]), 3.0, "lost")
+    drawn = [lost, replace(lost, source="lost too")] if ensemble == "mean_logits" else [tiny, lost]
+    pool = pool_of(drawn, np.array([1]), metric="max_softmax", ensemble=ensemble)
+    assert [pool.stage((m,)).prediction[0] for m in range(2)] == [1, 1]
+    assert pool.final_statistics((0, 1))[0, 0] == 0
+    assert pool.stage((0, 1)).prediction[0] == 0
 
 
 @pytest.mark.parametrize("ensemble", MEANS)
