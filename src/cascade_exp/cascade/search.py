@@ -24,6 +24,7 @@ from cascade_exp.cascade.search_counts import (
     search_pairs,
 )
 from cascade_exp.cascade.search_front import Ranking, Settings, rank_cascades, worst_cases
+from cascade_exp.cascade.search_quads import QuadSearch
 from cascade_exp.cascade.search_source import Source
 from cascade_exp.cascade.search_sweep import sweep_cascades
 from cascade_exp.cascade.search_threads import Progress, Ticker, thread_count
@@ -155,13 +156,15 @@ def _search_counts(
     progress: Progress | None,
 ) -> Settings:
     front = CountedFront.empty(source.size, max(ranking.lengths) - 1)
-    pairs, triples = (len(ranking.of_length(length)) for length in (2, 3))
-    ticker = Ticker(pairs + 2 * triples, progress)
+    pairs, triples, quads = (len(ranking.of_length(length)) for length in (2, 3, 4))
+    ticker = Ticker(pairs + 2 * triples + quads, progress)
     add_singles(front, source, ranking)
     crew = Crew(front, [FrontHolder(front) for _ in range(threads)], ticker)
     search_pairs(crew, source, ranking, accounting)
     if triples:
         TripleSearch(source, ranking).run(front, threads, ticker)
+    if quads:
+        QuadSearch(source, ranking).run(front, threads, ticker)
     return front.settings(ranking)
 
 

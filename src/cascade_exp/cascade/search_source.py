@@ -121,6 +121,16 @@ class Source:
         key = (chunk,) if self.prefix_free else (prefix, tuple(last))
         return self._once(("lanes", key), make)
 
+    def lane_bits(self, prefix: Prefix, last: Sequence[int]) -> NDArray[np.uint32]:
+        """``lanes(prefix, last)`` as the bits of one uint32 [N] by example."""
+        key = (last[0] // LANES,) if self.prefix_free else (prefix, tuple(last))
+
+        def make() -> NDArray[np.uint32]:
+            packed = np.packbits(self.lanes(prefix, last), axis=1, bitorder="little")
+            return packed.view("<u4")[:, 0]
+
+        return self._once(("bits", key), make)
+
     def lane_words(self, order: Prefix, prefix: Prefix, last: Sequence[int]) -> Words:
         """``lanes(prefix, last)`` in the order of stage ``order``: uint64 [LANES, N // 64 + 1]."""
         chunk = last[0] // LANES

@@ -33,6 +33,21 @@ def count(word):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def lowest_bit(word):  # type: ignore[no-untyped-def]
+    """Place of the lowest bit set in a uint64 other than 0."""
+    return count((word & (~word + np.uint64(1))) - np.uint64(1))
+
+
+@njit(nogil=True, cache=True)
+def span(start, end):  # type: ignore[no-untyped-def]
+    """The bits of a word from ``start`` up to and without ``end``, which may lie outside."""
+    upto = ~np.uint64(0) if end > 63 else (np.uint64(1) << np.uint64(end)) - np.uint64(1)
+    if start <= 0:
+        return upto
+    return upto & (np.uint64(0) if start > 63 else ~np.uint64(0) << np.uint64(start))
+
+
+@njit(nogil=True, cache=True)
 def pack_flags(flags):  # type: ignore[no-untyped-def]
     """Words uint64 [len(flags) // 64 + 1] of flags bool or uint8 0/1."""
     size = flags.shape[0]
@@ -102,7 +117,9 @@ def below_lines(order, rank, step, strips):  # type: ignore[no-untyped-def]
     size = order.shape[0]
     below = np.zeros((strips + 1, size // 64 + 1), np.uint64)
     for y in range(size):
-        below[rank[order[y]] // step + 1, y >> 6] |= np.uint64(1) << np.uint64(y & 63)
+        line = rank[order[y]] // step + 1
+        if line <= strips:
+            below[line, y >> 6] |= np.uint64(1) << np.uint64(y & 63)
     for q in range(1, strips + 1):
         for w in range(below.shape[1]):
             below[q, w] |= below[q - 1, w]
