@@ -1,4 +1,4 @@
-"""Cascades out of recorded outputs: every threshold, tables, plots, W&B. Keys: conf/evaluate.yaml."""
+"""Cascades out of recorded outputs: every threshold, tables, plots, W&B. See conf/evaluate.yaml."""
 
 import hydra
 from omegaconf import DictConfig

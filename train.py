@@ -1,4 +1,4 @@
-"""Fine-tune a pool of models, record them, evaluate their cascades. Keys: conf/train.yaml."""
+"""Fine-tune a pool of models, record them, evaluate their cascades. See conf/train.yaml."""
 
 import hydra
 from omegaconf import DictConfig
