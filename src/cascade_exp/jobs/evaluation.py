@@ -36,6 +36,8 @@ def check_settings(settings: EvaluateConfig) -> None:
         choice(rule, RULES, "threshold.rules")
     if settings.search.max_stages < 1:
         raise CascadeError(f"search.max_stages={settings.search.max_stages}: expected at least 1")
+    if not 0 <= settings.search.gap < 1:
+        raise CascadeError(f"search.gap={settings.search.gap}: expected a share from 0 to below 1")
     if settings.bootstrap.resamples < 1:
         raise CascadeError(
             f"bootstrap.resamples={settings.bootstrap.resamples}: expected at least 1"
@@ -114,11 +116,18 @@ def evaluate_recordings(
 def _told(splits: BothSplits) -> dict[str, object]:
     """The choices made, by name, as ``summary.json`` tells them."""
     settings, selection, report = splits.settings, splits.selection, splits.report
+    details = {
+        f"{group}_{key}": value
+        for group, option in (("metric", settings.metric), ("objective", settings.objective))
+        for key, value in vars(option).items()
+        if key != "name"
+    }
     return {
         "metric": settings.metric.name,
         "ensemble": settings.ensemble.name,
         "calibration": settings.calibration.name,
         "objective": settings.objective.name,
+        **details,
         "cost": {
             "name": settings.cost.name,
             "column": settings.cost.column,

@@ -54,4 +54,5 @@ class Searching:
             shared=self.settings.threshold.shared,
             worst_case_cost=worst_case_cost,
             progress=self.progress,
+            gap=self.settings.search.gap,
         )
