@@ -111,16 +111,21 @@ def random_pool(
     levels: int,
     prefix_free: bool = True,
     costs: Sequence[float] = (1.0, 1.5, 3.0, 10.0, 11.0, 40.0, 100.0),
+    objective: Objective | None = None,
 ) -> TablePool:
     """Models of growing skill on one task, with ``levels`` distinct confidences each."""
     rng = np.random.default_rng(seed)
+    objective = Accuracy() if objective is None else objective
+    labels = rng.integers(0, 2, size)
     ease = rng.standard_normal(size)
     stages = {}
     for m in range(models):
         sure = ease + 0.3 * m + rng.standard_normal(size)
         right = sure + rng.standard_normal(size) > 0.3
         confidence = np.round(1 / (1 + np.exp(-sure)) * levels) / levels
-        stages[(m,)] = Stage(confidence, right.astype(np.int64), right[:, None].astype(np.int64))
+        prediction = np.where(right, labels, 1 - labels)
+        statistics = objective.statistics(prediction, None, labels, 2)
+        stages[(m,)] = Stage(confidence, prediction, statistics)
     names = tuple(rng.permutation(list("abcdefgh"))[:models].tolist())
     cost = np.sort(rng.choice(costs, models))
     return TablePool(names, cost, stages, prefix_free, seed)
@@ -165,15 +170,19 @@ def check_against_sweep(
     stages: int,
     compare: Compare,
     cascades: Sequence[tuple[int, ...]] | None = None,
+    accounting: Accounting = "cumulative",
 ) -> None:
     """The search by bounds finds what scoring every setting finds."""
     chosen = cascades_of(pool.cost, stages) if cascades is None else list(cascades)
-    result = search(pool, Accuracy(), cascades=chosen, compare=compare, threads=2)
-    scored = search(pool, Scored(), cascades=chosen, compare=compare, threads=2)
+    result, scored = (
+        search(pool, objective, cascades=chosen, accounting=accounting, compare=compare, threads=2)
+        for objective in (Accuracy(), Scored())
+    )
     assert scored.exact
     assert result == scored
     for point in result.front:
-        assert reapply(pool, point, Accuracy(), compare=compare) == (point.cost, point.score)
+        again = reapply(pool, point, Accuracy(), accounting, compare)
+        assert again == (point.cost, point.score)
 
 
 class Scored(Accuracy):

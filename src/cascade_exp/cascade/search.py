@@ -16,19 +16,16 @@ import numpy as np
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint
 from cascade_exp.cascade.objective import Objective
-from cascade_exp.cascade.search_counts import (
-    CountedFront,
-    Crew,
-    FrontHolder,
-    add_singles,
-    search_pairs,
+from cascade_exp.cascade.search_bounds import Narrow, search_by_bounds, seek_cost, seek_score
+from cascade_exp.cascade.search_front import (
+    Ranking,
+    Settings,
+    rank_cascades,
+    worst_cases,
 )
-from cascade_exp.cascade.search_front import Ranking, Settings, rank_cascades, worst_cases
-from cascade_exp.cascade.search_quads import QuadSearch
 from cascade_exp.cascade.search_source import Source
 from cascade_exp.cascade.search_sweep import sweep_cascades
 from cascade_exp.cascade.search_threads import Progress, Ticker, thread_count
-from cascade_exp.cascade.search_triples import TripleSearch
 from cascade_exp.cascade.stages import Compare, Floats, Ints, StagePool
 from cascade_exp.cascade.sweep import ordering_of
 from cascade_exp.errors import CascadeError
@@ -114,86 +111,169 @@ def search(
         shared: one threshold for all stages of a cascade but the last, instead of one each.
         worst_case_cost: leave out cascades that cost more when every stage runs.
         progress: called from this thread with units of work done and in all.
-        threads: how many threads search; by default one per core. They do not change the result.
+        threads: how many threads search; by default one per core. They do not change an exact
+            result.
+        gap: share of the cost by which the front may be missed with more than three stages, in
+            return for a quicker search; 0 is exact.
 
     Of settings with equal total cost and score the one of fewest stages is kept, then of least
     worst case, then by names in order, then of the lexicographically least thresholds.
 
     Raises:
-        CascadeError: if the split is empty, a confidence is NaN, or there is no cascade at all.
+        CascadeError: if the split is empty, a confidence is NaN, there is no cascade at all, or
+            ``gap`` is no share.
     """
-    source = Source(pool, compare)
-    ranking = _ranking(pool, cascades, max_stages, accounting, worst_case_cost)
-    count = thread_count(threads)
-    notes: list[str] = []
-    counts = _counts_right_answers(source, objective, ranking) and not shared
-    if counts and (
-        max(ranking.lengths) <= 2 or (accounting == "cumulative" and max(ranking.lengths) <= 3)
-    ):
-        settings = _search_counts(source, ranking, accounting, count, progress)
-    else:
-        ticker = Ticker(len(ranking.cascades), progress)
-        settings, notes = sweep_cascades(
-            source, objective.score, ranking, accounting, compare, shared, count, ticker
-        )
-    considered = ", ".join(
-        f"{len(ranking.of_length(length))} of {length} stage{'s' if length > 1 else ''}"
-        for length in ranking.lengths
+    if not 0 <= gap < 1:
+        raise CascadeError(f"search.gap={gap}: expected a share from 0 to below 1")
+    task = _task(
+        pool, objective, cascades, max_stages, accounting, compare, shared, worst_case_cost
     )
-    return SearchResult(
-        front=_points(source, ranking, settings, shared),
-        exact=not notes,
-        note="; ".join([f"cascades considered: {considered}", *notes]),
-        cascades=len(ranking.cascades),
-    )
+    settings, notes = task.find(thread_count(threads), progress, gap)
+    return task.result(settings, notes)
 
 
-def _search_counts(
-    source: Source,
-    ranking: Ranking,
-    accounting: Accounting,
-    threads: int,
-    progress: Progress | None,
-) -> Settings:
-    front = CountedFront.empty(source.size, max(ranking.lengths) - 1)
-    pairs, triples, quads = (len(ranking.of_length(length)) for length in (2, 3, 4))
-    ticker = Ticker(pairs + 2 * triples + quads, progress)
-    add_singles(front, source, ranking)
-    crew = Crew(front, [FrontHolder(front) for _ in range(threads)], ticker)
-    search_pairs(crew, source, ranking, accounting)
-    if triples:
-        TripleSearch(source, ranking).run(front, threads, ticker)
-    if quads:
-        QuadSearch(source, ranking).run(front, threads, ticker)
-    return front.settings(ranking)
-
-
-def _ranking(
+def query_target_cost(
     pool: StagePool,
+    objective: Objective,
+    budget: float,
+    *,
+    cascades: Iterable[Sequence[int]] | None = None,
+    max_stages: int = 2,
+    accounting: Accounting = "cumulative",
+    compare: Compare = "ge",
+    shared: bool = False,
+    worst_case_cost: float | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> SearchResult:
+    """The best score of mean cost at most ``budget`` (Wang et al. 2020, Eq. 1), without the front.
+
+    The result's front holds the one point that ``search`` would find there, or none where every
+    setting costs more. Arguments and errors are those of ``search``.
+    """
+    task = _task(
+        pool, objective, cascades, max_stages, accounting, compare, shared, worst_case_cost
+    )
+    narrow = seek_cost(_largest_total(budget, pool.size))
+    settings, notes = task.find(thread_count(threads), progress, narrow=narrow)
+    within = np.flatnonzero(settings.cost / pool.size <= budget)
+    return task.result(settings[within[-1:]], notes)
+
+
+def query_target_accuracy(
+    pool: StagePool,
+    objective: Objective,
+    goal: float,
+    *,
+    cascades: Iterable[Sequence[int]] | None = None,
+    max_stages: int = 2,
+    accounting: Accounting = "cumulative",
+    compare: Compare = "ge",
+    shared: bool = False,
+    worst_case_cost: float | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> SearchResult:
+    """The cheapest setting of score at least ``goal`` (Wang et al. 2020, Eq. 2), without the front.
+
+    The result's front holds the one point that ``search`` would find there, or none where no
+    setting scores so much. Arguments and errors are those of ``search``.
+    """
+    task = _task(
+        pool, objective, cascades, max_stages, accounting, compare, shared, worst_case_cost
+    )
+    right = int(np.searchsorted(np.arange(pool.size + 1) / pool.size, goal))
+    settings, notes = task.find(thread_count(threads), progress, narrow=seek_score(right))
+    reached = np.flatnonzero(settings.score >= goal)
+    return task.result(settings[reached[:1]], notes)
+
+
+def _largest_total(mean: float, size: int) -> float:
+    """The largest total cost whose mean over ``size`` examples is at most ``mean``."""
+    total = np.float64(mean) * size
+    while total / size > mean:
+        total = np.nextafter(total, -np.inf)
+    while np.isfinite(total) and np.nextafter(total, np.inf) / size <= mean:
+        total = np.nextafter(total, np.inf)
+    return float(total)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is searched, made ready."""
+
+    source: Source
+    ranking: Ranking
+    objective: Objective
+    accounting: Accounting
+    shared: bool
+
+    def find(
+        self,
+        threads: int,
+        progress: Progress | None,
+        gap: float = 0.0,
+        narrow: Narrow | None = None,
+    ) -> tuple[Settings, list[str]]:
+        """The front, or where only counts are searched the point that ``narrow`` asks for."""
+        source, ranking = self.source, self.ranking
+        if self.counts_right_answers() and not self.shared:
+            return search_by_bounds(
+                source,
+                ranking,
+                self.accounting,
+                threads=threads,
+                progress=progress,
+                gap=gap,
+                narrow=narrow,
+            )
+        ticker = Ticker(len(ranking.cascades), progress)
+        score = self.objective.score
+        return sweep_cascades(source, score, ranking, self.accounting, self.shared, threads, ticker)
+
+    def counts_right_answers(self) -> bool:
+        """Whether the score is a count of summands that are 0 or 1 each, as the bounds assume."""
+        if not self.objective.additive:
+            return False
+        singles = {members[0] for members in self.ranking.cascades}
+        return all(
+            not np.any(self.source.stage((model,)).statistics[:, 0] & ~np.int64(1))
+            for model in singles
+        )
+
+    def result(self, settings: Settings, notes: list[str]) -> SearchResult:
+        """The settings as points, with what was considered and how."""
+        lengths = {length: len(self.ranking.of_length(length)) for length in self.ranking.lengths}
+        considered = ", ".join(
+            f"{number:,} of {length} stage{'s' if length > 1 else ''}"
+            for length, number in lengths.items()
+        )
+        return SearchResult(
+            front=_points(self.source, self.ranking, settings, self.shared),
+            exact=not notes,
+            note="; ".join([f"cascades considered: {considered}", *notes]),
+            cascades=len(self.ranking.cascades),
+        )
+
+
+def _task(
+    pool: StagePool,
+    objective: Objective,
     cascades: Iterable[Sequence[int]] | None,
     max_stages: int,
     accounting: Accounting,
+    compare: Compare,
+    shared: bool,
     worst_case_cost: float | None,
-) -> Ranking:
+) -> _Task:
+    source = Source(pool, compare)
     if cascades is None:
         cascades = cascades_of(pool.cost, max_stages, worst_case_cost, accounting)
     ranking = rank_cascades(cascades, pool.names, pool.cost, accounting, worst_case_cost)
     if not ranking.cascades:
-        limit = (
-            "" if worst_case_cost is None else f" with a worst case of at most {worst_case_cost}"
-        )
+        limit = "" if worst_case_cost is None else f" with worst case <= {worst_case_cost}"
         raise CascadeError(f"no cascade{limit} to search over: expected at least one")
-    return ranking
-
-
-def _counts_right_answers(source: Source, objective: Objective, ranking: Ranking) -> bool:
-    """Whether the score is a count of summands that are 0 or 1 each, as the bounds assume."""
-    if not objective.additive:
-        return False
-    singles = {members[0] for members in ranking.cascades}
-    return all(
-        not np.any(source.stage((model,)).statistics[:, 0] & ~np.int64(1)) for model in singles
-    )
+    return _Task(source, ranking, objective, accounting, shared)
 
 
 def _points(source: Source, ranking: Ranking, settings: Settings, shared: bool) -> list[FrontPoint]:

@@ -86,12 +86,22 @@ Item = TypeVar("Item")
 
 
 class Crew(Generic[Holder]):
-    """A front, and one worker per thread that works on a copy of it."""
+    """A front, and one worker per thread that works on a copy of it.
 
-    def __init__(self, front: CountedFront, workers: list[Holder], ticker: Ticker) -> None:
+    ``narrow``, if any, is applied to the front's costs whenever it has changed.
+    """
+
+    def __init__(
+        self,
+        front: CountedFront,
+        workers: list[Holder],
+        ticker: Ticker,
+        narrow: Callable[[Floats], None] | None = None,
+    ) -> None:
         self.front = front
         self.workers = workers
         self.ticker = ticker
+        self.narrow = narrow
 
     def run(self, items: Iterable[Item], work: Callable[[Holder, Item], int]) -> None:
         """Work on every item (see ``run_items``), then bring all fronts together."""
@@ -100,6 +110,8 @@ class Crew(Generic[Holder]):
         run_items(items, self.workers, work, self.ticker)
         for worker in self.workers:
             self.front.merge(worker.front)
+        if self.narrow is not None:
+            self.narrow(self.front.cost)
 
 
 def add_singles(front: CountedFront, source: Source, ranking: Ranking) -> None:

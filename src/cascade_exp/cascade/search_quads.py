@@ -6,6 +6,7 @@ are cumulative.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,6 +20,7 @@ from cascade_exp.cascade.search_counts import CountedFront, Crew, FrontHolder
 from cascade_exp.cascade.search_front import Ranking
 from cascade_exp.cascade.search_source import Source
 from cascade_exp.cascade.search_threads import Ticker
+from cascade_exp.cascade.stages import Floats
 
 STRIPS = 64
 """Strips that the grid aims at along each axis."""
@@ -113,10 +115,16 @@ class QuadSearch:
         self.grids = grids_of(source.size)
         self.share = share
 
-    def run(self, front: CountedFront, threads: int, ticker: Ticker) -> None:
+    def run(
+        self,
+        front: CountedFront,
+        threads: int,
+        ticker: Ticker,
+        narrow: Callable[[Floats], None] | None = None,
+    ) -> None:
         """Offer to ``front`` all that can be on it."""
         workers = [Worker(front, self.source.size, self.grids) for _ in range(threads)]
-        crew = Crew(front, workers, ticker)
+        crew = Crew(front, workers, ticker, narrow)
         several = max(8 * threads, -(-len(self.items) // ROUNDS))
         for start in range(0, len(self.items), several):
             crew.run(self.items[start : start + several], self.work)

@@ -17,7 +17,7 @@ from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.search_front import Ranking, Settings, front_of, may_join, no_settings
 from cascade_exp.cascade.search_source import Source
 from cascade_exp.cascade.search_threads import Ticker, run_items
-from cascade_exp.cascade.stages import Compare, Floats, Ints
+from cascade_exp.cascade.stages import Floats, Ints
 from cascade_exp.cascade.sweep import Ordering, sweep_first, sweep_shared, total_cost
 
 Score = Callable[[Ints, int], Floats]
@@ -48,7 +48,6 @@ def sweep_cascades(
     score: Score,
     ranking: Ranking,
     accounting: Accounting,
-    compare: Compare,
     shared: bool,
     threads: int,
     ticker: Ticker,
@@ -80,9 +79,9 @@ def sweep_cascades(
         elif len(members) == 2 or shared:
             table = source.table(members, accounting)
             sweep = (
-                sweep_shared(table, compare)
+                sweep_shared(table, source.compare)
                 if shared
-                else sweep_first(table, (), compare, source.ordering(members[:1]))
+                else sweep_first(table, (), source.compare, source.ordering(members[:1]))
             )
             scores = score(sweep.totals, source.size)
             worker.offer(sweep.total_cost, scores, rank, sweep.cutoffs[:, None])

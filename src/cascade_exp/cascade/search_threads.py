@@ -21,11 +21,15 @@ def thread_count(threads: int | None) -> int:
 
 
 class Ticker:
-    """Counts finished work and tells the caller's progress function, from the main thread only."""
+    """Counts finished work and tells the caller's progress function, from the main thread only.
+
+    ``stopped`` is set once no more work is wanted; long work looks at it now and then.
+    """
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self.done = 0
         self.total = total
+        self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._progress = progress
 
@@ -53,7 +57,8 @@ def run_items(
     the exception goes on.
     """
     lock = threading.Lock()
-    stop = threading.Event()
+    stop = ticker.stopped
+    stop.clear()
     source: Iterator[Item] = iter(items)
     nothing = object()
 

@@ -6,7 +6,7 @@ they are run on, in which order, and what is kept between the two passes. Costs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,10 +108,16 @@ class TripleSearch:
         self.strips = -(-words // self.words)
         self.step = 64 * self.words
 
-    def run(self, front: CountedFront, threads: int, ticker: Ticker) -> None:
+    def run(
+        self,
+        front: CountedFront,
+        threads: int,
+        ticker: Ticker,
+        narrow: Callable[[Floats], None] | None = None,
+    ) -> None:
         """Offer to ``front`` all that can be on it; a group counts twice in the ticker."""
         workers = [Worker(front, self.strips) for _ in range(threads)]
-        crew = Crew(front, workers, ticker)
+        crew = Crew(front, workers, ticker, narrow)
         for batch in batches(self.source, self.groups):
             found: dict[int, Cells] = {}
 
