@@ -57,7 +57,8 @@ class Mean:
 
 def add_logits(logits: Rows, temperature: float, sums: Floats) -> int:
     """Add logits / temperature [rows, K] to ``sums``; returns -1, as overflow shows in the sum."""
-    sums += logits / np.float64(temperature)
+    with np.errstate(over="ignore"):
+        sums += logits / np.float64(temperature)
     return -1
 
 
