@@ -31,6 +31,10 @@ class Tried:
 def candidate_thresholds(confidence: np.ndarray, compare: Compare) -> list[float]:
     """Always, never, and as few others as tell all examples apart, in the form that is reported."""
     values = sorted({float(c) + 0.0 for c in confidence})
+    if compare == "gt" and values == [-np.inf]:  # nothing exceeds it: all always go on
+        return [np.inf]
+    if compare == "ge" and values == [np.inf]:  # nothing is below it: all always leave
+        return [-np.inf]
     between = values[1:] if compare == "ge" else values[:-1]
     return sorted({-np.inf, *between, np.inf})
 
