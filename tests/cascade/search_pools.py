@@ -112,15 +112,19 @@ def random_pool(
     prefix_free: bool = True,
     costs: Sequence[float] = (1.0, 1.5, 3.0, 10.0, 11.0, 40.0, 100.0),
     objective: Objective | None = None,
+    alike: float = 0.7,
 ) -> TablePool:
-    """Models of growing skill on one task, with ``levels`` distinct confidences each."""
+    """Models of growing skill on one task, with ``levels`` distinct confidences each.
+
+    The more ``alike`` (0 to 1), the more they find the same examples easy.
+    """
     rng = np.random.default_rng(seed)
     objective = Accuracy() if objective is None else objective
     labels = rng.integers(0, 2, size)
     ease = rng.standard_normal(size)
     stages = {}
     for m in range(models):
-        sure = ease + 0.3 * m + rng.standard_normal(size)
+        sure = 1.4 * (alike * ease + (1 - alike) * rng.standard_normal(size)) + 0.2 * m
         right = sure + rng.standard_normal(size) > 0.3
         confidence = np.round(1 / (1 + np.exp(-sure)) * levels) / levels
         prediction = np.where(right, labels, 1 - labels)

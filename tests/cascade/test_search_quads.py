@@ -27,14 +27,17 @@ def test_tiny_pools(pool, compare):
     strips=st.sampled_from([1, 2, 5, 64]),
     wide=st.sampled_from([1, 3]),
     prefix_free=st.booleans(),
+    alike=st.sampled_from([0.0, 0.5, 0.9]),
     compare=COMPARES,
 )
 @settings(max_examples=40, deadline=None)
-def test_larger_pools(seed, size, levels, strips, wide, prefix_free, compare):
+def test_larger_pools(seed, size, levels, strips, wide, prefix_free, alike, compare):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_quads, "STRIPS", strips)
         patch.setattr(search_quads, "WIDE_STRIPS", wide)
-        check_against_sweep(random_pool(seed, 5, size, levels, prefix_free), 4, compare)
+        check_against_sweep(
+            random_pool(seed, 5, size, levels, prefix_free, alike=alike), 4, compare
+        )
 
 
 @pytest.mark.parametrize("size", [64, 130, 180])

@@ -23,17 +23,18 @@ def test_tiny_pools(pool, compare):
 
 @given(
     seed=st.integers(0, 10**6),
-    size=st.integers(1, 400),
+    size=st.integers(1, 1000),
     levels=st.sampled_from([2, 7, 60, 10**6]),
     strips=st.sampled_from([1, 2, 5, 64]),
     prefix_free=st.booleans(),
+    alike=st.sampled_from([0.0, 0.5, 0.9]),
     compare=COMPARES,
 )
 @settings(max_examples=40, deadline=None)
-def test_larger_pools(seed, size, levels, strips, prefix_free, compare):
+def test_larger_pools(seed, size, levels, strips, prefix_free, alike, compare):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_triples, "STRIPS", strips)
-        pool = random_pool(seed, 4, size, levels, prefix_free)
+        pool = random_pool(seed, 4, size, levels, prefix_free, alike=alike)
         check_against_sweep(pool, 3, compare)
 
 

@@ -66,13 +66,22 @@ def groups_of(ranking: Ranking, cost: Floats) -> list[Group]:
     return groups
 
 
-def batches(source: Source, groups: list[Group]) -> Iterator[list[Group]]:
-    """Groups whose stages are kept from the first pass to the second."""
+@dataclass
+class Pending:
+    """A group between the two passes, with the cells int32 [., 6] that the first one left."""
+
+    group: Group
+    found: Cells
+
+
+def batches(source: Source, groups: list[Group]) -> Iterator[list[Pending]]:
+    """Groups whose stages are kept at hand from the first pass to the second."""
     several = len(groups)
     if not source.prefix_free:
         several = max(16, KEPT_BYTES // (source.size * 2 * (LANES + 64)))
     for start in range(0, len(groups), several):
-        yield groups[start : start + several]
+        part = groups[start : start + several]
+        yield [Pending(group, np.zeros((0, 6), dtype=np.int32)) for group in part]
 
 
 class Worker(FrontHolder):
@@ -119,23 +128,12 @@ class TripleSearch:
         workers = [Worker(front, self.strips) for _ in range(threads)]
         crew = Crew(front, workers, ticker, narrow)
         for batch in batches(self.source, self.groups):
-            found: dict[int, Cells] = {}
+            crew.run(batch, self.grid)
+            crew.run(batch, self.cells)
 
-            def grid(worker: Worker, number: int) -> int:
-                group = batch[number]  # noqa: B023
-                found[number] = self.grid(worker, group)  # noqa: B023
-                return len(group.thirds)
-
-            def cells(worker: Worker, number: int) -> int:
-                group = batch[number]  # noqa: B023
-                self.cells(worker, group, found[number])  # noqa: B023
-                return len(group.thirds)
-
-            crew.run(range(len(batch)), grid)
-            crew.run(range(len(batch)), cells)
-
-    def grid(self, worker: Worker, group: Group) -> Cells:
-        """Offer the corners of the grid; the cells that may hold more: int32 [., 6]."""
+    def grid(self, worker: Worker, pending: Pending) -> int:
+        """Offer the corners of the grid, and note the cells that may hold more."""
+        group = pending.group
         source, prefix = self.source, (group.first, group.second)
         first, second = source.ranked(prefix[:1]), source.ranked(prefix)
         lines = np.arange(self.strips) * self.step
@@ -157,13 +155,19 @@ class TripleSearch:
             worker.state,
             worker.found,
         )
-        return worker.found[: self._still(worker, group, worker.found[:listed])].copy()
+        found = worker.found[:listed]
+        pending.found = found[: self._still(worker, group, found)].copy()
+        return len(group.thirds)
 
-    def cells(self, worker: Worker, group: Group, found: Cells) -> None:
-        """Offer all that can be on the front of the cells ``found``."""
-        found = found[: self._still(worker, group, found)]
-        if not len(found):
-            return
+    def cells(self, worker: Worker, pending: Pending) -> int:
+        """Offer all that can be on the front of the cells that were noted."""
+        group = pending.group
+        found = pending.found[: self._still(worker, group, pending.found)]
+        if len(found):
+            self._search(worker, group, found)
+        return len(group.thirds)
+
+    def _search(self, worker: Worker, group: Group, found: Cells) -> None:
         source, prefix = self.source, (group.first, group.second)
         first, second = source.ranked(prefix[:1]), source.ranked(prefix)
         search_cells(
