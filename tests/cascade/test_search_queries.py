@@ -61,8 +61,8 @@ def test_any_objective_and_shared_thresholds(objective, shared):
 
 @pytest.mark.parametrize("prefix_free", [True, False])
 def test_many_cells(prefix_free, monkeypatch):
-    monkeypatch.setattr(search_triples, "STRIPS", 3)
-    monkeypatch.setattr(search_quads, "STRIPS", 4)
+    monkeypatch.setattr(search_triples, "STRIPS", 0.7)
+    monkeypatch.setattr(search_quads, "STRIPS", 1.8)
     pool = random_pool(9, 6, 700, 50, prefix_free)
     front = search(pool, Accuracy(), max_stages=4).front
     budgets = [point.cost * 1.0001 for point in front[::40]]

@@ -22,8 +22,8 @@ from cascade_exp.cascade.search_source import Source
 from cascade_exp.cascade.search_threads import Ticker
 from cascade_exp.cascade.stages import Floats
 
-STRIPS = 64
-"""Strips that the grid aims at along each axis."""
+STRIPS = 7.0
+"""Strips of the grid along each axis, per cube root of the number of words of 64 cutoffs."""
 WIDE_STRIPS = 7
 """Strips along an axis whose examples few reach, near the edges of the cube."""
 ROUNDS = 64
@@ -69,7 +69,7 @@ def grids_of(size: int) -> list[Grid]:
     of the first axis, and of the second, is cut finer along itself and coarser along those after.
     """
     total = size // 64 + 1
-    usual = max(1, round(total / STRIPS))
+    usual = max(1, round(total ** (2 / 3) / STRIPS))
     wide = max(1, round(total / WIDE_STRIPS))
 
     def block(words: tuple[int, int, int], start: tuple[int, int], fine: tuple[bool, bool]) -> Grid:

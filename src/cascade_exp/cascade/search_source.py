@@ -68,12 +68,7 @@ class Source:
     def stage(self, prefix: Prefix) -> Stage:
         """What the pool says once ``prefix`` has run."""
         key = self._key(prefix)
-
-        def ask() -> Stage:
-            with self._pool_lock:  # a pool need not be safe to be asked from many threads
-                return self.pool.stage(key)
-
-        return self._once(("stage", key), ask)
+        return self._once(("stage", key), lambda: self._ask(key))
 
     def ordering(self, prefix: Prefix) -> Ordering:
         """The stage's confidences in growing order, with their valid cutoffs."""
@@ -115,7 +110,8 @@ class Source:
                 models = range(chunk * LANES, min((chunk + 1) * LANES, len(self.pool.names)))
             lanes = np.zeros((self.size, LANES), dtype=np.uint8)
             for m in models:
-                lanes[:, m % LANES] = self.right((*prefix, m))
+                stage = self.stage((m,)) if self.prefix_free else self._ask((*prefix, m))
+                lanes[:, m % LANES] = stage.statistics[:, 0]
             return lanes
 
         key = (chunk,) if self.prefix_free else (prefix, tuple(last))
@@ -154,6 +150,10 @@ class Source:
             cost=self.pool.cost[list(members)],
             accounting=accounting,
         )
+
+    def _ask(self, prefix: Prefix) -> Stage:
+        with self._pool_lock:  # a pool need not be safe to be asked from many threads
+            return self.pool.stage(prefix)
 
     def _key(self, prefix: Prefix) -> Prefix:
         return prefix[-1:] if self.prefix_free else prefix

@@ -109,21 +109,22 @@ def steepest(gained, lost):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def below_lines(order, rank, step, strips):  # type: ignore[no-untyped-def]
-    """Which examples lie below each grid line of another stage: uint64 [strips + 1, words].
+def draw_lines(below, order, other, start, end, step):  # type: ignore[no-untyped-def]
+    """Fill the words ``start`` up to ``end`` of below uint64 [lines, W].
 
-    Row q has a bit, in ``order``, for each example whose other ``rank`` is less than ``q * step``.
+    Row g gets a bit, in ``order``, for each example whose rank at another stage, ``other`` int32
+    [N] by example, is below the grid line ``g * step``.
     """
-    size = order.shape[0]
-    below = np.zeros((strips + 1, size // 64 + 1), np.uint64)
-    for y in range(size):
-        line = rank[order[y]] // step + 1
-        if line <= strips:
+    lines = below.shape[0]
+    end = min(end, below.shape[1])
+    below[:, start:end] = 0
+    for y in range(64 * start, min(64 * end, order.shape[0])):
+        line = other[order[y]] // step + 1
+        if line < lines:
             below[line, y >> 6] |= np.uint64(1) << np.uint64(y & 63)
-    for q in range(1, strips + 1):
-        for w in range(below.shape[1]):
-            below[q, w] |= below[q - 1, w]
-    return below
+    for line in range(1, lines):
+        for w in range(start, end):
+            below[line, w] |= below[line - 1, w]
 
 
 @njit(nogil=True, cache=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from cascade_exp.cascade.kernels.bits import bit, count, lowest_bit, span, steepest
+from cascade_exp.cascade.kernels.bits import bit, count, draw_lines, lowest_bit, span, steepest
 from cascade_exp.cascade.kernels.quads_boxes import combine, settle
 from cascade_exp.cascade.kernels.quads_types import (
     AT_FOUR,
@@ -107,20 +107,12 @@ def draw_strip(group, grid, below, axis, strip):  # type: ignore[no-untyped-def]
     Row g of the first other axis has a bit for each example whose rank there is below grid line g;
     so for the second other axis.
     """
-    order = group.order[axis]
-    start = grid.words[axis] * strip
-    end = min(start + grid.words[axis], below.shape[2])
+    start, end = grid.words[axis] * strip, grid.words[axis] * (strip + 1)
     for side in range(2):
         other = side + 1 if side >= axis else side
+        lines = below[side, : grid.strips[other] + 1]
         step = 64 * grid.words[other]
-        lines = grid.strips[other] + 1
-        below[side, :lines, start:end] = 0
-        for y in range(64 * start, min(64 * end, group.size)):
-            line = group.place[other][order[y]] // step + 1
-            below[side, line, y >> 6] |= np.uint64(1) << np.uint64(y & 63)
-        for line in range(1, lines):
-            for w in range(start, end):
-                below[side, line, w] |= below[side, line - 1, w]
+        draw_lines(lines, group.order[axis], group.place[other], start, end, step)
 
 
 @njit(nogil=True, cache=True)

@@ -54,37 +54,19 @@ def strip_bounds(hits, column, run, counts, base, gain_second, width):  # type: 
 
 
 @njit(nogil=True, cache=True)
-def grid_pass(  # type: ignore[no-untyped-def]
-    order,
-    right_first,
-    code_second,
-    right_third,
-    lanes,
-    step,
-    corner_first,
-    corner_second,
-    cost_first,
-    cost_second,
-    cost_third,
-    rank,
-    front,
-    witness,
-    histogram,
-    state,
-    found,
-):
+def grid_pass(group, order, right_first, code, right_third, corner, front, witness, scratch, found):  # type: ignore[no-untyped-def]
     """Offer every corner; list the cells that may hold a setting for the front.
 
-    order int32 [N] of the first stage; right_first uint8 [N] and right_third uint8 [N, LANES], both
-    in that order; code_second uint16 [N] by example: 4 * strip of its second rank + 2 * right.
-    ``lanes`` int64 [L]: the lanes searched, with cost_third float64 and rank int64 [LANES].
-    corner_first, corner_second bool [G]: whether the grid line ``step * p`` is a valid cutoff.
-    histogram uint16 [4 G, LANES] and state int32 [G, 4, LANES] are scratch.
-    found int32 [G * G * LANES, 6] receives strip of first, of second, lane, right answers and
-    number on to stage 3 at the corner, most right answers; their number is returned.
+    order int32 [N] of the first stage; right_first uint8 [N] and right_third uint8 [N, LANES] in
+    that order; ``code`` uint16 [N] by example: 4 * strip of its second rank + 2 * right there.
+    corner bool [2, G]: whether the grid lines are valid cutoffs. ``scratch``: uint16 [4 G, LANES]
+    and int32 [G, 4, LANES]. found int32 [G * G * LANES, 6] receives strip of first, of second,
+    lane, right answers and number on to stage 3 at the corner, most right answers; their number is
+    returned.
     """
-    size = order.shape[0]
-    strips = corner_first.shape[0]
+    histogram, state = scratch
+    size, step = group.size, 64 * group.words
+    strips = corner.shape[1]
     width = right_third.shape[1]  # LANES, but not to the compiler, which else unrolls to scalars
     hits = histogram.ravel()
     column = state.ravel()
@@ -100,39 +82,34 @@ def grid_pass(  # type: ignore[no-untyped-def]
         histogram[:] = 0
         counts[:] = 0
         for y in range(step * p, min(step * (p + 1), size)):
-            code = code_second[order[y]] + right_first[y]
-            counts[code >> 2, code & 3] += 1
-            cell = histogram[code]
+            kind = code[order[y]] + right_first[y]
+            counts[kind >> 2, kind & 3] += 1
+            cell = histogram[kind]
             row = right_third[y]
             for lane in range(width):
                 cell[lane] += row[lane]
-        cost_two = float(size) * cost_first + float(step * p) * cost_second
         gain_second = np.int64(0)  # of the strip's examples that would leave at stage 2
         change = np.int64(0)
         for q in range(strips):
             gain_second += counts[q, 2]
             change += counts[q, 2] - counts[q, 1]
         strip_bounds(hits, column, run, counts, base, gain_second, width)
+        cost_two = float(size) * group.cost_first + float(step * p) * group.cost_second
         on = np.int64(0)
         for q in range(strips):
-            cell = 4 * LANES * q
-            for t in range(lanes.shape[0]):
-                lane = lanes[t]
-                place = cell + lane
+            for lane in group.lanes:
+                place = 4 * LANES * q + lane
                 most = np.int64(column[place + 3 * LANES])
-                cost = cost_two + float(on) * cost_third[lane]
+                cost = cost_two + float(on) * group.cost_third[lane]
                 if cost > front[most]:
                     continue
                 right = np.int64(column[place + 2 * LANES])
-                if cost <= front[right] and corner_first[p] and corner_second[q]:
-                    offer(front, witness, right, cost, rank[lane], (step * p, step * q))
-                if may_join(front, witness, most, cost, rank[lane], (step * p, step * q)):
-                    found[listed, 0] = p
-                    found[listed, 1] = q
-                    found[listed, 2] = lane
-                    found[listed, 3] = right
-                    found[listed, 4] = on
-                    found[listed, 5] = most
+                rank, at = group.rank[lane], (step * p, step * q)
+                if cost <= front[right] and corner[0, p] and corner[1, q]:
+                    offer(front, witness, right, cost, rank, at)
+                if may_join(front, witness, most, cost, rank, at):
+                    found[listed, 0], found[listed, 1], found[listed, 2] = p, q, lane
+                    found[listed, 3], found[listed, 4], found[listed, 5] = right, on, most
                     listed += 1
             on += on_before[q]
             on_before[q] += counts[q, 0] + counts[q, 1] + counts[q, 2] + counts[q, 3]
@@ -141,16 +118,15 @@ def grid_pass(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def still_found(  # type: ignore[no-untyped-def]
-    found, size, step, cost_first, cost_second, cost_third, rank, front, witness
-):
+def still_found(found, group, front, witness):  # type: ignore[no-untyped-def]
     """Keep of ``found`` what a better front leaves, in place; the number kept is returned."""
     kept = 0
     for x in range(found.shape[0]):
-        p, q, lane = found[x, 0], found[x, 1], found[x, 2]
-        cost = float(size) * cost_first + float(step * p) * cost_second
-        cost += float(found[x, 4]) * cost_third[lane]
-        if may_join(front, witness, found[x, 5], cost, rank[lane], (step * p, step * q)):
+        lane = found[x, 2]
+        at = (64 * group.words * np.int64(found[x, 0]), 64 * group.words * np.int64(found[x, 1]))
+        cost = float(group.size) * group.cost_first + float(at[0]) * group.cost_second
+        cost += float(found[x, 4]) * group.cost_third[lane]
+        if may_join(front, witness, found[x, 5], cost, group.rank[lane], at):
             found[kept] = found[x]
             kept += 1
     return kept
