@@ -4,7 +4,7 @@ import hydra
 from omegaconf import DictConfig
 
 from cascade_exp.jobs.entry import run_job, run_main
-from cascade_exp.schema import register
+from cascade_exp.schema.registry import register
 
 register()
 

@@ -8,7 +8,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from cascade_exp.schema import EvaluateConfig, TrainConfig, check_members, register
+from cascade_exp.schema.checks import check_members
+from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.schema.registry import register
+from cascade_exp.schema.training import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"

@@ -12,7 +12,8 @@ from cascade_exp.jobs.evaluation import Evaluation, evaluate_recordings
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report import view
 from cascade_exp.report.analyses_schema import Analyses
-from cascade_exp.schema import EvaluateConfig, register
+from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.schema.registry import register
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from cascade_exp.jobs.entry import run_job
-from cascade_exp.schema import register
+from cascade_exp.schema.registry import register
 
 ROOT = Path(__file__).parents[2]
 

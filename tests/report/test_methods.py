@@ -17,7 +17,7 @@ from cascade_exp.report.loggers import open_loggers
 from cascade_exp.report.methods import cells, method_rows, write_methods
 from cascade_exp.report.methods_figure import methods_figure, write_methods_figure
 from cascade_exp.report.methods_table import BEST, print_methods
-from cascade_exp.schema import WandbLogger
+from cascade_exp.schema.evaluating import WandbLogger
 from tests.report.test_plots import drawn_texts
 from tests.report.test_tables import LONG
 

@@ -57,7 +57,7 @@ from cascade_exp.report.analyses_schema import (
 )
 from cascade_exp.report.published import PublishedPoint, published_points
 from cascade_exp.report.schema import OperatingPoint
-from cascade_exp.schema import EvaluateConfig
+from cascade_exp.schema.evaluating import EvaluateConfig
 
 # Points that are kept of any one curve; a picture shows no more.
 THINNED = 300

@@ -10,7 +10,7 @@ from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import reference_of
 from cascade_exp.jobs.searching import Searching
 from cascade_exp.report.schema import OperatingPoint
-from cascade_exp.schema import EvaluateConfig, StagesCascade
+from cascade_exp.schema.evaluating import EvaluateConfig, StagesCascade
 
 
 def rules_of(settings: EvaluateConfig) -> list[str]:

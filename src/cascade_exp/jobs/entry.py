@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cascade_exp.errors import CascadeError, did_you_mean
-from cascade_exp.schema import check_keys
+from cascade_exp.schema.checks import check_keys
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 

@@ -15,7 +15,7 @@ from cascade_exp.jobs.progress import search_progress
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.report.operating_point import deployment
 from cascade_exp.report.view import chosen
-from cascade_exp.schema import EvaluateConfig
+from cascade_exp.schema.evaluating import EvaluateConfig
 
 
 def evaluate(config: DictConfig) -> Path:

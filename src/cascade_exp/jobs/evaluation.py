@@ -20,7 +20,7 @@ from cascade_exp.jobs.pools import BothSplits, open_pools, reliability
 from cascade_exp.jobs.searching import Searching
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.schema import FrontFigures, FrontRow, Results
-from cascade_exp.schema import EvaluateConfig
+from cascade_exp.schema.evaluating import EvaluateConfig
 
 
 def check_settings(settings: EvaluateConfig) -> None:

@@ -17,7 +17,7 @@ from cascade_exp.jobs.job import Job
 from cascade_exp.jobs.progress import methods_progress
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.schema import Results
-from cascade_exp.schema import EvaluateConfig, Method, Named, TopK
+from cascade_exp.schema.evaluating import EvaluateConfig, Method, Named, TopK
 
 Progress = Callable[[int, int], None]
 

@@ -17,7 +17,7 @@ from cascade_exp.cascade.stages import Ints, Outcome, StageTable
 from cascade_exp.errors import CascadeError, choice, did_you_mean
 from cascade_exp.recordings.folder import RecordedAnswers, Recordings, Split
 from cascade_exp.report.schema import ReliabilityRow
-from cascade_exp.schema import EvaluateConfig, TopK
+from cascade_exp.schema.evaluating import EvaluateConfig, TopK
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cascade_exp.cascade.search import SearchResult, cascades_of, search
 from cascade_exp.cascade.stages import Compare
 from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.jobs.pools import OneSplit
-from cascade_exp.schema import EvaluateConfig, StagesCascade
+from cascade_exp.schema.evaluating import EvaluateConfig, StagesCascade
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ from cascade_exp.recordings.write import (
     write_models,
 )
 from cascade_exp.report.numbers import cost
-from cascade_exp.schema import MemberTraining, SyntheticTextData, TrainConfig, check_members
+from cascade_exp.schema.checks import check_members
+from cascade_exp.schema.training import MemberTraining, SyntheticTextData, TrainConfig
 
 RECORDED = ("selection", "report")
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from cascade_exp.data.splitting import Splits
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.inputs import ImageInput, TextInput
-from cascade_exp.schema import Data, ImageData, TextData
+from cascade_exp.schema.training import Data, ImageData, TextData
 
 
 class Feed(Protocol):

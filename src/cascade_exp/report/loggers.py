@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascade_exp.errors import CascadeError, choice
-from cascade_exp.schema import CsvLogger, WandbLogger
+from cascade_exp.schema.evaluating import CsvLogger, WandbLogger
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger

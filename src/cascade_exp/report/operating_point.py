@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cascade_exp.report.schema import SCHEMA_VERSION, Results
-from cascade_exp.schema import EvaluateConfig, TopK
+from cascade_exp.schema.evaluating import EvaluateConfig, TopK
 
 
 def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""The keys of ``evaluate.py``: one dataclass per kind of option, and all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+# OmegaConf reads these annotations at run time and knows Optional[X], not X | None.
+# ruff: noqa: UP045
+
+
+@dataclass
+class Named:
+    """An option without settings of its own: an ensemble, a calibration, most metrics."""
+
+    name: str = MISSING
+
+
+@dataclass
+class TopK(Named):
+    """An option that looks at the k best classes: ``topk_sum``, ``topk_accuracy``."""
+
+    k: int = MISSING
+
+
+@dataclass
+class F1(Named):
+    """F1 of class 1 (``binary``) or averaged over all classes (``macro``)."""
+
+    average: str = "binary"
+
+
+@dataclass
+class Cost(Named):
+    """A column of models.csv, and how the stages of a cascade add up."""
+
+    column: str = MISSING
+    accounting: str = "cumulative"
+
+
+@dataclass
+class StagesCascade(Named):
+    """One given cascade, in the order written."""
+
+    stages: Any = MISSING
+
+
+@dataclass
+class Search(Named):
+    """How far the search looks: the longest cascade, and the gap that may be left open."""
+
+    max_stages: int = 2
+    gap: float = 0.0
+
+
+@dataclass
+class Threshold(Named):
+    """How operating points are chosen on the selection split."""
+
+    rules: Any = MISSING
+    reference: str = "best"
+    tolerance: float = 0.0
+    target_cost: Optional[float] = None
+    target_accuracy: Optional[float] = None
+    fixed: Any = None
+    epsilon: float = 0.01
+    delta: float = 0.1
+    worst_case_cost: Optional[float] = None
+    shared: bool = False
+    compare: str = "ge"
+    same_split: bool = False
+    local: int = 0
+
+
+@dataclass
+class Splits:
+    """Which recorded splits play the two roles."""
+
+    selection: str = "selection"
+    report: str = "report"
+
+
+@dataclass
+class Pool:
+    """Names or globs that narrow the pool of recorded models."""
+
+    include: Any = None
+    exclude: Any = None
+
+
+@dataclass
+class Method:
+    """One of the methods to compare (``jobs.methods``); ``k`` is for ``topk_sum`` alone."""
+
+    metric: str = MISSING
+    ensemble: str = "none"
+    calibration: str = "none"
+    k: Optional[int] = None
+
+
+@dataclass
+class Bootstrap:
+    """Resamples behind each 95 % interval."""
+
+    resamples: int = 2000
+
+
+@dataclass
+class Paths:
+    """Where jobs write, and where what they share is kept."""
+
+    output_dir: str = "outputs"
+    cache_dir: str = ".cache"
+
+
+@dataclass
+class WandbLogger:
+    """Arguments of ``wandb.init``; mode null: online when a key is configured, else offline."""
+
+    project: str = "cascade-exp"
+    entity: Optional[str] = None
+    group: Optional[str] = None
+    name: Optional[str] = None
+    tags: Any = None
+    notes: Optional[str] = None
+    mode: Optional[str] = None
+
+
+@dataclass
+class CsvLogger:
+    """Training curves as ``metrics.csv`` below ``<job>/<folder>/``."""
+
+    folder: str = "csv"
+
+
+@dataclass
+class EvaluateConfig:
+    """All keys of ``evaluate.py``."""
+
+    recordings: Optional[str] = None
+    run: Optional[str] = None
+    splits: Splits = field(default_factory=Splits)
+    pool: Pool = field(default_factory=Pool)
+    metric: Named = MISSING
+    ensemble: Named = MISSING
+    calibration: Named = MISSING
+    objective: Named = MISSING
+    cascade: Named = MISSING
+    search: Search = MISSING
+    cost: Cost = MISSING
+    baseline: str = "hull"
+    threshold: Threshold = MISSING
+    methods: dict[str, Any] = field(default_factory=dict)
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    analyses: bool = True
+    published: Optional[str] = None
+    logger: dict[str, Any] = field(default_factory=dict)
+    paths: Paths = MISSING
+    seed: int = 0

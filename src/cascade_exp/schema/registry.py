@@ -1,0 +1,41 @@
+"""The schemas by the names under which option files in ``conf/`` build on them."""
+
+from __future__ import annotations
+
+from cascade_exp.schema import evaluating, training
+
+# Option files under conf/ build on these by name: `defaults: [/schema/metric/topk@_here_, _self_]`.
+OPTION_SCHEMAS: dict[str, dict[str, type]] = {
+    "metric": {"named": evaluating.Named, "topk": evaluating.TopK},
+    "ensemble": {"named": evaluating.Named},
+    "calibration": {"named": evaluating.Named},
+    "objective": {"named": evaluating.Named, "topk": evaluating.TopK, "f1": evaluating.F1},
+    "cascade": {"named": evaluating.Named, "stages": evaluating.StagesCascade},
+    "search": {"search": evaluating.Search},
+    "cost": {"column": evaluating.Cost},
+    "threshold": {"threshold": evaluating.Threshold},
+    "logger": {"wandb": evaluating.WandbLogger, "csv": evaluating.CsvLogger},
+    "paths": {"paths": evaluating.Paths},
+    "optimizer": {"optimizer": training.Optimizer},
+    "trainer": {"trainer": training.TrainerOptions},
+    "callbacks": {"callback": training.Callback},
+    "data": {
+        "images": training.ImageData,
+        "glue": training.GlueData,
+        "table": training.TableData,
+        "synthetic_text": training.SyntheticTextData,
+    },
+    "models": {"models": training.Models},
+}
+
+
+def register() -> None:
+    """Put the schemas where the files under ``conf/`` find them."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(group="schema", name="evaluate", node=evaluating.EvaluateConfig)
+    store.store(group="schema", name="train", node=training.TrainConfig)
+    for group, options in OPTION_SCHEMAS.items():
+        for name, node in options.items():
+            store.store(group=f"schema/{group}", name=name, node=node)

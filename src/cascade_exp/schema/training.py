@@ -1,0 +1,145 @@
+"""The keys that ``train.py`` has besides: data, models, optimiser, trainer, callbacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+from cascade_exp.models.members import TimmMember, TransformersMember, TruncatedMember
+from cascade_exp.schema.evaluating import EvaluateConfig, Named
+
+# OmegaConf reads these annotations at run time and knows Optional[X], not X | None.
+# ruff: noqa: UP045
+
+
+@dataclass
+class Optimizer(Named):
+    """A torch optimiser and its schedule: linear warm-up, then decay to zero."""
+
+    builds: str = MISSING
+    learning_rate: float = MISSING
+    weight_decay: float = 0.01
+    warmup_share: float = 0.1
+    decay: str = "linear"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TrainerOptions(Named):
+    """Lightning's Trainer: the arguments that experiments change, and any other as ``options``."""
+
+    max_epochs: int = MISSING
+    accelerator: str = "auto"
+    devices: Any = "auto"
+    precision: str = "auto"
+    gradient_clip_val: Optional[float] = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Callback:
+    """A Lightning callback: the class by its import path, and its arguments."""
+
+    builds: str = MISSING
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Data(Named):
+    """What every data set has: its source, its four splits (drawn with ``seed``), its batches."""
+
+    source: str = MISSING
+    seed: int = 0
+    selection: str = "report_half"
+    validation_share: float = 0.1
+    selection_share: float = 0.1
+    limit_train: Optional[int] = None
+    batch_size: int = 32
+    workers: int = 0
+
+
+@dataclass
+class ImageData(Data):
+    """Images in memory or in class folders."""
+
+    root: Optional[str] = None
+    augment: str = "none"
+
+
+@dataclass
+class TextData(Data):
+    """Sentences or sentence pairs in batches of similar length."""
+
+    bucketed: bool = True
+
+
+@dataclass
+class GlueData(TextData):
+    """A GLUE task out of a local folder in the original layout (``root``), or from the hub."""
+
+    task: str = MISSING
+    root: Optional[str] = None
+
+
+@dataclass
+class TableData(TextData):
+    """The user's own table: csv, tsv, jsonl or parquet."""
+
+    train_file: str = MISSING
+    test_file: Optional[str] = None
+    selection_file: Optional[str] = None
+    text: str = "text"
+    text_pair: Optional[str] = None
+    label: str = "label"
+    classes: Any = None
+
+
+@dataclass
+class SyntheticTextData(TextData):
+    """Generated sentences whose difficulty is known."""
+
+    train_size: int = MISSING
+    test_size: int = MISSING
+    generator_seed: int = 0
+
+
+@dataclass
+class MemberTraining:
+    """What one model trains with instead of the job's own; null: the job's."""
+
+    learning_rate: Optional[float] = None
+    max_epochs: Optional[int] = None
+
+
+MEMBERS = {
+    "timm": TimmMember,
+    "transformers": TransformersMember,
+    "truncated": TruncatedMember,
+}
+
+
+@dataclass
+class Models(Named):
+    """A pool of models by name; each is one of MEMBERS, told apart by its ``family``.
+
+    A member may hold ``training``: what it trains with instead of the job's own settings.
+    """
+
+    members: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TrainConfig(EvaluateConfig):
+    """All keys of ``train.py``."""
+
+    data: Data = MISSING
+    models: Models = MISSING
+    optimizer: Optimizer = MISSING
+    trainer: TrainerOptions = MISSING
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    encoder: Optional[str] = None
+    train: bool = True
+    evaluate: bool = True
+    ckpt_path: Optional[str] = None
