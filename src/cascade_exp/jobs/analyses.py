@@ -83,7 +83,7 @@ def analyse(measuring: Measuring, searching: Searching, chosen: OperatingPoint |
     cascade = chosen if chosen is not None and len(chosen.stages) > 1 else None
     same = splits.selection.name == splits.report.name
     return Analyses(
-        models=[_model(splits, m, cascade) for m in range(len(splits.report.pool.names))],
+        models=[_model(splits, m, cascade) for m in range(len(splits.report.models.names))],
         cascade=None if cascade is None else _cascade(measuring, cascade),
         reoptimised=None if same else _reoptimised(splits.report, searching),
         published=_published(splits.settings),
@@ -121,7 +121,7 @@ def _published(settings: EvaluateConfig) -> list[PublishedPoint]:
 
 
 def _model(splits: BothSplits, m: int, cascade: OperatingPoint | None) -> ModelCurves:
-    pool = splits.report.pool
+    pool = splits.report.models
     stage = pool.stage((m,))
     right = stage.prediction == pool.labels
     return ModelCurves(
@@ -155,7 +155,7 @@ def _cascade(measuring: Measuring, chosen: OperatingPoint) -> CascadeAnalyses:
     members = [one.pool.names.index(name) for name in chosen.stages]
     table = measuring.table(one, members)
     outcome = table.run(chosen.thresholds, measuring.compare)
-    labels = one.pool.labels
+    labels = one.models.labels
     answers = [stage.prediction for stage in table.stages]
     n = len(answers)
     return CascadeAnalyses(
@@ -214,7 +214,7 @@ def _exit_rates(
 
 def _exits_by_class(splits: BothSplits, outcome: Outcome) -> list[ClassExits]:
     """Per class that has examples, in the order of the classes."""
-    pool = splits.report.pool
+    pool = splits.report.models
     rates = exit_rates_by_class(outcome, pool.labels, pool.classes)
     names = _class_names(splits)
     return [
@@ -227,13 +227,13 @@ def _exits_by_class(splits: BothSplits, outcome: Outcome) -> list[ClassExits]:
 def _class_names(splits: BothSplits) -> list[str] | None:
     """The classes' names where a file beside a recording tells all K of them."""
     folder = splits.recordings.path / splits.report.name
-    for name in splits.report.pool.names:
+    for name in splits.report.models.names:
         try:
             about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
             names = about["model"]["classes"]
         except (OSError, ValueError, KeyError, TypeError):
             continue  # foreign recordings say nothing about their models
-        if isinstance(names, list) and len(names) == splits.report.pool.classes:
+        if isinstance(names, list) and len(names) == splits.report.models.classes:
             return [str(name) for name in names]
     return None
 

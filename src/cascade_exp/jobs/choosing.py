@@ -10,7 +10,7 @@ from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import reference_of
 from cascade_exp.jobs.searching import Searching
 from cascade_exp.report.schema import OperatingPoint
-from cascade_exp.schema.evaluating import EvaluateConfig, StagesCascade
+from cascade_exp.schema.evaluating import EvaluateConfig
 
 
 def rules_of(settings: EvaluateConfig) -> list[str]:
@@ -60,20 +60,16 @@ def operating_points(
 
 def _fixed(measuring: Measuring, searching: Searching) -> FrontPoint:
     """The thresholds that were given, on the one cascade that was given."""
-    settings = measuring.splits.settings
-    fixed = settings.threshold.fixed
-    if not isinstance(settings.cascade, StagesCascade) or fixed is None:
+    fixed, selection = measuring.splits.settings.threshold.fixed, measuring.splits.selection
+    cascades = searching.kind.candidates(selection.pool).cascades
+    if len(cascades) != 1 or fixed is None:
         raise CascadeError(
             "threshold.rules names fixed: give the cascade and its thresholds, "
             "cascade=stages cascade.stages=[a,b] threshold.fixed=[0.9]"
         )
-    try:
-        thresholds = [float(t) for t in (fixed if isinstance(fixed, list) else [fixed])]
-    except (TypeError, ValueError):
-        raise CascadeError(f"threshold.fixed={fixed}: expected a list of numbers") from None
-    selection = measuring.splits.selection
-    (members,) = searching.cascades(selection.pool)
-    return measuring.point(selection, members, thresholds)
+    given = fixed if isinstance(fixed, list) else [fixed]
+    thresholds = searching.kind.thresholds(selection.pool, cascades[0], given)
+    return measuring.point(selection, cascades[0], thresholds)
 
 
 def _guaranteed(measuring: Measuring, searching: Searching) -> Choice:

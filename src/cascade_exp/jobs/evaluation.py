@@ -15,6 +15,7 @@ from cascade_exp.cascade.selection import RULES
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.jobs.analyses import check_published
 from cascade_exp.jobs.choosing import operating_points, rules_of
+from cascade_exp.jobs.kinds import kind_of, own_method
 from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import BothSplits, open_pools, reliability
 from cascade_exp.jobs.searching import Searching
@@ -49,6 +50,7 @@ def check_settings(settings: EvaluateConfig) -> None:
             "chosen and told on the same examples flatter themselves "
             "(threshold.same_split=true does it all the same, and the report says so)"
         )
+    kind_of(settings).check(own_method(settings))
     check_published(settings)
 
 
@@ -81,7 +83,7 @@ def evaluate_recordings(
     splits = open_pools(
         recordings, settings, halve="guaranteed" in rules_of(settings), fitted=temperatures
     )
-    measuring, searching = Measuring(splits), Searching(settings, progress)
+    measuring, searching = Measuring(splits), Searching(settings, splits.kind, progress)
     found = searching.front(splits.selection)
     points = operating_points(found.front, measuring, searching)
     chosen = next((rule for rule, point in points.items() if point.feasible), None)
@@ -93,7 +95,7 @@ def evaluate_recordings(
             "search_note": found.note,
             "cascades": found.cascades,
         },
-        single_models=[measuring.single(m) for m in range(len(splits.selection.pool.names))],
+        single_models=[measuring.single(m) for m in range(len(splits.selection.models.names))],
         frontier=rows,
         operating_points=points,
         chosen=chosen,
@@ -134,6 +136,7 @@ def _told(splits: BothSplits) -> dict[str, object]:
             "unit": settings.cost.column,
         },
         "accounting": settings.cost.accounting,
+        "cascade": dict(splits.kind.told()),
         "baseline": settings.baseline,
         "compare": settings.threshold.compare,
         "shared": settings.threshold.shared,

@@ -35,7 +35,7 @@ class Measuring:
         return cast(Compare, self.splits.settings.threshold.compare)
 
     def table(self, one: OneSplit, members: Sequence[int]) -> StageTable:
-        """The cascade of the models ``members`` (indices) on one split."""
+        """The cascade of the stages ``members`` (indices) on one split."""
         return table_of(one.pool, tuple(members), self.accounting)
 
     def outcome(
@@ -83,10 +83,13 @@ class Measuring:
         """One model alone, on both splits."""
         selection, report = self.splits.selection, self.splits.report
         return SingleModel(
-            name=selection.pool.names[model],
-            selection=self.measured(selection, self.outcome(selection, [model], [])),
-            report=self.with_intervals(report, self.outcome(report, [model], [])),
+            name=selection.models.names[model],
+            selection=self.measured(selection, self._alone(selection, model)),
+            report=self.with_intervals(report, self._alone(report, model)),
         )
+
+    def _alone(self, one: OneSplit, model: int) -> Outcome:
+        return table_of(one.models, (model,), self.accounting).run([])
 
     def front_row(self, point: FrontPoint) -> FrontRow:
         """A point of the selection split's front, and what it does on the report split."""

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from cascade_exp.cascade.ensembling import RECORDED, check_combination
+from cascade_exp.cascade.ensembling import RECORDED
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.jobs.evaluation import evaluate_recordings
 from cascade_exp.jobs.job import Job
+from cascade_exp.jobs.kinds import CascadeKind, kind_of
 from cascade_exp.jobs.progress import methods_progress
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.schema import Results
@@ -28,10 +29,11 @@ def check_methods(settings: EvaluateConfig) -> dict[str, Method]:
     Raises:
         CascadeError: naming the method.
     """
-    return {name: _check(f"methods.{name}", name, it) for name, it in settings.methods.items()}
+    kind = kind_of(settings)
+    return {n: _check(kind, f"methods.{n}", n, it) for n, it in settings.methods.items()}
 
 
-def _check(where: str, name: str, given: object) -> Method:
+def _check(kind: CascadeKind, where: str, name: str, given: object) -> Method:
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise CascadeError(
             f"{where}: {name!r} cannot name a method, as its results are put into a folder of that "
@@ -45,7 +47,7 @@ def _check(where: str, name: str, given: object) -> Method:
         raise CascadeError(f"{where}.metric: a value is needed")
     method = Method(**given)
     try:
-        check_combination(method.metric, method.ensemble)
+        kind.check(method)
         choice(method.calibration, ("none", "temperature"), "calibration")
     except CascadeError as error:
         raise CascadeError(f"{where}: {error}") from None

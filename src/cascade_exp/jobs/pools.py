@@ -13,8 +13,9 @@ from cascade_exp.cascade.guaranteed import split_halves
 from cascade_exp.cascade.objective import Objective, make_objective
 from cascade_exp.cascade.pool import Answers, LogitsPool
 from cascade_exp.cascade.reliability import auroc, dis, ece
-from cascade_exp.cascade.stages import Ints, Outcome, StageTable
+from cascade_exp.cascade.stages import Ints, Outcome, StagePool, StageTable
 from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.jobs.kinds import CascadeKind, kind_of
 from cascade_exp.recordings.folder import RecordedAnswers, Recordings, Split
 from cascade_exp.report.schema import ReliabilityRow
 from cascade_exp.schema.evaluating import EvaluateConfig, TopK
@@ -22,10 +23,17 @@ from cascade_exp.schema.evaluating import EvaluateConfig, TopK
 
 @dataclass(frozen=True)
 class OneSplit:
-    """A split as the engine sees it: its pool, and its own single-model baseline."""
+    """A split as the engine sees it.
+
+    Attributes:
+        models: the single models, which the baseline, references and reliability are of.
+        pool: the stages that cascades run, which for most kinds of cascade are the models.
+        baseline: this split's own single-model baseline.
+    """
 
     name: str
-    pool: LogitsPool
+    models: LogitsPool
+    pool: StagePool
     objective: Objective
     baseline: Baseline
 
@@ -39,12 +47,14 @@ class BothSplits:
     """The pools that thresholds are chosen on and told of, and what was fitted on the first.
 
     Attributes:
+        kind: which cascades, out of which stages.
         halves: positions of the selection split to search on and to test on, for ``guaranteed``;
             None without that rule. Temperatures are then fitted on the first half only.
     """
 
     recordings: Recordings
     settings: EvaluateConfig
+    kind: CascadeKind
     selection: OneSplit
     report: OneSplit
     temperatures: dict[str, float]
@@ -70,8 +80,9 @@ def open_pools(
         settings.objective.name,
         **{key: value for key, value in vars(settings.objective).items() if key != "name"},
     )
-    selection = recordings.split(settings.splits.selection)
-    report = recordings.split(settings.splits.report)
+    kind = kind_of(settings)
+    selection = kind.read(recordings, settings.splits.selection)
+    report = kind.read(recordings, settings.splits.report)
     if selection.classes != report.classes:
         raise CascadeError(
             f"{selection.path} records {selection.classes} classes and {report.path} "
@@ -79,13 +90,15 @@ def open_pools(
         )
     rows = split_halves(len(selection.labels), settings.seed) if halve else None
     temperatures = _temperatures(selection, settings, None if rows is None else rows[0], fitted)
+    costs = kind.costs(recordings)
 
     def opened(split: Split, rows: Ints | None = None) -> OneSplit:
-        return _one_split(recordings, split, settings, objective, temperatures, rows)
+        return _one_split(kind, split, settings, objective, costs, temperatures, rows)
 
     return BothSplits(
         recordings=recordings,
         settings=settings,
+        kind=kind,
         selection=opened(selection),
         report=opened(report),
         temperatures=temperatures,
@@ -102,7 +115,7 @@ def reference_of(one: OneSplit, reference: str) -> StageTable:
     Raises:
         CascadeError: if there is no such model.
     """
-    pool = one.pool
+    pool = one.models
     alone = [
         StageTable((name,), (pool.stage((m,)),), pool.cost[m : m + 1])
         for m, name in enumerate(pool.names)
@@ -123,7 +136,7 @@ def reference_of(one: OneSplit, reference: str) -> StageTable:
 
 def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
     """How well each model's confidence tells right from wrong on one split."""
-    pool = one.pool
+    pool = one.models
     recorded = pool.metric == "recorded"
     softmax = pool if recorded else replace(pool, metric="max_softmax", ensemble="none")
     rows = []
@@ -165,10 +178,11 @@ def _temperatures(
 
 
 def _one_split(
-    recordings: Recordings,
+    kind: CascadeKind,
     split: Split,
     settings: EvaluateConfig,
     objective: Objective,
+    costs: Mapping[str, float],
     temperatures: Mapping[str, float],
     rows: Ints | None,
 ) -> OneSplit:
@@ -179,18 +193,19 @@ def _one_split(
         else output[kept]
         for model, output in split.outputs.items()
     }
-    pool = LogitsPool.build(
+    metric, ensemble = kind.scoring(split)
+    models = LogitsPool.build(
         outputs,
-        dict(zip(recordings.names, recordings.costs(settings.cost.column).tolist(), strict=True)),
+        costs,
         split.labels[kept],
-        metric=settings.metric.name,
+        metric=metric,
         objective=objective,
-        ensemble=settings.ensemble.name,
+        ensemble=ensemble,
         temperatures=temperatures,
         k=settings.metric.k if isinstance(settings.metric, TopK) else 1,
         sources={model: str(split.file_of(model)) for model in outputs},
     )
-    singles = [pool.stage((m,)).statistics.sum(axis=0) for m in range(len(pool.names))]
-    scores = [float(objective.score(total, pool.size)) for total in singles]
-    baseline = Baseline.of(scores, pool.cost, cast(BaselineKind, settings.baseline))
-    return OneSplit(split.name, pool, objective, baseline)
+    singles = [models.stage((m,)).statistics.sum(axis=0) for m in range(len(models.names))]
+    scores = [float(objective.score(total, models.size)) for total in singles]
+    baseline = Baseline.of(scores, models.cost, cast(BaselineKind, settings.baseline))
+    return OneSplit(split.name, models, kind.stages(models), objective, baseline)

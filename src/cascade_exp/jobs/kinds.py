@@ -1,0 +1,179 @@
+"""What the kinds of cascade differ in: the one seam between a recordings folder and the engine.
+
+A kind (``cascade=…``) says which single models a split holds, what the stages of its cascades are,
+and which cascades are looked at. Everything else, baseline, search, operating points, analyses, is
+the same for all of them. A new kind is one class of this shape, entered in ``KINDS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cascade_exp.cascade.ensembling import check_combination
+from cascade_exp.cascade.pool import LogitsPool
+from cascade_exp.cascade.search import cascades_of
+from cascade_exp.cascade.stages import StagePool
+from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.recordings.folder import Recordings, Split
+from cascade_exp.schema.evaluating import EvaluateConfig, Method, StagesCascade
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The cascades to look at.
+
+    Attributes:
+        cascades: indices into the stage pool, in running order.
+        left_out: what was not looked at, in one sentence; empty where nothing was.
+    """
+
+    cascades: list[tuple[int, ...]]
+    left_out: str = ""
+
+
+class CascadeKind(Protocol):
+    """One kind of cascade, made from the settings of a job."""
+
+    def check(self, method: Method) -> None:
+        """Refuse settings that cannot go together, before any compute.
+
+        Args:
+            method: how a stage answers and how sure it is: the job's own metric, ensemble and
+                calibration, or another one that is compared with them.
+
+        Raises:
+            CascadeError: naming the keys.
+        """
+        ...
+
+    def read(self, recordings: Recordings, split: str) -> Split:
+        """One split's outputs by model: the single models that baseline and analyses are of."""
+        ...
+
+    def costs(self, recordings: Recordings) -> dict[str, float]:
+        """By model of :meth:`read`, its cost on one example when it runs alone."""
+        ...
+
+    def scoring(self, split: Split) -> tuple[str, str]:
+        """Metric and ensemble that the pool of single models is built with."""
+        ...
+
+    def stages(self, models: LogitsPool) -> StagePool:
+        """What the cascades are made of; the pool of ``models`` itself where these are stages."""
+        ...
+
+    def candidates(self, stages: StagePool) -> Candidates:
+        """The cascades to look at.
+
+        Raises:
+            CascadeError: if what the settings name is not among ``stages``.
+        """
+        ...
+
+    def thresholds(
+        self, stages: StagePool, members: Sequence[int], given: Sequence[object]
+    ) -> list[float]:
+        """The literal thresholds that ``threshold.fixed`` means for one cascade.
+
+        Raises:
+            CascadeError: naming the one that is no threshold.
+        """
+        ...
+
+    def told(self) -> Mapping[str, object]:
+        """What ``summary.json`` tells of this kind, its ``name`` first."""
+        ...
+
+
+@dataclass(frozen=True)
+class RecordedModels:
+    """What kinds share whose single models are the recorded ones, as they are."""
+
+    settings: EvaluateConfig
+
+    def check(self, method: Method) -> None:
+        """See :class:`CascadeKind`."""
+        check_combination(method.metric, method.ensemble)
+
+    def read(self, recordings: Recordings, split: str) -> Split:
+        """See :class:`CascadeKind`."""
+        return recordings.split(split)
+
+    def costs(self, recordings: Recordings) -> dict[str, float]:
+        """See :class:`CascadeKind`."""
+        costs = recordings.costs(self.settings.cost.column).tolist()
+        return dict(zip(recordings.names, costs, strict=True))
+
+    def scoring(self, split: Split) -> tuple[str, str]:
+        """See :class:`CascadeKind`."""
+        return self.settings.metric.name, self.settings.ensemble.name
+
+    def stages(self, models: LogitsPool) -> StagePool:
+        """See :class:`CascadeKind`."""
+        return models
+
+    def thresholds(
+        self, stages: StagePool, members: Sequence[int], given: Sequence[object]
+    ) -> list[float]:
+        """See :class:`CascadeKind`."""
+        try:
+            return [float(str(threshold)) for threshold in given]
+        except ValueError:
+            raise CascadeError(
+                f"threshold.fixed={list(given)}: expected a list of numbers"
+            ) from None
+
+    def told(self) -> Mapping[str, object]:
+        """See :class:`CascadeKind`."""
+        return {"name": self.settings.cascade.name}
+
+
+class Searched(RecordedModels):
+    """``cascade=search``: every cascade of up to ``search.max_stages`` models, by growing cost."""
+
+    def candidates(self, stages: StagePool) -> Candidates:
+        """See :class:`CascadeKind`."""
+        return Candidates(cascades_of(stages.cost, self.settings.search.max_stages))
+
+
+class Given(RecordedModels):
+    """``cascade=stages``: the one cascade of ``cascade.stages``, in the order written."""
+
+    def candidates(self, stages: StagePool) -> Candidates:
+        """See :class:`CascadeKind`."""
+        cascade = self.settings.cascade
+        assert isinstance(cascade, StagesCascade)
+        given = cascade.stages
+        names = [given] if isinstance(given, str) else [str(name) for name in given or []]
+        for name in names:
+            check_model(name, stages.names, "cascade.stages")
+        if not names or len(set(names)) != len(names):
+            raise CascadeError(f"cascade.stages={names}: expected one or more different models")
+        return Candidates([tuple(stages.names.index(name) for name in names)])
+
+
+def check_model(name: str, known: Sequence[str], key: str) -> None:
+    """Raise :class:`CascadeError` unless a model called ``name`` is recorded."""
+    if name not in known:
+        raise CascadeError(
+            f"{key}: no recorded model '{name}'; the pool holds {', '.join(known)}"
+            f"{did_you_mean(name, known)}"
+        )
+
+
+KINDS: dict[str, Callable[[EvaluateConfig], CascadeKind]] = {
+    "search": Searched,
+    "stages": Given,
+}
+
+
+def kind_of(settings: EvaluateConfig) -> CascadeKind:
+    """The kind of cascade that ``settings`` name."""
+    return KINDS[choice(settings.cascade.name, KINDS, "cascade")](settings)
+
+
+def own_method(settings: EvaluateConfig) -> Method:
+    """The job's own metric, ensemble and calibration as a method."""
+    return Method(settings.metric.name, settings.ensemble.name, settings.calibration.name)
