@@ -16,7 +16,6 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.building import build
-from cascade_exp.learning.classifier import Classifier
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -86,7 +85,7 @@ def make_trainer(
 
 
 def fit(
-    module: Classifier,
+    module: pl.LightningModule,
     data: Any,
     settings: TrainerSettings,
     callbacks: Mapping[str, CallbackSettings],

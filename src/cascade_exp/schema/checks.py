@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +11,14 @@ from cascade_exp.errors import CascadeError, choice, did_you_mean
 from cascade_exp.models.members import read_member
 from cascade_exp.recordings.names import check_name
 from cascade_exp.schema.training import MEMBERS, MemberTraining
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a pool: the mapping it is built from, and what it trains with of its own."""
+
+    model: dict[str, Any]
+    training: MemberTraining
 
 
 def check_keys(config: DictConfig, at: str = "") -> None:
@@ -35,15 +43,15 @@ def check_keys(config: DictConfig, at: str = "") -> None:
             check_keys(value, where)
 
 
-def check_members(models: DictConfig) -> dict[str, tuple[dict[str, Any], MemberTraining]]:
-    """By name, what each member of ``models`` is built from and what it trains with.
+def check_members(models: DictConfig) -> dict[str, Member]:
+    """The members of ``models`` by name.
 
     Raises:
         CascadeError: if there is none, a name cannot name a recording, or a key is unknown.
     """
     if not models.members:
         raise CascadeError("models.members is empty; a pool needs at least one model")
-    read: dict[str, tuple[dict[str, Any], MemberTraining]] = {}
+    read: dict[str, Member] = {}
     for name, member in models.members.items():
         where = f"models.members.{check_name(str(name), 'models.members')}"
         if not isinstance(member, DictConfig):
@@ -58,5 +66,5 @@ def check_members(models: DictConfig) -> dict[str, tuple[dict[str, Any], MemberT
         for key in training:
             choice(str(key), MemberTraining.__dataclass_fields__, f"{where}.training")
         read_member(str(name), settings, MEMBERS[family])
-        read[str(name)] = (settings, MemberTraining(**training))
+        read[str(name)] = Member(settings, MemberTraining(**training))
     return read

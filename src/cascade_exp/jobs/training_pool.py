@@ -1,0 +1,128 @@
+"""What the models of one training job share: the data and its splits, the caches, the recordings.
+
+How one of them is fitted is in ``fitting``; with which LightningModule, in ``modules``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+
+from cascade_exp.atomic import replacing_folder
+from cascade_exp.data import load_source
+from cascade_exp.data.splitting import Splits, carve
+from cascade_exp.data.synthetic_text import vocabulary
+from cascade_exp.data.tokenizing import build_tokenizer
+from cascade_exp.jobs.job import Job
+from cascade_exp.learning.feeding import Feed, feed
+from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
+from cascade_exp.models.complete import CompleteModel, build_model, weights_key
+from cascade_exp.models.meter import Measured
+from cascade_exp.recordings.record import record
+from cascade_exp.recordings.write import ContentKey, RecordingStore, code_revision, write_labels
+from cascade_exp.schema.checks import Member
+from cascade_exp.schema.training import SyntheticTextData, TrainConfig
+
+RECORDED = ("selection", "report")
+
+
+class TrainingPool:
+    """The members of one job by name, and what they share."""
+
+    def __init__(self, job: Job, settings: TrainConfig, members: Mapping[str, Member]) -> None:
+        self.job = job
+        self.settings = settings
+        self.members = members
+        self.cache = Path(settings.paths.cache_dir)
+        self.store = RecordingStore(self.cache / "recordings")
+        self.code = code_revision()
+        data = settings.data
+        self.source = load_source(vars(data))
+        self.splits = carve(
+            self.source,
+            selection=data.selection,  # type: ignore[arg-type]  # checked there
+            validation_share=data.validation_share,
+            selection_share=data.selection_share,
+            limit_train=data.limit_train,
+            seed=data.seed,
+        )
+        sizes = {s: len(self.splits.named(s)) for s in ("train", "validation", *RECORDED)}
+        self.say(f"Data {data.name}: " + ", ".join(f"{s} {n:,}" for s, n in sizes.items()))
+        for split in RECORDED:
+            examples = self.splits.named(split)
+            write_labels(job.folder / "recordings" / split, examples.labels, examples.ids)
+
+    def say(self, line: str) -> None:
+        """One line for whoever watches."""
+        self.job.console.print(line, highlight=False, soft_wrap=True)
+
+    def build(self, name: str, seed: int) -> CompleteModel:
+        """The member ``name``, untrained, its fresh weights drawn with ``seed``."""
+        pl.seed_everything(seed, workers=True, verbose=False)
+        member = self._with_tokenizer(self.members[name].model)
+        return build_model(name, member, self.source.classes)
+
+    def feed(self, model: CompleteModel, splits: Splits, seed: int) -> Feed:
+        """``splits`` as ``model`` wants its inputs, training batches in an order of ``seed``."""
+        return feed(model.input, splits, self.settings.data, seed=seed, cache_dir=self.cache)
+
+    def logits(
+        self, module: pl.LightningModule, data: Feed, splits: Splits, split: str, where: str
+    ) -> NDArray[np.float32]:
+        """What ``module`` says of one split in evaluation mode and float32, by order of its ids."""
+        trainer = make_trainer(
+            TrainerSettings(
+                max_epochs=1,
+                accelerator=self.settings.trainer.accelerator,
+                devices=1,
+                precision="32-true",
+            ),
+            folder=self.job.folder,
+        )
+        module.eval()
+        with quiet_lightning():
+            return record(module, data.loader(split), splits.named(split).ids, trainer, where)
+
+    def record(
+        self, model: CompleteModel, module: pl.LightningModule, data: Feed, measured: Measured
+    ) -> None:
+        """Put the model's recordings of both splits in place, made anew only where none is kept."""
+        weights = weights_key(model)
+        for split in RECORDED:
+            key = ContentKey(weights, data.content_key(split), self.code)
+            if self.store.holds(key):
+                self.say(
+                    f"  {split}: recorded before with these weights and data, taken from there"
+                )
+            else:
+                where = f"{model.name} on {split}"
+                self.store.put(key, self.logits(module, data, self.splits, split, where))
+            self.store.place(
+                key,
+                self.job.folder / "recordings" / split / f"{model.name}.npy",
+                {
+                    "macs": {"counter": measured.counter, "input": measured.input},
+                    "model": {
+                        "weights": str((self.job.folder / "models" / model.name).resolve()),
+                        "input": {"kind": type(model.input).__name__, **asdict(model.input)},
+                        "classes": list(model.classes),
+                    },
+                },
+            )
+
+    def _with_tokenizer(self, member: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``member`` with the tokenizer of generated text, where it names none of its own."""
+        wanted = member.get("config") is not None and member.get("tokenizer") is None
+        if not (wanted and isinstance(self.settings.data, SyntheticTextData)):
+            return member
+        folder = self.cache / "tokenizers" / self.settings.data.name
+        if not folder.is_dir():
+            with replacing_folder(folder) as partial:
+                build_tokenizer(vocabulary()).save_pretrained(str(partial))
+        return {**member, "tokenizer": str(folder)}
