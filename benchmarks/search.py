@@ -59,6 +59,10 @@ class SyntheticPool:
         right = self.right[model].astype(np.int64)
         return Stage(self.confidence[model].astype(np.float64), right, right[:, None])
 
+    def final_statistics(self, members: tuple[int, ...]) -> np.ndarray:
+        """Whether the last model's answer is right."""
+        return self.stage(members).statistics
+
 
 def draw(models: int, examples: int, seed: int = 0, shared: float = 0.8) -> SyntheticPool:
     """Accuracies from 60 % to 88.6 % with diminishing returns, costs from 80 M to 800 G."""

@@ -47,6 +47,9 @@ class TablePool:
             )
         return self.stages[members]
 
+    def final_statistics(self, members: tuple[int, ...]) -> np.ndarray:
+        return self.stage(members).statistics
+
 
 CONFIDENCES = (0.0, -0.0, 0.25, 0.5, 0.75, 1.0, -3.5, 1e300, 5e-324, np.inf, -np.inf)
 

@@ -266,14 +266,14 @@ def _task(
     shared: bool,
     worst_case_cost: float | None,
 ) -> _Task:
-    source = Source(pool, compare)
     if cascades is None:
         cascades = cascades_of(pool.cost, max_stages, worst_case_cost, accounting)
     ranking = rank_cascades(cascades, pool.names, pool.cost, accounting, worst_case_cost)
     if not ranking.cascades:
         limit = "" if worst_case_cost is None else f" with worst case <= {worst_case_cost}"
         raise CascadeError(f"no cascade{limit} to search over: expected at least one")
-    return _Task(source, ranking, objective, accounting, shared)
+    inner = {members[:i] for members in ranking.cascades for i in range(1, len(members))}
+    return _Task(Source(pool, compare, inner), ranking, objective, accounting, shared)
 
 
 def _points(source: Source, ranking: Ranking, settings: Settings, shared: bool) -> list[FrontPoint]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.kernels.bits import LANES, gather, pack_flags, pack_lanes
-from cascade_exp.cascade.stages import Compare, Stage, StagePool, StageTable
+from cascade_exp.cascade.stages import Compare, Ints, Stage, StagePool, StageTable
 from cascade_exp.cascade.sweep import Ordering, ordering_of, require_examples
 
 Bytes = NDArray[np.uint8]
@@ -50,13 +50,18 @@ class Ranked:
 class Source:
     """The stages of a pool in every form that is needed; safe to be used from many threads.
 
+    Args:
+        inner: the prefixes after which some cascade goes on. Of any other stage nothing but its
+            answers is asked for, which a pool may give faster (``final_statistics``).
+
     Raises:
         CascadeError: if the pool has no examples.
     """
 
-    def __init__(self, pool: StagePool, compare: Compare) -> None:
+    def __init__(self, pool: StagePool, compare: Compare, inner: Set[Prefix] = frozenset()) -> None:
         require_examples(pool.size)
         self.pool = pool
+        self.inner = inner
         self.compare = compare
         self.size = pool.size
         self.prefix_free = bool(getattr(pool, "prefix_free", False))
@@ -93,7 +98,7 @@ class Source:
         """Right (1) or wrong (0): uint8 [N], of an objective with one summand of 0 or 1."""
         return self._once(
             ("right", self._key(prefix)),
-            lambda: self.stage(prefix).statistics[:, 0].astype(np.uint8),
+            lambda: self._answers(prefix).astype(np.uint8),
         )
 
     def lanes(self, prefix: Prefix, last: Sequence[int]) -> Bytes:
@@ -110,8 +115,7 @@ class Source:
                 models = range(chunk * LANES, min((chunk + 1) * LANES, len(self.pool.names)))
             lanes = np.zeros((self.size, LANES), dtype=np.uint8)
             for m in models:
-                stage = self.stage((m,)) if self.prefix_free else self._ask((*prefix, m))
-                lanes[:, m % LANES] = stage.statistics[:, 0]
+                lanes[:, m % LANES] = self._answers((m,) if self.prefix_free else (*prefix, m))
             return lanes
 
         key = (chunk,) if self.prefix_free else (prefix, tuple(last))
@@ -150,6 +154,13 @@ class Source:
             cost=self.pool.cost[list(members)],
             accounting=accounting,
         )
+
+    def _answers(self, prefix: Prefix) -> Ints:
+        """The first summand of every answer given once ``prefix`` has run: int64 [N]."""
+        if self.prefix_free or prefix in self.inner:
+            return self.stage(prefix).statistics[:, 0]
+        with self._pool_lock:
+            return self.pool.final_statistics(prefix)[:, 0]
 
     def _ask(self, prefix: Prefix) -> Stage:
         with self._pool_lock:  # a pool need not be safe to be asked from many threads

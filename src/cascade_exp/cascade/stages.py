@@ -57,6 +57,10 @@ class StagePool(Protocol):
         """The stage that answers once ``members`` (indices, in running order) have run."""
         ...
 
+    def final_statistics(self, members: tuple[int, ...]) -> Ints:
+        """``stage(members).statistics``: all that is needed of a cascade's last stage."""
+        ...
+
 
 @dataclass(frozen=True)
 class Outcome:
