@@ -29,6 +29,7 @@ FILL = {
     ("data", "image_folder"): ["data.root=x"],
     ("cascade", "stages"): ["cascade.stages=[a,b]"],
     ("models", "minilm_2_6"): ["encoder=x"],
+    ("models", "minilm_choice"): ["encoder=x"],
 }
 
 

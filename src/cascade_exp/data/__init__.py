@@ -22,6 +22,7 @@ SOURCES: dict[str, str] = {
     "image_folder": "cascade_exp.data.folder:load_image_folder",
     "synthetic_text": "cascade_exp.data.synthetic_text:load_synthetic_text",
     "glue": "cascade_exp.data.glue:load_glue",
+    "swag": "cascade_exp.data.swag:load_swag",
     "table": "cascade_exp.data.tables:load_table",
 }
 

@@ -19,7 +19,18 @@ from cascade_exp.errors import CascadeError
 
 Ints = NDArray[np.int64]
 Text = tuple[str, str | None]
-Inputs = NDArray[np.uint8] | Sequence[Path] | Sequence[Text]
+Kind = Literal["image", "text", "choice"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A multiple-choice question: the context, and the endings to choose from."""
+
+    context: str
+    endings: tuple[str, ...]
+
+
+Inputs = NDArray[np.uint8] | Sequence[Path] | Sequence[Text] | Sequence[Choice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +40,8 @@ class Examples:
     Attributes:
         ids: int64 [N], unique over the whole source; recordings are sorted by them.
         labels: int64 [N], indices into the source's classes.
-        inputs: uint8 [N, H, W, C] images, or N image files, or N (text, second text or None).
+        inputs: uint8 [N, H, W, C] images, or N image files, or N (text, second text or None), or N
+            :class:`Choice`, all of as many endings as there are classes.
 
     Raises:
         ValueError: if the three differ in length.
@@ -72,7 +84,7 @@ class Source:
     """
 
     name: str
-    kind: Literal["image", "text"]
+    kind: Kind
     classes: tuple[str, ...]
     train: Examples
     test: Examples | None = None
@@ -81,7 +93,7 @@ class Source:
 
 def source_of(
     name: str,
-    kind: Literal["image", "text"],
+    kind: Kind,
     classes: Sequence[str],
     train: tuple[Ints, Inputs],
     test: tuple[Ints, Inputs] | None = None,
@@ -140,8 +152,31 @@ def fingerprint(examples: Examples) -> str:
                 feed(item.read_bytes())
             except OSError as error:
                 raise CascadeError(f"{item}: cannot be read: {error.strerror}") from error
+        elif isinstance(item, Choice):
+            feed(b"choice" + item.context.encode("utf-8", "surrogatepass"))
+            for ending in item.endings:
+                feed(b"ending" + ending.encode("utf-8", "surrogatepass"))
         else:
             text, pair = item
             feed(b"text" + text.encode("utf-8", "surrogatepass"))
             feed(b"none" if pair is None else b"pair" + pair.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def as_texts(examples: Examples) -> tuple[Examples, int]:
+    """Questions as pairs of texts, one per ending, and how many endings each has; texts as given.
+
+    Example i's endings are the pairs (context, ending) at positions C i to C i + C - 1, with those
+    positions as their ids.
+    """
+    questions = [item for item in examples.inputs if isinstance(item, Choice)]
+    if not questions:
+        return examples, 1
+    endings = len(questions[0].endings)
+    pairs: list[Text] = [(q.context, ending) for q in questions for ending in q.endings]
+    flat = Examples(
+        ids=np.arange(len(pairs), dtype=np.int64),
+        labels=np.repeat(examples.labels, endings),
+        inputs=pairs,
+    )
+    return flat, endings

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cascade_exp.data.examples import Ints, Source, Text, source_of
+from cascade_exp.data.hub_sets import load_from_hub
 from cascade_exp.errors import CascadeError, choice, did_you_mean
-from cascade_exp.hub import hub_answers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -283,27 +283,7 @@ def _from_hub(task: Task) -> tuple[tuple[Ints, list[Text]], tuple[Ints, list[Tex
         f"give data.root=FOLDER with {task.folder}/train.tsv and {task.folder}/{task.dev} "
         "(the original GLUE files)"
     )
-    try:
-        import datasets
-    except ImportError:
-        raise CascadeError(
-            f"data.root is null and the package 'datasets' is not installed: {instead}, "
-            "or install the extra 'hub'"
-        ) from None
-    from huggingface_hub import constants
-
-    if not constants.HF_HUB_OFFLINE and not hub_answers():
-        raise CascadeError(
-            f"data.root is null and the Hugging Face hub does not answer: {instead}, "
-            "or set HF_HUB_OFFLINE=1 to use a copy cached earlier"
-        )
-    try:
-        loaded = datasets.load_dataset("nyu-mll/glue", task.hub_config)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CascadeError(
-            f"data.root is null and GLUE cannot be loaded from the hub ({reason}): {instead}"
-        ) from error
+    loaded = load_from_hub("nyu-mll/glue", task.hub_config, instead)
 
     def rows(split: Any) -> tuple[Ints, list[Text]]:
         texts = list(split[task.hub_text])

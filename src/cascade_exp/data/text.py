@@ -1,10 +1,14 @@
-"""Batches of texts: tokenised once, batched by length, padded to the longest of the batch."""
+"""Batches of texts: tokenised once, batched by length, padded to the longest of the batch.
+
+A multiple-choice question is as many pairs of texts as it has endings, side by side in the batch.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -12,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
 from cascade_exp.data.batching import FixedBatches, ShuffledBatches, batch_loader
-from cascade_exp.data.examples import Examples, Ints
+from cascade_exp.data.examples import Examples, Ints, as_texts
 from cascade_exp.data.splitting import Splits
 from cascade_exp.data.tokenizing import Tokens, content_key, load_tokenizer, tokenise
 
@@ -21,10 +25,11 @@ class TextDataModule(pl.LightningDataModule):
     """Batches of texts for one tokenizer: ``{"inputs", "label", "id"}``.
 
     ``inputs`` is a dict of int64 [B, T] tensors: ``input_ids``, ``attention_mask`` and, where the
-    tokenizer has them, ``token_type_ids``; ``label`` and ``id`` are int64 [B].
+    tokenizer has them, ``token_type_ids``; ``label`` and ``id`` are int64 [B]. Of questions with C
+    endings they are [B, C, T].
 
     Args:
-        splits: the four splits; inputs are texts or pairs of texts.
+        splits: the four splits; inputs are texts, pairs of texts or questions.
         tokenizer: a hub name, a directory, or the tokenizer itself.
         max_length: tokens that a text is cut to, special tokens included.
         batch_size: the most examples in a batch.
@@ -65,8 +70,7 @@ class TextDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Shuffled batches of the train split."""
-        tokens = self.tokens("train")
-        lengths = tokens.lengths if self.bucketed else None
+        lengths = self._lengths("train") if self.bucketed else None
         sampler = ShuffledBatches(len(self.splits.train), self.batch_size, self.seed, lengths)
         return batch_loader(self._batches("train"), sampler, self.workers)
 
@@ -80,8 +84,7 @@ class TextDataModule(pl.LightningDataModule):
         Raises:
             CascadeError: if there is no such split.
         """
-        tokens = self.tokens(split)
-        lengths = tokens.lengths if self.bucketed else None
+        lengths = self._lengths(split) if self.bucketed else None
         sampler = FixedBatches(len(self.splits.named(split)), self.batch_size, lengths)
         return batch_loader(self._batches(split), sampler, self.workers)
 
@@ -89,7 +92,10 @@ class TextDataModule(pl.LightningDataModule):
         """The split tokenised; made, or read from the cache, when first asked for."""
         if split not in self._tokens:
             self._tokens[split] = tokenise(
-                self.splits.named(split), self.tokenizer, self.max_length, self.cache_dir
+                as_texts(self.splits.named(split))[0],
+                self.tokenizer,
+                self.max_length,
+                self.cache_dir,
             )
         return self._tokens[split]
 
@@ -99,7 +105,13 @@ class TextDataModule(pl.LightningDataModule):
         Raises:
             CascadeError: if there is no such split.
         """
-        return content_key(self.splits.named(split), self.tokenizer, self.max_length)
+        examples = as_texts(self.splits.named(split))[0]
+        return content_key(examples, self.tokenizer, self.max_length)
+
+    def _lengths(self, split: str) -> Ints:
+        """int64 [N], tokens of each example; of a question, of its longest ending."""
+        examples, tokens = self.splits.named(split), self.tokens(split)
+        return np.asarray(tokens.lengths.reshape(len(examples), as_texts(examples)[1]).max(axis=1))
 
     def _batches(self, split: str) -> _TextBatches:
         longest = None if self.bucketed else self.max_length
@@ -120,12 +132,15 @@ class _TextBatches(Dataset[dict[str, Any]]):
         self.tokens = tokens
         self.tokenizer = tokenizer
         self.length = length
+        self.endings = as_texts(examples)[1]
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def __getitem__(self, indices: Ints) -> dict[str, Tensor | dict[str, Tensor]]:
-        spans = [slice(*self.tokens.offsets[i : i + 2]) for i in indices]
+        several = self.endings
+        places = [int(i) * several + c for i in indices for c in range(several)]
+        spans = [slice(*self.tokens.offsets[i : i + 2]) for i in places]
         rows = {"input_ids": [self.tokens.input_ids[span].tolist() for span in spans]}
         if self.tokens.token_type_ids is not None:
             rows["token_type_ids"] = [self.tokens.token_type_ids[span].tolist() for span in spans]
@@ -136,8 +151,11 @@ class _TextBatches(Dataset[dict[str, Any]]):
             return_attention_mask=True,
             return_tensors="pt",
         )
+        inputs = dict(padded)
+        if several > 1:
+            inputs = {k: v.view(len(indices), several, -1) for k, v in inputs.items()}
         return {
-            "inputs": dict(padded),
+            "inputs": inputs,
             "label": torch.from_numpy(self.examples.labels[indices]),
             "id": torch.from_numpy(self.examples.ids[indices]),
         }

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from torch.utils.data import DataLoader
 
+from cascade_exp.data.examples import as_texts
 from cascade_exp.data.splitting import Splits
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.inputs import ImageInput, TextInput
@@ -56,6 +57,13 @@ def feed(
                 "a model from a configuration needs a tokenizer: "
                 "models.members.<name>.tokenizer=<hub name or folder>"
             )
+        given = as_texts(splits.train)[1]
+        if given != wanted.endings:
+            head = "classification" if given == 1 else "multiple_choice"
+            raise CascadeError(
+                f"data={settings.name} has {_sequences(given)} an example and the model reads "
+                f"{_sequences(wanted.endings)}: models.members.<name>.head={head} fits the data"
+            )
         return TextDataModule(
             splits,
             tokenizer=wanted.tokenizer,
@@ -68,3 +76,7 @@ def feed(
     raise CascadeError(
         f"data={settings.name} does not hold what the model wants: {kinds[type(wanted)]}"
     )
+
+
+def _sequences(endings: int) -> str:
+    return "one text" if endings == 1 else f"{endings} endings"

@@ -22,7 +22,7 @@ from cascade_exp.errors import CascadeError, choice
 from cascade_exp.models.inputs import ImageInput, TextInput
 
 RECORD = "model.json"
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 FAMILIES: dict[str, str] = {
     "timm": "cascade_exp.models.timm_models",
@@ -39,7 +39,7 @@ class CompleteModel:
     Attributes:
         name: what the user calls it.
         network: ``network(inputs)`` gives logits float [B, K]; ``inputs`` is a tensor [B, C, H, W]
-            (``ImageInput``) or a dict of token tensors [B, T] (``TextInput``).
+            (``ImageInput``) or a dict of token tensors [B, T] or [B, K, T] (``TextInput``).
         input: what the network wants to be fed.
         layers: its depth (see ``depth`` and the family's module for what is counted).
         classes: the K labels, in the order of the logits.
@@ -191,7 +191,7 @@ def _input_of(record: Mapping[str, Any], directory: Path) -> ImageInput | TextIn
     if record["kind"] == "image":
         return ImageInput(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
     known = values["tokenizer"] is not None
-    return TextInput(str(directory) if known else None, values["max_length"])
+    return TextInput(**{**values, "tokenizer": str(directory) if known else None})
 
 
 def _read_record(directory: Path) -> dict[str, Any]:

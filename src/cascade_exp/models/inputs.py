@@ -33,10 +33,14 @@ class ImageInput:
 class TextInput:
     """A dict of token tensors, int64 [B, T], T at most ``max_length``, as the tokenizer returns.
 
+    Of multiple-choice questions the tensors are [B, endings, T].
+
     Attributes:
         tokenizer: hub name or directory of the tokenizer; None when the data brings its own.
         max_length: longest sequence in tokens, special tokens included.
+        endings: sequences of one example: of a question, its endings; 1 for texts.
     """
 
     tokenizer: str | None
     max_length: int
+    endings: int = 1

@@ -54,6 +54,7 @@ class TransformersMember:
         config: ``model_type`` and fields of that type's configuration, to train from scratch.
         tokenizer: hub name or directory; null = the encoder's own.
         max_length: longest sequence in tokens.
+        head: ``classification``, or ``multiple_choice`` for data whose classes are endings.
         trust_remote_code: let the hub's repository or the directory run code of its own.
     """
 
@@ -62,6 +63,7 @@ class TransformersMember:
     config: dict[str, Any] | None = None
     tokenizer: str | None = None
     max_length: int = 128
+    head: str = "classification"
     trust_remote_code: bool = False
 
 
@@ -75,6 +77,7 @@ class TruncatedMember:
         family: ``truncated``.
         tokenizer: hub name or directory; null = the encoder's own.
         max_length: longest sequence in tokens.
+        head: ``classification``, or ``multiple_choice`` for data whose classes are endings.
         trust_remote_code: let the hub's repository or the directory run code of its own.
     """
 
@@ -83,6 +86,7 @@ class TruncatedMember:
     family: str = "truncated"
     tokenizer: str | None = None
     max_length: int = 128
+    head: str = "classification"
     trust_remote_code: bool = False
 
 

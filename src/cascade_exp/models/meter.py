@@ -142,14 +142,19 @@ def example_inputs(
     from cascade_exp.models.transformers_models import example_tokens
 
     network: Any = model.network
-    tokens = example_tokens(network.transformer.config, length or model.input.max_length)
-    return {k: v.expand(batch_size, -1).to(weight.device) for k, v in tokens.items()}
+    wanted = model.input
+    tokens = example_tokens(network.transformer.config, length or wanted.max_length, wanted.endings)
+    return {
+        key: tensor.expand(batch_size, *tensor.shape[1:]).to(weight.device)
+        for key, tensor in tokens.items()
+    }
 
 
 def _input_words(model: CompleteModel, length: int | None) -> str:
     if isinstance(model.input, ImageInput):
         return f"{model.input.channels}x{model.input.size}x{model.input.size}"
-    return f"{length or model.input.max_length} tokens"
+    endings = f"{model.input.endings}x" if model.input.endings > 1 else ""
+    return f"{endings}{length or model.input.max_length} tokens"
 
 
 def model_named(name: str, options: Options) -> CompleteModel:

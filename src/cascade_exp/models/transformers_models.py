@@ -17,13 +17,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, AutoTokenizer
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS,
-)
+from transformers import CONFIG_MAPPING, AutoTokenizer
 
 from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.models.complete import CompleteModel, one_line
+from cascade_exp.models.heads import HEADS, Head, head_of
 from cascade_exp.models.inputs import TextInput
 from cascade_exp.models.members import TransformersMember, TruncatedMember, read_member
 from cascade_exp.models.transformers_loading import (
@@ -48,7 +46,7 @@ _NOT_FIELDS = (
 
 
 class TokenClassifier(nn.Module):
-    """A transformers sequence classifier as a function of a dict of token tensors to logits [B, K].
+    """An encoder under its head as a function of a dict of token tensors to logits [B, K].
 
     ``token_type_ids`` are left out for an encoder that knows no segments (DistilBERT, RoBERTa), so
     that one tokenizer can serve several encoders.
@@ -62,7 +60,7 @@ class TokenClassifier(nn.Module):
         self.segments = "token_type_ids" in taken and segments != 1
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits float [B, K] for int64 token tensors [B, T]."""
+        """Logits float [B, K] for int64 token tensors [B, T], or [B, K, T] of K endings."""
         read = {k: v for k, v in inputs.items() if self.segments or k != "token_type_ids"}
         logits: Tensor = self.transformer(**read).logits
         return logits
@@ -84,13 +82,12 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
         )
     if wanted.encoder is not None:
         tokenizer = load_tokenizer(where, wanted, wanted.encoder)
-        transformer = _pretrained(name, wanted.encoder, classes, wanted.trust_remote_code)
+        transformer = _pretrained(name, wanted, classes)
         check_vocabulary(where, tokenizer, transformer.config)
     else:
         tokenizer = load_tokenizer(where, wanted, None)
-        transformer = _from_scratch(where, wanted.config or {}, tokenizer, classes)
-    source = wanted.tokenizer or wanted.encoder
-    return finish(name, transformer, TextInput(source, wanted.max_length), classes, wanted)
+        transformer = _from_scratch(where, wanted, tokenizer, classes)
+    return finish(name, transformer, classes, wanted)
 
 
 def write(model: CompleteModel, directory: Path) -> None:
@@ -109,7 +106,7 @@ def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path)
     """Rebuild the network from what ``write`` left, in the dtype it was left in."""
     try:
         with quiet():
-            transformer, info = AutoModelForSequenceClassification.from_pretrained(
+            transformer, info = HEADS[description["head"]].auto.from_pretrained(
                 directory,
                 dtype="auto",
                 local_files_only=True,
@@ -134,34 +131,40 @@ def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path)
 def finish(
     name: str,
     transformer: Any,
-    wanted_input: TextInput,
     classes: tuple[str, ...],
     wanted: TransformersMember | TruncatedMember,
 ) -> CompleteModel:
     """Wrap a built ``transformer``, after trying it on a sequence of the greatest length."""
     network = TokenClassifier(transformer)
+    endings = HEADS[wanted.head].endings(classes)
+    wanted_input = TextInput(wanted.tokenizer or wanted.encoder, wanted.max_length, endings)
     try:
         with torch.no_grad():
-            network.eval()(example_tokens(transformer.config, wanted_input.max_length))
+            network.eval()(example_tokens(transformer.config, wanted.max_length, endings))
     except (IndexError, RuntimeError, ValueError) as error:
         raise CascadeError(
-            f"models.members.{name}.max_length={wanted_input.max_length}: "
+            f"models.members.{name}.max_length={wanted.max_length}: "
             f"{transformer.config.model_type} cannot take so many tokens ({one_line(error)})"
         ) from error
     description = {
         "family": "transformers",
         "config": _architecture(transformer.config),
-        "max_length": wanted_input.max_length,
+        "max_length": wanted.max_length,
+        "head": wanted.head,
         "trust_remote_code": wanted.trust_remote_code,
     }
     layers = layer_count(transformer.config)
     return CompleteModel(name, network.train(), wanted_input, layers, classes, description)
 
 
-def example_tokens(config: Any, length: int) -> dict[str, Tensor]:
-    """One sequence of ``length`` tokens, none of them padding: int64 tensors [1, length]."""
+def example_tokens(config: Any, length: int, endings: int = 1) -> dict[str, Tensor]:
+    """One example of ``length`` tokens, none of them padding: int64 tensors [1, length].
+
+    With several ``endings`` they are [1, endings, length].
+    """
     token = 1 if getattr(config, "pad_token_id", None) == 0 else 0
-    ids = torch.full((1, length), token, dtype=torch.int64)
+    shape = (1, length) if endings == 1 else (1, endings, length)
+    ids = torch.full(shape, token, dtype=torch.int64)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
@@ -173,13 +176,15 @@ def layer_count(config: Any) -> int:
     return layers
 
 
-def _pretrained(name: str, encoder: str, classes: tuple[str, ...], trust: bool) -> Any:
+def _pretrained(name: str, wanted: TransformersMember, classes: tuple[str, ...]) -> Any:
     """The encoder under its own head where that fits the classes, else under a new one."""
-    where = f"models.members.{name}"
+    where, encoder, trust = f"models.members.{name}", wanted.encoder, wanted.trust_remote_code
+    assert encoder is not None
+    head = head_of(where, wanted.head)
     given = load_config(where, encoder, trust)
     try:
         with quiet():
-            transformer, info = AutoModelForSequenceClassification.from_pretrained(
+            transformer, info = head.auto.from_pretrained(
                 encoder,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
@@ -195,7 +200,7 @@ def _pretrained(name: str, encoder: str, classes: tuple[str, ...], trust: bool) 
     )
     if changed:
         log.info("%s: new head of %d classes (%s)", name, len(classes), ", ".join(sorted(changed)))
-    else:
+    elif not head.per_ending:
         _align_labels(name, transformer, given, classes)
     return transformer
 
@@ -240,15 +245,16 @@ def _align_labels(name: str, transformer: Any, given: Any, classes: tuple[str, .
 
 
 def _from_scratch(
-    where: str, given: Mapping[str, Any], tokenizer: Any, classes: tuple[str, ...]
+    where: str, wanted: TransformersMember, tokenizer: Any, classes: tuple[str, ...]
 ) -> Any:
     """A classifier with fresh weights from ``model_type`` and fields of its configuration."""
-    values = dict(given)
+    values = dict(wanted.config or {})
+    head: Head = head_of(where, wanted.head)
     kind = str(values.pop("model_type", ""))
-    if kind not in CLASSIFIERS or kind not in CONFIG_MAPPING:
+    if kind not in head.types or kind not in CONFIG_MAPPING:
         raise CascadeError(
-            f"{where}.config.model_type={kind}: transformers has no sequence classifier of this "
-            f"type{did_you_mean(kind, CLASSIFIERS)}"
+            f"{where}.config.model_type={kind}: transformers has no {head.words} of this "
+            f"type{did_you_mean(kind, list(head.types))}"
         )
     schema = CONFIG_MAPPING[kind]
     known = _fields(schema)
@@ -272,9 +278,7 @@ def _from_scratch(
         with quiet():
             config = schema(**values, **label_fields(classes))
             check_vocabulary(where, tokenizer, config)
-            return AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-                config, dtype=torch.float32
-            )
+            return head.auto.from_config(config, dtype=torch.float32)
     except CascadeError:
         raise
     except Exception as error:  # each configuration and network checks its fields in its own way

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import CompleteModel
-from cascade_exp.models.inputs import TextInput
+from cascade_exp.models.heads import head_of
 from cascade_exp.models.members import TruncatedMember, read_member
 from cascade_exp.models.transformers_loading import (
     check_complete,
@@ -39,6 +39,7 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
     """
     wanted = read_member(name, member, TruncatedMember)
     where = f"models.members.{name}"
+    head = head_of(where, wanted.head)
     tokenizer = load_tokenizer(where, wanted, wanted.encoder)
     config = load_config(where, wanted.encoder, wanted.trust_remote_code)
     try:
@@ -62,15 +63,14 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
         )
     check_vocabulary(where, tokenizer, config)
     with quiet():
-        transformer = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+        transformer = head.auto.from_config(
             _cut(config, wanted.layers, classes),
             dtype=torch.float32,
             trust_remote_code=wanted.trust_remote_code,
         )
     _copy(where, encoder, transformer, f"{layers}.", wanted.layers)
     log.info("%s: first %d of %d layers; new head", name, wanted.layers, full)
-    source = wanted.tokenizer or wanted.encoder
-    return finish(name, transformer, TextInput(source, wanted.max_length), classes, wanted)
+    return finish(name, transformer, classes, wanted)
 
 
 def _layer_list(where: str, encoder: Any) -> str:

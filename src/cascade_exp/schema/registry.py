@@ -22,6 +22,7 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
     "data": {
         "images": training.ImageData,
         "glue": training.GlueData,
+        "swag": training.SwagData,
         "table": training.TableData,
         "synthetic_text": training.SyntheticTextData,
     },

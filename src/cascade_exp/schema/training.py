@@ -84,6 +84,13 @@ class GlueData(TextData):
 
 
 @dataclass
+class SwagData(TextData):
+    """SWAG out of a local folder in the original column layout (``root``), or from the hub."""
+
+    root: Optional[str] = None
+
+
+@dataclass
 class TableData(TextData):
     """The user's own table: csv, tsv, jsonl or parquet."""
 
