@@ -6,21 +6,23 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.analyses import analyse
+from cascade_exp.jobs.comparing import COMPARISON, compare_jobs
 from cascade_exp.jobs.evaluation import check_settings, evaluate_recordings
+from cascade_exp.jobs.finding import find_recordings
 from cascade_exp.jobs.job import Job, environment, open_job
 from cascade_exp.jobs.methods import check_methods, compare_methods
 from cascade_exp.jobs.progress import search_progress
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.report.operating_point import deployment
 from cascade_exp.report.view import chosen
-from cascade_exp.schema.evaluating import EvaluateConfig
 
 
 def evaluate(config: DictConfig) -> Path:
-    """Evaluate the cascades of recorded outputs; returns the results folder."""
-    with open_job(config, "evaluate") as job:
+    """Evaluate the cascades of recorded outputs, or compare jobs; returns the results folder."""
+    with open_job(config, COMPARISON if config.compare else "evaluate") as job:
+        if job.settings.compare:
+            return compare_jobs(job, job.settings.compare)
         check_settings(job.settings)
         check_methods(job.settings)
         folder = find_recordings(job.settings)
@@ -68,29 +70,3 @@ def report(job: Job, recordings: Recordings) -> Path:
     if job.settings.methods:
         compare_methods(job, recordings, results)
     return folder
-
-
-def find_recordings(settings: EvaluateConfig) -> Path:
-    """The recordings folder that the settings name, or that of the newest complete training run.
-
-    Raises:
-        CascadeError: if both are named, or there is none.
-    """
-    if settings.recordings is not None:
-        if settings.run is not None:
-            raise CascadeError("recordings and run both name recordings; give one of them")
-        return Path(settings.recordings)
-    if settings.run is not None:
-        folder = Path(settings.run) / "recordings"
-        if not (folder / "models.csv").is_file():
-            raise CascadeError(f"run={settings.run}: no complete recordings in {folder}")
-        return folder
-    output = Path(settings.paths.output_dir)
-    # models.csv is written last; a multirun's jobs are one folder deeper
-    complete = [p for depth in ("*", "*/*") for p in output.glob(f"{depth}/recordings/models.csv")]
-    if not complete:
-        raise CascadeError(
-            f"no training run with complete recordings under {output}; train one with "
-            "`uv run train.py`, or name a folder: recordings=path/to/outputs"
-        )
-    return max(complete, key=lambda path: path.stat().st_mtime_ns).parent

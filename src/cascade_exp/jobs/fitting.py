@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytorch_lightning as pl
 
@@ -29,7 +30,7 @@ def fit_member(
     Checkpoints go to ``<job>/checkpoints/<name>``.
     """
     settings, name = pool.settings, model.name
-    resume = settings.ckpt_path and checkpoint_to_resume(settings.ckpt_path, pool.job.folder, name)
+    resume = _checkpoint(pool, name)
     if resume:
         pool.say(f"  resuming from {resume}")
     fit(
@@ -39,8 +40,17 @@ def fit_member(
         {n: CallbackSettings(c.builds, c.options) for n, c in settings.callbacks.items()},
         folder=pool.job.folder / "checkpoints" / name,
         loggers=pool.job.loggers.for_lightning(name),
-        resume=resume or None,
+        resume=resume,
     )
+
+
+def _checkpoint(pool: TrainingPool, name: str) -> Path | None:
+    """The checkpoint that ``ckpt_path`` names, or the last one of an interrupted job."""
+    named, job = pool.settings.ckpt_path, pool.job
+    if named:
+        return checkpoint_to_resume(named, job.folder, name)
+    last = job.folder / "checkpoints" / name / "last.ckpt"
+    return last if job.resumed and last.is_file() else None
 
 
 def optimizer_settings(settings: TrainConfig, own: MemberTraining) -> OptimizerSettings:

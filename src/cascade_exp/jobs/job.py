@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cascade_exp.atomic import write_text
+from cascade_exp.jobs.restart import job_key, kept_status
 from cascade_exp.report.loggers import JobLoggers, open_loggers
 from cascade_exp.schema.evaluating import EvaluateConfig
 
@@ -46,6 +47,7 @@ class Job:
         folder: everything the job writes is in here.
         settings: the composed configuration as the dataclasses of ``schema``.
         command: the line that runs it again.
+        resumed: whether this folder holds an unfinished job of the same key, to go on with.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Job:
     loggers: JobLoggers
     command: str
     console: Console
+    resumed: bool
 
     @property
     def config_yaml(self) -> str:
@@ -74,13 +77,19 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
     assert isinstance(plain, dict)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     group = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
-    with open_loggers(
-        settings.logger,
-        folder=folder,
-        config={str(k): v for k, v in plain.items()},
-        job_type=job_type,
-        group=group,
-    ) as loggers:
+    key = job_key(hydra.job.name, config)
+    with (
+        kept_status(folder, job_type, key, list(hydra.overrides.task)) as start,
+        open_loggers(
+            settings.logger,
+            folder=folder,
+            config={str(k): v for k, v in plain.items()},
+            job_type=job_type,
+            group=group,
+            run_id=start.run_id,
+            resumed=start.resumed,
+        ) as loggers,
+    ):
         yield Job(
             folder=folder,
             config=config,
@@ -89,6 +98,7 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
             command="uv run "
             + shlex.join([f"{hydra.job.name}.py", *map(str, hydra.overrides.task)]),
             console=Console(),
+            resumed=start.resumed,
         )
 
 

@@ -13,7 +13,7 @@ from cascade_exp.jobs.job import open_job
 from cascade_exp.jobs.methods import check_methods
 from cascade_exp.jobs.modules import module_for
 from cascade_exp.jobs.training_pool import TrainingPool
-from cascade_exp.models.complete import save_model
+from cascade_exp.models.complete import load_model, save_model
 from cascade_exp.models.meter import Measured, measure
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.recordings.write import write_models
@@ -42,18 +42,22 @@ def train(config: DictConfig) -> Path:
 
 
 def _train_and_record(pool: TrainingPool, name: str, measured: Measured) -> None:
-    """Build, fit, save and record one member of the pool."""
-    settings = pool.settings
-    model = pool.build(name, settings.seed)
+    """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
+    settings, kept = pool.settings, pool.job.folder / "models" / name
+    trained = pool.job.resumed and kept.is_dir()
+    model = load_model(kept) if trained else pool.build(name, settings.seed)
     pool.say(
         f"[bold]{name}[/]: {cost(measured.macs, 'macs')} at {measured.input}, "
         f"{cost(measured.params, 'params')}, {measured.layers} layers"
     )
     data = pool.feed(model, pool.splits, settings.seed)
     module = module_for(pool, model)
-    if settings.train:
-        fit_member(pool, model, module, data)
-    save_model(model, pool.job.folder / "models" / name)
+    if trained:
+        pool.say(f"  trained before this job was interrupted, taken from {kept}")
+    else:
+        if settings.train:
+            fit_member(pool, model, module, data)
+        save_model(model, kept)
     pool.record(model, module, data, measured)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascade_exp.report.methods import cells, method_rows
+from cascade_exp.report.runs import ComparedRun, varied
+from cascade_exp.report.runs import cells as run_cells
 from cascade_exp.report.schema import FrontRow, Measured, OperatingPoint, Results
 
 if TYPE_CHECKING:
@@ -45,6 +47,16 @@ def log_methods(run: Run, methods: Mapping[str, Results], plot: Path) -> None:
             "methods/improvement": wandb.Image(str(plot)),
         }
     )
+
+
+def log_runs(run: Run, runs: Sequence[ComparedRun], plot: Path | None) -> None:
+    """Log a comparison of jobs: its table and its picture."""
+    import wandb
+
+    keys = varied(runs)
+    run.log({"runs/comparison": _table([run_cells(one, keys) for one in runs])})
+    if plot is not None:
+        run.log({"runs/fronts": wandb.Image(str(plot))})
 
 
 def headline(results: Results) -> dict[str, float | str | None]:

@@ -53,6 +53,8 @@ def open_loggers(
     config: Mapping[str, Any],
     job_type: str,
     group: str | None,
+    run_id: str,
+    resumed: bool,
 ) -> Iterator[JobLoggers]:
     """Open the loggers in ``settings`` (by name: ``wandb``, ``csv``) for one job.
 
@@ -61,6 +63,7 @@ def open_loggers(
     Args:
         folder: the job's output folder. config: the whole resolved configuration.
         group: what the runs of one multirun share; an explicit ``logger.wandb.group`` wins.
+        run_id: of the W&B run; ``resumed``: whether that run is gone on with.
     """
     for name in settings:
         choice(name, ("wandb", "csv"), "logger")
@@ -69,7 +72,7 @@ def open_loggers(
     if wandb is None:
         yield JobLoggers(folder, None, csv)
         return
-    run = _start(wandb, folder, config, job_type, group)
+    run = _start(wandb, folder, config, job_type, group, run_id, resumed)
     try:
         yield JobLoggers(folder, run, csv)
     except BaseException:
@@ -86,6 +89,8 @@ def _start(
     config: Mapping[str, Any],
     job_type: str,
     group: str | None,
+    run_id: str,
+    resumed: bool,
 ) -> Run:
     import wandb
 
@@ -102,6 +107,9 @@ def _start(
             notes=settings.notes,
             mode=mode,  # type: ignore[arg-type]
             job_type=job_type,
+            id=run_id,
+            # offline, W&B joins both parts by their id when they are synced
+            resume="allow" if resumed and mode in ("online", "shared") else None,
             dir=str(folder),
             config=dict(config),
             reinit="finish_previous",

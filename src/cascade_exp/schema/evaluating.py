@@ -141,6 +141,7 @@ class EvaluateConfig:
 
     recordings: Optional[str] = None
     run: Optional[str] = None
+    compare: Optional[str] = None
     splits: Splits = field(default_factory=Splits)
     pool: Pool = field(default_factory=Pool)
     metric: Named = MISSING

@@ -1,0 +1,34 @@
+"""Which recordings an evaluation reads: those it names, or those of the newest training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cascade_exp.errors import CascadeError
+from cascade_exp.schema.evaluating import EvaluateConfig
+
+
+def find_recordings(settings: EvaluateConfig) -> Path:
+    """The recordings folder that the settings name, or that of the newest complete training run.
+
+    Raises:
+        CascadeError: if both are named, or there is none.
+    """
+    if settings.recordings is not None:
+        if settings.run is not None:
+            raise CascadeError("recordings and run both name recordings; give one of them")
+        return Path(settings.recordings)
+    if settings.run is not None:
+        folder = Path(settings.run) / "recordings"
+        if not (folder / "models.csv").is_file():
+            raise CascadeError(f"run={settings.run}: no complete recordings in {folder}")
+        return folder
+    output = Path(settings.paths.output_dir)
+    # models.csv is written last; a multirun's jobs are one folder deeper
+    complete = [p for depth in ("*", "*/*") for p in output.glob(f"{depth}/recordings/models.csv")]
+    if not complete:
+        raise CascadeError(
+            f"no training run with complete recordings under {output}; train one with "
+            "`uv run train.py`, or name a folder: recordings=path/to/outputs"
+        )
+    return max(complete, key=lambda path: path.stat().st_mtime_ns).parent

@@ -1,0 +1,44 @@
+"""The end of a sweep: ``sweep_summary.csv`` and one comparison over its jobs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cascade_exp.jobs.sweeping import SweepJob
+from cascade_exp.report.runs import ComparedRun, read_run, refused_run, write_csv
+from cascade_exp.report.runs_figure import write_runs_figure
+from cascade_exp.report.runs_page import write_page
+from cascade_exp.report.status import FAILED
+
+SUMMARY = "sweep_summary.csv"
+
+
+def tell(folder: Path, jobs: Sequence[SweepJob]) -> None:
+    """Write the summary, the comparison page and its picture into the sweep's ``folder``."""
+    from rich.console import Console
+
+    if not jobs:
+        return
+    runs = [_run(job, folder) for job in jobs]
+    write_csv(runs, folder / SUMMARY)
+    write_runs_figure(runs, folder / "fronts.png")
+    command = shlex.join(["uv", "run", "evaluate.py", f"compare={folder}"])
+    write_page(runs, folder / "report.html", title=str(folder), command=command)
+    done = sum(run.results is not None for run in runs)
+    console = Console(stderr=True)
+    console.print(f"{done} of {len(runs)} jobs have results", highlight=False)
+    for name in (SUMMARY, "report.html"):
+        console.print(f"  {folder / name}", highlight=False, soft_wrap=True)
+
+
+def _run(job: SweepJob, sweep: Path) -> ComparedRun:
+    if job.folder is None:
+        return refused_run(job.overrides, job.reason)
+    run = read_run(job.folder, str(job.folder.relative_to(sweep)))
+    if job.state != FAILED:
+        return run
+    told = run.choices or refused_run(job.overrides, None).choices
+    return replace(run, state=FAILED, reason=job.reason, results=None, choices=told)

@@ -1,0 +1,55 @@
+"""``job.json``: what became of a job, and what a restart needs to know of it.
+
+Written when a job starts and again when it ends, so a job that was killed still says ``running``.
+Who goes on with what is decided in ``jobs.restart``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from cascade_exp.atomic import write_text
+
+FILE = "job.json"
+RUNNING, FINISHED, FAILED = "running", "finished", "failed"
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One job's state.
+
+    Attributes:
+        key: sha256 of the resolved configuration and the recordings it reads (``jobs.restart``).
+        job: ``train`` or ``evaluate``.
+        state: ``running`` (or killed), ``finished`` or ``failed``.
+        run_id: of its W&B run, kept over restarts.
+        overrides: of the command line, as written.
+        started: UTC, ISO 8601; of the latest start. attempts: how often it was started.
+        seconds: from that start to the end; None until it ends.
+        reason: why it failed, in one line.
+    """
+
+    key: str
+    job: str
+    state: str
+    run_id: str
+    overrides: list[str] = field(default_factory=list)
+    started: str = ""
+    attempts: int = 1
+    seconds: float | None = None
+    reason: str | None = None
+
+
+def write_status(folder: Path, status: JobStatus) -> None:
+    """Write ``job.json`` into a job's ``folder``, whole or not at all."""
+    write_text(folder / FILE, json.dumps(asdict(status), indent=2) + "\n")
+
+
+def read_status(folder: Path) -> JobStatus | None:
+    """The status of the job in ``folder``; None where there is none that can be read."""
+    try:
+        return JobStatus(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
