@@ -227,6 +227,7 @@ def build_results(
             feasible=True,
             stages=[s.names[m] for m in members],
             thresholds=list(thresholds),
+            stage_costs=[float(s.costs[m]) for m in members],
             worst_case_cost=float(s.exit_costs(members).max()),
             **both(members, thresholds),
         )

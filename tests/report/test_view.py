@@ -76,9 +76,19 @@ def test_exit_tier_pays_only_the_stage_that_answers(make_results):
     assert any("only the tier that answered" in caution for caution in view.cautions(results))
 
 
-def test_a_stage_that_is_no_single_model_has_no_cost(results):
-    point = dataclasses.replace(view.chosen(results), stages=["a+b", "resnet56"])
-    assert [stage.paid for stage in view.stages(results, point)] == [None, None]
+def test_a_stage_that_is_no_single_model_has_its_own_cost(results):
+    point = dataclasses.replace(
+        view.chosen(results), stages=["a+b", "resnet56"], stage_costs=[3.0, 4.0]
+    )
+    assert [stage.own_cost for stage in view.stages(results, point)] == [3.0, 4.0]
+    assert [stage.paid for stage in view.stages(results, point)] == [3.0, 7.0]
+
+
+def test_a_share_of_votes_is_told_as_a_fraction(make_results):
+    results = make_results()
+    votes = dataclasses.replace(results, settings={**results.settings, "metric": "vote"})
+    assert view.leaves(votes, 2 / 3) == "vote ≥ 2/3"
+    assert view.leaves(votes, 1.0) == "vote ≥ 1"
 
 
 def test_thresholds_in_words(results, make_results):

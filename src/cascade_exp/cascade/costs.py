@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Accounting = Literal["cumulative", "exit_tier"]
+Parallel = Literal["sum", "max"]
 
 
 def exit_costs(stage_costs: NDArray[np.float64], accounting: Accounting) -> NDArray[np.float64]:
@@ -18,3 +19,11 @@ def exit_costs(stage_costs: NDArray[np.float64], accounting: Accounting) -> NDAr
     """
     costs = np.asarray(stage_costs, dtype=np.float64)
     return np.cumsum(costs) if accounting == "cumulative" else costs.copy()
+
+
+def tier_cost(model_costs: NDArray[np.float64], parallel: Parallel) -> float:
+    """Cost of a tier whose models cost float64 [n]: all of them one after the other (``sum``), or,
+    run at the same time on machines of their own, the largest (``max``: Kolawole et al. 2024, §4).
+    """
+    costs = np.asarray(model_costs, dtype=np.float64)
+    return float(costs.sum() if parallel == "sum" else costs.max())

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from cascade_exp.cascade.frontier import average_improvement, max_improvement, top_score
 from cascade_exp.cascade.selection import RULES
 from cascade_exp.errors import CascadeError, choice
+from cascade_exp.jobs.all_kinds import kind_of
 from cascade_exp.jobs.analyses import check_published
 from cascade_exp.jobs.choosing import operating_points, rules_of
-from cascade_exp.jobs.kinds import kind_of, own_method
+from cascade_exp.jobs.kinds import own_method
 from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import BothSplits, open_pools, reliability
 from cascade_exp.jobs.searching import Searching

@@ -2,12 +2,13 @@
 
 A kind (``cascade=…``) says which single models a split holds, what the stages of its cascades are,
 and which cascades are looked at. Everything else, baseline, search, operating points, analyses, is
-the same for all of them. A new kind is one class of this shape, entered in ``KINDS``.
+the same for all of them. The kinds of single models are here; a new kind is one class of this
+shape, entered in ``all_kinds.KINDS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +16,8 @@ from cascade_exp.cascade.ensembling import check_combination
 from cascade_exp.cascade.pool import LogitsPool
 from cascade_exp.cascade.search import cascades_of
 from cascade_exp.cascade.stages import StagePool
-from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.cascade.tiers import VOTE
+from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.recordings.folder import Recordings, Split
 from cascade_exp.schema.evaluating import EvaluateConfig, Method, StagesCascade
 
@@ -95,6 +97,11 @@ class RecordedModels:
 
     def check(self, method: Method) -> None:
         """See :class:`CascadeKind`."""
+        if method.metric == VOTE:
+            raise CascadeError(
+                f"metric={VOTE} with cascade={self.settings.cascade.name}: only the models of a "
+                "tier can vote, expected cascade=tiers"
+            )
         check_combination(method.metric, method.ensemble)
 
     def read(self, recordings: Recordings, split: str) -> Split:
@@ -161,17 +168,6 @@ def check_model(name: str, known: Sequence[str], key: str) -> None:
             f"{key}: no recorded model '{name}'; the pool holds {', '.join(known)}"
             f"{did_you_mean(name, known)}"
         )
-
-
-KINDS: dict[str, Callable[[EvaluateConfig], CascadeKind]] = {
-    "search": Searched,
-    "stages": Given,
-}
-
-
-def kind_of(settings: EvaluateConfig) -> CascadeKind:
-    """The kind of cascade that ``settings`` name."""
-    return KINDS[choice(settings.cascade.name, KINDS, "cascade")](settings)
 
 
 def own_method(settings: EvaluateConfig) -> Method:

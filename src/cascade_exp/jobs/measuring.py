@@ -119,6 +119,7 @@ class Measuring:
             feasible=True,
             stages=[selection.pool.names[m] for m in found.members],
             thresholds=list(found.thresholds),
+            stage_costs=selection.pool.cost[list(found.members)].tolist(),
             worst_case_cost=found.worst_case_cost,
             selection=self.measured(selection, self.outcome(selection, *setting)),
             report=self.with_intervals(report, self.outcome(report, *setting)),

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from cascade_exp.cascade.ensembling import RECORDED
 from cascade_exp.errors import CascadeError, choice
+from cascade_exp.jobs.all_kinds import kind_of
 from cascade_exp.jobs.evaluation import evaluate_recordings
 from cascade_exp.jobs.job import Job
-from cascade_exp.jobs.kinds import CascadeKind, kind_of
+from cascade_exp.jobs.kinds import CascadeKind
 from cascade_exp.jobs.progress import methods_progress
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.schema import Results

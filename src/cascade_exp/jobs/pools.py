@@ -15,7 +15,8 @@ from cascade_exp.cascade.pool import Answers, LogitsPool
 from cascade_exp.cascade.reliability import auroc, dis, ece
 from cascade_exp.cascade.stages import Ints, Outcome, StagePool, StageTable
 from cascade_exp.errors import CascadeError, choice, did_you_mean
-from cascade_exp.jobs.kinds import CascadeKind, kind_of
+from cascade_exp.jobs.all_kinds import kind_of
+from cascade_exp.jobs.kinds import CascadeKind
 from cascade_exp.recordings.folder import RecordedAnswers, Recordings, Split
 from cascade_exp.report.schema import ReliabilityRow
 from cascade_exp.schema.evaluating import EvaluateConfig, TopK

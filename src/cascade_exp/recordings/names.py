@@ -24,6 +24,15 @@ def check_name(name: str, where: str) -> str:
     return name
 
 
+def models_of(stage: str) -> list[str]:
+    """The recorded models that the stage so named runs: a tier is ``a+b+c``.
+
+    >>> models_of("a+b"), models_of("a")
+    (['a', 'b'], ['a'])
+    """
+    return stage.split("+")
+
+
 def _as_patterns(value: str | Iterable[str] | None) -> list[str]:
     if value is None:
         return []

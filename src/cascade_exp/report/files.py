@@ -315,6 +315,7 @@ def _operating_point(found: dict[str, Any]) -> OperatingPoint:
         reason=found["reason"],
         stages=list(found["stages"]),
         thresholds=[float(threshold) for threshold in found["thresholds"]],
+        stage_costs=[float(cost) for cost in found["stage_costs"]],
         worst_case_cost=found["worst_case_cost"],
         selection=None if selection is None else _measured(selection),
         report=None if report is None else _measured(report),

@@ -7,6 +7,7 @@ A number and its unit are joined by a no-break space (``SPACE``).
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from cascade_exp.report.schema import Interval
 
@@ -163,6 +164,15 @@ def threshold(value: float) -> str:
     else:
         text = f"{size:.0f}" if size >= 1e4 else f"{size:.4g}"
     return f"−{text}" if value < 0 else text
+
+
+def share(value: float) -> str:
+    """A share of the votes of up to a thousand models as the fraction that it is.
+
+    >>> share(2 / 3), share(1.0)
+    ('2/3', '1')
+    """
+    return str(Fraction(value).limit_denominator(1000))
 
 
 def shorten(name: str, width: int) -> str:

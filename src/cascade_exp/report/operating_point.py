@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cascade_exp.recordings.names import models_of
 from cascade_exp.report.schema import SCHEMA_VERSION, Results
-from cascade_exp.schema.evaluating import EvaluateConfig, TopK
+from cascade_exp.schema.evaluating import EvaluateConfig, TiersCascade, TopK
 
 
 def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> 
     if results.chosen is None:
         return {"schema_version": SCHEMA_VERSION, "rule": None, "stages": []}
     point = results.operating_points[results.chosen]
+    models = [name for stage in point.stages for name in models_of(stage)]
     split = str(settings.splits.selection)
     assert point.selection is not None
     return {
@@ -30,7 +32,8 @@ def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> 
         "metric": settings.metric.name,
         "k": settings.metric.k if isinstance(settings.metric, TopK) else None,
         "ensemble": settings.ensemble.name,
-        "temperatures": {name: results.temperatures.get(name, 1.0) for name in point.stages},
+        "combine": settings.cascade.combine if isinstance(settings.cascade, TiersCascade) else None,
+        "temperatures": {name: results.temperatures.get(name, 1.0) for name in models},
         "objective": settings.objective.name,
         "cost": settings.cost.column,
         "accounting": settings.cost.accounting,
@@ -40,7 +43,7 @@ def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> 
             "cost": point.selection.cost,
             "score": point.selection.score,
         },
-        "models": {name: _model(recordings / split / f"{name}.json") for name in point.stages},
+        "models": {name: _model(recordings / split / f"{name}.json") for name in models},
     }
 
 

@@ -31,13 +31,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """The setting that one selection rule chose on the selection split, or why it chose none."""
+    """The setting that one selection rule chose on the selection split, or why it chose none.
+
+    ``stage_costs`` is the cost of running each stage.
+    """
 
     rule: str
     feasible: bool
     reason: str | None = None
     stages: list[str] = field(default_factory=list)
     thresholds: list[float] = field(default_factory=list)
+    stage_costs: list[float] = field(default_factory=list)
     worst_case_cost: float | None = None
     selection: Measured | None = None
     report: Measured | None = None

@@ -114,6 +114,6 @@ def _stages(results: Results, point: OperatingPoint) -> Table:
             Text(numbers.shorten(stage.name, _NAME_WIDTH)),
             Text(stage.leaves),
             plain(numbers.percent(stage.exits)),
-            plain(numbers.NOTHING if stage.paid is None else numbers.cost(stage.paid, unit)),
+            plain(numbers.cost(stage.paid, unit)),
         )
     return table

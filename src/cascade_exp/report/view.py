@@ -41,8 +41,7 @@ class StageView:
     Attributes:
         leaves: what the confidence must be for an example to leave here, in words.
         reaches, exits: shares of all examples that come here, and that leave here.
-        own_cost: the cost of running this stage; paid: what an example pays that leaves here. None
-            where the stage is no single model of the pool.
+        own_cost: the cost of running this stage; paid: what an example pays that leaves here.
     """
 
     name: str
@@ -50,8 +49,8 @@ class StageView:
     reaches: float
     exits: float
     selection_exits: float
-    own_cost: float | None
-    paid: float | None
+    own_cost: float
+    paid: float
 
 
 @dataclass(frozen=True)
@@ -163,17 +162,14 @@ def leaves(results: Results, threshold: float) -> str:
     # entropy is negated (DESIGN §2): surer is higher for every metric.
     confidence = f"−{metric}" if metric == "entropy" else metric
     sign = ">" if results.settings["compare"] == "gt" else "≥"
-    return f"{confidence} {sign} {numbers.threshold(threshold)}"
+    value = numbers.share(threshold) if metric == "vote" else numbers.threshold(threshold)
+    return f"{confidence} {sign} {value}"
 
 
 def stages(results: Results, point: OperatingPoint) -> list[StageView]:
     """The stages of a feasible operating point, in running order."""
-    alone = {model.name: model.report.cost for model in results.single_models}
-    own = [alone.get(name) for name in point.stages]
-    paid: list[float | None] = [None] * len(own)
-    if all(cost is not None for cost in own):
-        accounting = cast(Accounting, results.settings["accounting"])
-        paid = list(exit_costs(np.array(own, dtype=np.float64), accounting).tolist())
+    accounting = cast(Accounting, results.settings["accounting"])
+    paid = exit_costs(np.array(point.stage_costs), accounting).tolist()
     rates = told(point).exit_rates
     selection = point.selection.exit_rates if point.selection else rates
     return [
@@ -183,7 +179,7 @@ def stages(results: Results, point: OperatingPoint) -> list[StageView]:
             reaches=1.0 if i == 0 else min(max(1 - sum(rates[:i]), 0.0), 1.0),
             exits=rates[i],
             selection_exits=selection[i],
-            own_cost=own[i],
+            own_cost=point.stage_costs[i],
             paid=paid[i],
         )
         for i, name in enumerate(point.stages)

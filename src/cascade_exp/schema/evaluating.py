@@ -34,10 +34,11 @@ class F1(Named):
 
 @dataclass
 class Cost(Named):
-    """A column of models.csv, and how the stages of a cascade add up."""
+    """A column of models.csv, and how the stages of a cascade and the models of a tier add up."""
 
     column: str = MISSING
     accounting: str = "cumulative"
+    parallel: str = "sum"
 
 
 @dataclass
@@ -45,6 +46,14 @@ class StagesCascade(Named):
     """One given cascade, in the order written."""
 
     stages: Any = MISSING
+
+
+@dataclass
+class TiersCascade(Named):
+    """Tiers of models by name, in the order written, and how a tier answers."""
+
+    tiers: Any = None
+    combine: str = "vote"
 
 
 @dataclass

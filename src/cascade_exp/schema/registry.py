@@ -10,7 +10,11 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
     "ensemble": {"named": evaluating.Named},
     "calibration": {"named": evaluating.Named},
     "objective": {"named": evaluating.Named, "topk": evaluating.TopK, "f1": evaluating.F1},
-    "cascade": {"named": evaluating.Named, "stages": evaluating.StagesCascade},
+    "cascade": {
+        "named": evaluating.Named,
+        "stages": evaluating.StagesCascade,
+        "tiers": evaluating.TiersCascade,
+    },
     "search": {"search": evaluating.Search},
     "cost": {"column": evaluating.Cost},
     "threshold": {"threshold": evaluating.Threshold},

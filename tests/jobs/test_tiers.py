@@ -1,0 +1,140 @@
+"""``cascade=tiers`` from a recordings folder to results on disk."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cascade_exp.cascade.tiers import TierPool
+from cascade_exp.errors import CascadeError
+from cascade_exp.jobs.evaluation import check_settings
+from cascade_exp.report.files import read_results
+from tests.jobs.evaluating import evaluated, settings_of, write_answers
+from tests.jobs.running import run
+from tests.oracles.votes import plurality
+from tests.recordings.making import make_recordings
+
+TIERS = ("cascade=tiers", "cascade.tiers={edge:[a,b,c],cloud:[d]}", "metric=vote")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_recordings(tmp_path, {"a": 1.0, "b": 2.0, "c": 3.0, "d": 9.0}, size=80)
+    return tmp_path
+
+
+def test_results_tell_tiers_and_single_models_apart(folder, tmp_path):
+    results_folder = run(
+        "evaluate",
+        tmp_path / "job",
+        f"recordings={folder}",
+        *TIERS,
+        "cost.parallel=max",
+        "threshold.rules=[fixed]",
+        "threshold.fixed=[0.67]",
+        "logger=none",
+        "bootstrap.resamples=20",
+    )
+    results = read_results(results_folder)
+    assert [model.name for model in results.single_models] == ["a", "b", "c", "d"]
+    point = results.operating_points["fixed"]
+    assert point.stages == ["a+b+c", "d"] and point.thresholds == [2 / 3]
+    assert point.stage_costs == [3.0, 9.0] and point.worst_case_cost == 12.0
+    assert {tuple(row.stages) for row in results.frontier} == {("a+b+c", "d")}
+    assert results.settings["cascade"] == {
+        "name": "tiers",
+        "combine": "vote",
+        "parallel": "max",
+        "tiers": {"edge": ["a", "b", "c"], "cloud": ["d"]},
+    }
+    deployed = json.loads((results_folder / "operating_point.json").read_text())
+    assert deployed["combine"] == "vote" and list(deployed["models"]) == ["a", "b", "c", "d"]
+
+
+def test_a_fixed_vote_is_what_counting_by_hand_gives(folder):
+    made = make_recordings(folder, {"a": 1.0, "b": 2.0, "c": 3.0, "d": 9.0}, size=80)
+    evaluation, _ = evaluated(folder, *TIERS, "threshold.rules=[fixed]", "threshold.fixed=[1]")
+    labels = np.load(folder / "report" / "labels.npy")
+    right, paid = 0, 0.0
+    for x, label in enumerate(labels):
+        rows = [made["report"][name][x].astype(float) for name in "abc"]
+        tops = [float(np.exp(r - r.max()).max() / np.exp(r - r.max()).sum()) for r in rows]
+        answer, share = plurality([int(r.argmax()) for r in rows], tops)
+        paid += 6.0
+        if share < 1:
+            answer, paid = int(made["report"]["d"][x].argmax()), paid + 9.0
+        right += int(answer == label)
+    point = evaluation.results.operating_points["fixed"].report
+    assert point.score == right / 80 and point.cost == pytest.approx(paid / 80)
+
+
+@pytest.mark.parametrize("combine", ["mean_logits", "mean_softmax"])
+@pytest.mark.parametrize("ensemble", ["none", "comparison", "same"])
+def test_means_of_tiers_take_any_metric(folder, combine, ensemble):
+    evaluation, analyses = evaluated(
+        folder,
+        *TIERS[:2],
+        "metric=softmax_margin",
+        f"cascade.combine={combine}",
+        f"ensemble={combine if ensemble == 'same' else ensemble}",
+    )
+    assert isinstance(evaluation.measuring.splits.selection.pool, TierPool)
+    assert analyses.cascade is None or analyses.cascade.stages == ["a+b+c", "d"]
+
+
+def test_black_boxes_vote(tmp_path):
+    rng = np.random.default_rng(0)
+    costs = {"x": 1.0, "y": 2.0, "z": 4.0}
+    for split in ("selection", "report"):
+        labels = rng.integers(0, 3, 50)
+        answers = {
+            name: (np.where(rng.random(50) < 0.7, labels, 5), rng.normal(0, 9, 50))
+            for name in costs
+        }
+        write_answers(tmp_path, costs, split, labels, answers)
+    evaluation, _ = evaluated(
+        tmp_path, "cascade=tiers", "cascade.tiers={small:[x,y],last:z}", "metric=vote"
+    )
+    results = evaluation.results
+    assert {tuple(row.stages) for row in results.frontier} == {("x+y", "z")}
+    with pytest.raises(CascadeError, match="metric=recorded with cascade"):
+        evaluated(
+            tmp_path,
+            "cascade=tiers",
+            "cascade.tiers={small:[x,y],last:z}",
+            "metric=recorded",
+            "cascade.combine=mean_logits",
+        )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["metric=vote"], "metric=vote with cascade=search.*expected cascade=tiers"),
+        (["cascade=tiers", "metric=vote"], "cascade.tiers=None: expected models by tier"),
+        (["cascade=tiers", "cascade.tiers=[a,b]", "metric=vote"], "expected models by tier"),
+        ([*TIERS[::2], "cascade.tiers={e:[],c:d}"], r"cascade.tiers.e=\[\]: expected one or more"),
+        ([*TIERS[::2], "cascade.tiers={e:[a,b],c:b}"], "model 'b' is in tier 'e' already"),
+        ([*TIERS[::2], "cascade.tiers={e:[a],c:b}"], "only the last tier may be one model"),
+        ([*TIERS[:2]], "metric=max_softmax with cascade.combine=vote"),
+        ([*TIERS, "objective=topk_accuracy"], "objective=topk_accuracy with metric=vote"),
+        ([*TIERS, "cost.parallel=mean"], "cost.parallel=mean"),
+        ([*TIERS, "ensemble=mean_logits"], "metric=vote with ensemble=mean_logits"),
+    ],
+)
+def test_what_cannot_go_together_is_refused_before_any_compute(overrides, said):
+    with pytest.raises(CascadeError, match=said):
+        check_settings(settings_of(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["cascade.tiers='a+bb>d'"], "cascade.tiers.1: no recorded model 'bb'"),
+        (["threshold.rules=fixed", "threshold.fixed=[2/3,1]"], "2 thresholds for 2 tiers"),
+        (["threshold.rules=fixed", "threshold.fixed=[most]"], "expected a share of the votes"),
+    ],
+)
+def test_mistakes_are_one_line(folder, overrides, said):
+    with pytest.raises(CascadeError, match=said):
+        evaluated(folder, *TIERS[::2], "cascade.tiers='a+b+c>d'", *overrides)
