@@ -30,7 +30,10 @@ def settings_of(*overrides: str) -> EvaluateConfig:
 
 def evaluated(folder: Path, *overrides: str) -> tuple[Evaluation, Analyses]:
     """The evaluation of the recordings in ``folder``, and its analyses."""
-    evaluation = evaluate_recordings(open_recordings(folder), settings_of(*overrides), {})
+    settings = settings_of(*overrides)
+    pool = settings.pool
+    recordings = open_recordings(folder, pool.include, pool.exclude)
+    evaluation = evaluate_recordings(recordings, settings, {})
     chosen = view.chosen(evaluation.results)
     return evaluation, analyse(evaluation.measuring, evaluation.searching, chosen)
 

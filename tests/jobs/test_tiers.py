@@ -1,5 +1,6 @@
 """``cascade=tiers`` from a recordings folder to results on disk."""
 
+import itertools
 import json
 
 import numpy as np
@@ -107,11 +108,45 @@ def test_black_boxes_vote(tmp_path):
         )
 
 
+SEARCH = ("cascade=tiers", "metric=vote", "cascade.sizes=[2,3]", "search.max_stages=2")
+
+
+def test_a_search_finds_what_every_given_cascade_together_finds(folder):
+    found, _ = evaluated(folder, *SEARCH, "pool.exclude=b")
+    assert found.results.settings["exact"] is True
+    best = []
+    cost = {"a": 1.0, "c": 3.0, "d": 9.0}
+    tiers = [t for size in (1, 2, 3) for t in itertools.combinations(cost, size)]
+    for first, last in itertools.product([None, *tiers[3:]], tiers):
+        given_tiers = [last] if first is None else [first, last]
+        costs = [sum(cost[n] for n in tier) for tier in given_tiers]
+        if costs != sorted(costs) or (first and set(first) & set(last)):
+            continue
+        text = ">".join("+".join(tier) for tier in given_tiers)
+        one, _ = evaluated(folder, "cascade=tiers", "metric=vote", f"cascade.tiers='{text}'")
+        best += [(row.cost, row.score) for row in one.results.frontier]
+    front = [
+        (c, s) for c, s in best if not any(d <= c and t >= s and (d, t) != (c, s) for d, t in best)
+    ]
+    mine = {(round(row.cost, 9), row.score) for row in found.results.frontier}
+    assert mine == {(round(c, 9), s) for c, s in front}
+
+
+def test_a_search_over_its_budget_says_so(folder):
+    found, _ = evaluated(folder, *SEARCH, "cascade.budget=8")
+    told = found.results.settings
+    assert told["exact"] is False and told["cascades"] <= 8
+    assert "cascade.budget=8" in told["search_note"]
+    assert {"a", "d"} & {row.stages[0] for row in found.results.frontier}
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
         (["metric=vote"], "metric=vote with cascade=search.*expected cascade=tiers"),
-        (["cascade=tiers", "metric=vote"], "cascade.tiers=None: expected models by tier"),
+        (["cascade=tiers", "metric=vote", "cascade.sizes=[0]"], r"cascade.sizes=\[0\]: expected"),
+        (["cascade=tiers", "metric=vote", "cascade.budget=0"], "cascade.budget=0: expected"),
+        (["cascade=tiers", "metric=vote", "cascade.tiers={}"], "expected models by tier"),
         (["cascade=tiers", "cascade.tiers=[a,b]", "metric=vote"], "expected models by tier"),
         ([*TIERS[::2], "cascade.tiers={e:[],c:d}"], r"cascade.tiers.e=\[\]: expected one or more"),
         ([*TIERS[::2], "cascade.tiers={e:[a,b],c:b}"], "model 'b' is in tier 'e' already"),

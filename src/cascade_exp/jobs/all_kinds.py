@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from cascade_exp.errors import choice
 from cascade_exp.jobs.kinds import CascadeKind, Given, Searched
-from cascade_exp.jobs.tiers import Tiers
+from cascade_exp.jobs.tiers import tiers
 from cascade_exp.schema.evaluating import EvaluateConfig
 
 KINDS: dict[str, Callable[[EvaluateConfig], CascadeKind]] = {
     "search": Searched,
     "stages": Given,
-    "tiers": Tiers,
+    "tiers": tiers,
 }
 
 

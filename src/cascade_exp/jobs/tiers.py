@@ -1,7 +1,7 @@
 """``cascade=tiers``: stages are tiers of several recorded models (Kolawole et al. 2024, CoE).
 
 Single models, baseline and references stay the recorded models. What a tier answers is
-``cascade.tiers``.
+``cascade.tiers``, which tiers a search looks at is ``cascade.tier_search``.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+
 from cascade_exp.cascade.costs import Parallel
 from cascade_exp.cascade.ensembling import RECORDED
 from cascade_exp.cascade.pool import LogitsPool
 from cascade_exp.cascade.stages import Compare, StagePool
+from cascade_exp.cascade.tier_search import Tier, TierSets, tier_sets, within_budget
 from cascade_exp.cascade.tiers import VOTE, TierPool, check_tiers, vote_threshold
 from cascade_exp.errors import CascadeError, choice
-from cascade_exp.jobs.kinds import Candidates, RecordedModels, check_model
+from cascade_exp.jobs.kinds import Candidates, CascadeKind, RecordedModels, check_model
 from cascade_exp.recordings.folder import RecordedAnswers, Split
 from cascade_exp.recordings.names import models_of
-from cascade_exp.schema.evaluating import Method, TiersCascade
+from cascade_exp.schema.evaluating import EvaluateConfig, Method, TiersCascade
 
 
 @dataclass(frozen=True)
-class Tiers(RecordedModels):
-    """The tiers of ``cascade.tiers``, run in the order written."""
+class _Tiers(RecordedModels):
+    """What given tiers and searched ones share."""
 
     @property
     def cascade(self) -> TiersCascade:
@@ -32,6 +35,65 @@ class Tiers(RecordedModels):
         cascade = self.settings.cascade
         assert isinstance(cascade, TiersCascade)
         return cascade
+
+    def check(self, method: Method) -> None:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
+        choice(self.settings.cost.parallel, ("sum", "max"), "cost.parallel")
+        check_tiers(method.metric, self.cascade.combine, method.ensemble)
+        if method.metric == VOTE and self.settings.objective.name == "topk_accuracy":
+            raise CascadeError(
+                "objective=topk_accuracy with metric=vote: a vote ranks no classes, expected "
+                "objective=accuracy or f1"
+            )
+
+    def scoring(self, split: Split) -> tuple[str, str]:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`.
+
+        Of voters, the probability of the class they name, or a black box's own confidence.
+        """
+        if self.cascade.combine != VOTE:
+            return self.settings.metric.name, "none"
+        black_boxes = any(isinstance(out, RecordedAnswers) for out in split.outputs.values())
+        return RECORDED if black_boxes else "max_softmax", "none"
+
+    def pool_of(self, models: LogitsPool, tiers: Sequence[Tier]) -> TierPool:
+        """Tiers of indices into ``models`` as the settings combine them."""
+        return TierPool.build(
+            models,
+            tiers,
+            metric=self.settings.metric.name,
+            combine=self.cascade.combine,
+            ensemble=self.settings.ensemble.name,
+            parallel=cast(Parallel, self.settings.cost.parallel),
+        )
+
+    def thresholds(
+        self, stages: StagePool, members: Sequence[int], given: Sequence[object]
+    ) -> list[float]:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`; votes are snapped to k / n."""
+        if self.cascade.combine != VOTE:
+            return super().thresholds(stages, members, given)
+        assert isinstance(stages, TierPool)
+        sizes = [len(stages.tiers[tier]) for tier in members[:-1]]
+        if len(given) != len(sizes):
+            raise CascadeError(
+                f"threshold.fixed={list(given)}: {len(given)} thresholds for {len(members)} tiers, "
+                f"expected {len(sizes)}"
+            )
+        compare = cast(Compare, self.settings.threshold.compare)
+        return [vote_threshold(str(t), n, compare) for t, n in zip(given, sizes, strict=True)]
+
+    def told(self) -> Mapping[str, object]:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
+        return {
+            "name": self.cascade.name,
+            "combine": self.cascade.combine,
+            "parallel": self.settings.cost.parallel,
+        }
+
+
+class GivenTiers(_Tiers):
+    """The tiers of ``cascade.tiers``, run in the order written."""
 
     @property
     def written(self) -> dict[str, list[str]]:
@@ -65,70 +127,91 @@ class Tiers(RecordedModels):
 
     def check(self, method: Method) -> None:
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
-        choice(self.settings.cost.parallel, ("sum", "max"), "cost.parallel")
-        check_tiers(method.metric, self.cascade.combine, method.ensemble)
-        if method.metric == VOTE and self.settings.objective.name == "topk_accuracy":
-            raise CascadeError(
-                "objective=topk_accuracy with metric=vote: a vote ranks no classes, expected "
-                "objective=accuracy or f1"
-            )
-        written = list(self.written.items())
-        for tier, names in written[:-1]:
+        super().check(method)
+        for tier, names in list(self.written.items())[:-1]:
             if method.metric == VOTE and len(names) == 1:
                 raise CascadeError(
                     f"cascade.tiers.{tier}: {names[0]} alone always agrees with itself; with "
                     "metric=vote only the last tier may be one model"
                 )
 
-    def scoring(self, split: Split) -> tuple[str, str]:
-        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`.
-
-        Of voters, the probability of the class they name, or a black box's own confidence.
-        """
-        if self.cascade.combine != VOTE:
-            return self.settings.metric.name, "none"
-        black_boxes = any(isinstance(out, RecordedAnswers) for out in split.outputs.values())
-        return RECORDED if black_boxes else "max_softmax", "none"
-
     def stages(self, models: LogitsPool) -> StagePool:
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
         for tier, names in self.written.items():
             for name in names:
                 check_model(name, models.names, f"cascade.tiers.{tier}")
-        return TierPool.build(
-            models,
-            (tuple(models.names.index(name) for name in names) for names in self.written.values()),
-            metric=self.settings.metric.name,
-            combine=self.cascade.combine,
-            ensemble=self.settings.ensemble.name,
-            parallel=cast(Parallel, self.settings.cost.parallel),
-        )
+        tiers = [tuple(map(models.names.index, names)) for names in self.written.values()]
+        return self.pool_of(models, tiers)
 
     def candidates(self, stages: StagePool) -> Candidates:
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
         return Candidates([tuple(range(len(stages.names)))])
 
-    def thresholds(
-        self, stages: StagePool, members: Sequence[int], given: Sequence[object]
-    ) -> list[float]:
-        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`; votes are snapped to k / n."""
-        if self.cascade.combine != VOTE:
-            return super().thresholds(stages, members, given)
-        assert isinstance(stages, TierPool)
-        sizes = [len(stages.tiers[tier]) for tier in members[:-1]]
-        if len(given) != len(sizes):
+    def told(self) -> Mapping[str, object]:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
+        return {**super().told(), "tiers": self.written}
+
+
+class SearchedTiers(_Tiers):
+    """Without ``cascade.tiers``: tiers of ``cascade.sizes`` models out of the pool, in cascades of
+    up to ``search.max_stages`` tiers by growing cost, at most ``cascade.budget`` of them."""
+
+    def check(self, method: Method) -> None:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
+        super().check(method)
+        sizes = self.cascade.sizes
+        if not isinstance(sizes, list) or not sizes or not all(_counts(size) for size in sizes):
             raise CascadeError(
-                f"threshold.fixed={list(given)}: {len(given)} thresholds for {len(members)} tiers, "
-                f"expected {len(sizes)}"
+                f"cascade.sizes={sizes}: expected how many models a tier may have, as [2,3]"
             )
-        compare = cast(Compare, self.settings.threshold.compare)
-        return [vote_threshold(str(t), n, compare) for t, n in zip(given, sizes, strict=True)]
+        if self.cascade.budget < 1:
+            raise CascadeError(f"cascade.budget={self.cascade.budget}: expected at least 1")
+
+    def stages(self, models: LogitsPool) -> StagePool:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`; single models first."""
+        return self.pool_of(models, self._sets(models).tiers)
+
+    def candidates(self, stages: StagePool) -> Candidates:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`.
+
+        Over the budget, tiers are taken layer by layer from their front of score and cost.
+        """
+        assert isinstance(stages, TierPool)
+        objective, budget = stages.models.objective, self.cascade.budget
+        totals = [stages.stage((t,)).statistics.sum(axis=0) for t in range(len(stages.tiers))]
+        cascades, taken = within_budget(
+            stages.tiers,
+            stages.cost,
+            objective.score(np.array(totals), stages.size),
+            max_stages=self.settings.search.max_stages,
+            alone_only_last=self.cascade.combine == VOTE,
+            budget=budget,
+        )
+        several = sum(len(tier) > 1 for tier in stages.tiers)
+        left_out = ""
+        if taken < several:
+            left_out = (
+                f"cascade.budget={budget}: cascades of the {taken:,} tiers nearest to the front of "
+                f"score and cost, out of {several:,}"
+            )
+        if not self._sets(stages.models).complete:
+            left_out += f"{'; ' if left_out else ''}larger tiers beyond {budget:,} left out"
+        return Candidates(cascades, left_out)
 
     def told(self) -> Mapping[str, object]:
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
-        return {
-            "name": self.cascade.name,
-            "combine": self.cascade.combine,
-            "parallel": self.settings.cost.parallel,
-            "tiers": self.written,
-        }
+        return {**super().told(), "sizes": self.cascade.sizes, "budget": self.cascade.budget}
+
+    def _sets(self, models: LogitsPool) -> TierSets:
+        return tier_sets(len(models.names), self.cascade.sizes, self.cascade.budget)
+
+
+def _counts(size: object) -> bool:
+    return isinstance(size, int) and not isinstance(size, bool) and size >= 1
+
+
+def tiers(settings: EvaluateConfig) -> CascadeKind:
+    """``cascade=tiers``: the tiers that were given, else a search over them."""
+    cascade = settings.cascade
+    assert isinstance(cascade, TiersCascade)
+    return SearchedTiers(settings) if cascade.tiers is None else GivenTiers(settings)

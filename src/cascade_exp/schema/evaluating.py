@@ -50,10 +50,15 @@ class StagesCascade(Named):
 
 @dataclass
 class TiersCascade(Named):
-    """Tiers of models by name, in the order written, and how a tier answers."""
+    """Tiers of models by name, in the order written, and how a tier answers.
+
+    Without ``tiers``, how many models a tier of the search has, and how many cascades it looks at.
+    """
 
     tiers: Any = None
     combine: str = "vote"
+    sizes: Any = MISSING
+    budget: int = MISSING
 
 
 @dataclass

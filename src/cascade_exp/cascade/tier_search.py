@@ -1,0 +1,130 @@
+"""Which tiers, and which cascades of them, a search over tiers looks at, within a budget.
+
+Sets of models and their order only; thresholds are swept by ``search``, votes are ``tiers``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+import numpy as np
+
+from cascade_exp.cascade.stages import Floats, Ints
+
+Tier = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TierSets:
+    """Single models first, then sets of several by size.
+
+    Attributes:
+        tiers: indices of models, growing.
+        complete: whether the limit left none out.
+    """
+
+    tiers: list[Tier]
+    complete: bool
+
+
+def tier_sets(models: int, sizes: Sequence[int], limit: int) -> TierSets:
+    """Every model alone, and every set of ``sizes`` models, smaller ones first, up to ``limit``.
+
+    >>> tier_sets(3, [2], 10).tiers
+    [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+    """
+    several = (
+        tier for size in sorted({*sizes} - {1}) for tier in combinations(range(models), size)
+    )
+    found = list(islice(several, limit + 1))
+    alone = [(m,) for m in range(models)]
+    return TierSets([*alone, *found[:limit]], len(found) <= limit)
+
+
+def tier_cascades(
+    tiers: Sequence[Tier],
+    cost: Floats,
+    max_stages: int,
+    first: Sequence[int],
+    last: Sequence[int],
+) -> Iterator[tuple[int, ...]]:
+    """Every cascade of 1..``max_stages`` tiers in order of growing cost, no model in two of them.
+
+    Yields the single stages of ``last``, then cascades whose tiers but the last are of ``first``;
+    tiers of equal cost come in either order.
+
+    Args:
+        tiers: models by tier. cost: float64 [tiers].
+        first: tiers that may be any but the last. last: tiers that may be the last.
+    """
+    held = [sum(1 << model for model in tier) for tier in tiers]
+    firsts = sorted(first, key=lambda t: (cost[t], t))
+    lasts = sorted(last, key=lambda t: (cost[t], t))
+    first_costs, last_costs = [cost[t] for t in firsts], [cost[t] for t in lasts]
+
+    def longer(run: tuple[int, ...], used: int, length: int) -> Iterator[tuple[int, ...]]:
+        least = cost[run[-1]] if run else -np.inf
+        ends = len(run) + 1 == length
+        order, costs = (lasts, last_costs) if ends else (firsts, first_costs)
+        for tier in order[bisect_left(costs, least) :]:
+            if not used & held[tier]:
+                if ends:
+                    yield (*run, tier)
+                else:
+                    yield from longer((*run, tier), used | held[tier], length)
+
+    for length in range(1, max_stages + 1):
+        yield from longer((), 0, length)
+
+
+def front_layers(score: Floats, cost: Floats) -> Ints:
+    """The layer int64 [T] of each tier: 0 on the front of score [T] and cost [T], 1 on the front of
+    the rest, and so on. Of equal ones the first is before."""
+    layer = np.full(len(score), -1, dtype=np.int64)
+    left = np.lexsort((np.arange(len(score)), -score, cost))
+    number = 0
+    while len(left):
+        best = np.concatenate([[-np.inf], np.maximum.accumulate(score[left])[:-1]])
+        on_front = score[left] > best
+        layer[left[on_front]] = number
+        left = left[~on_front]
+        number += 1
+    return layer
+
+
+def within_budget(
+    tiers: Sequence[Tier],
+    cost: Floats,
+    score: Floats,
+    max_stages: int,
+    alone_only_last: bool,
+    budget: int,
+) -> tuple[list[tuple[int, ...]], int]:
+    """At most ``budget`` cascades of tiers, and how many tiers of several models they are out of.
+
+    All of them where they are few enough. Else tiers of several models are taken layer by layer
+    from the front of score and cost, cheaper ones first, as many as keep within the budget; single
+    models are always taken.
+
+    Args:
+        score: float64 [T], of each tier alone.
+        alone_only_last: whether one model may be the last tier only (so in a vote).
+    """
+    alone = [t for t, tier in enumerate(tiers) if len(tier) == 1]
+    several = [t for t, tier in enumerate(tiers) if len(tier) > 1]
+    layer = front_layers(score[several], cost[several])
+    ranked = [several[i] for i in np.lexsort((cost[several], layer)).tolist()]
+
+    def cascades(taken: int) -> list[tuple[int, ...]]:
+        some = ranked[:taken]
+        firsts = some if alone_only_last else [*alone, *some]
+        every = tier_cascades(tiers, cost, max_stages, firsts, [*alone, *some])
+        return list(islice(every, budget + 1))
+
+    taken = len(ranked)
+    if len(cascades(taken)) > budget:
+        taken = bisect_left(range(len(ranked)), True, key=lambda n: len(cascades(n)) > budget) - 1
+    return cascades(max(taken, 0))[:budget], max(taken, 0)
