@@ -178,6 +178,10 @@ def test_a_mean_tier_is_the_ensemble_of_its_models(combine):
     for mine, its in both:
         assert mine.confidence.tolist() == its.confidence.tolist()
         assert mine.prediction.tolist() == its.prediction.tolist()
+    for run in ((0,), (1,), (0, 1)):
+        expected = pool.stage(run).statistics.tolist()
+        fresh = tier_pool(models, [(1, 0), (2,)], metric="entropy", combine=combine)
+        assert fresh.final_statistics(run).tolist() == expected
     together = tier_pool(models, [(1, 0), (2,)], "entropy", combine, combine)
     assert together.stage((0, 1)).confidence.tolist() == whole.stage((0, 1, 2)).confidence.tolist()
     surer = tier_pool(models, [(1, 0), (2,)], "entropy", combine, "comparison")

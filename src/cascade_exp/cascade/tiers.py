@@ -192,6 +192,12 @@ class TierPool:
             return reduce(comparison, (self._tier(self.tiers[m]) for m in members))
         return self._means.stage(_in_order({m for tier in members for m in self.tiers[tier]}))
 
+    def final_statistics(self, members: tuple[int, ...]) -> Ints:
+        """``stage(members).statistics`` [N, S] alone, all that is needed of a last stage."""
+        if self.combine in MEANS and self.ensemble == "none":
+            return self._means.final_statistics(_in_order(self.tiers[members[-1]]))
+        return self.stage(members).statistics
+
     @cached_property
     def _means(self) -> LogitsPool:
         return replace(self.models, metric=self.metric, ensemble=self.combine)
