@@ -27,6 +27,7 @@ FILL = {
     ("data", "parquet"): ["data.train_file=x.parquet"],
     ("data", "cifar10"): ["data.root=x"],
     ("data", "image_folder"): ["data.root=x"],
+    ("models", "minilm_tiers"): ["encoder=x"],
     ("cascade", "stages"): ["cascade.stages=[a,b]"],
     ("models", "minilm_2_6"): ["encoder=x"],
     ("models", "minilm_choice"): ["encoder=x"],

@@ -31,7 +31,7 @@ def train(config: DictConfig) -> Path:
         check_settings(settings)
         check_methods(settings)
         pool = TrainingPool(job, settings, members)
-        measured = {name: measure(pool.build(name, settings.seed)) for name in members}
+        measured = {name: measure(pool.build(name, pool.seed_of(name))) for name in members}
         for name in members:
             _train_and_record(pool, name, measured[name])
         folder = job.folder / "recordings"
@@ -45,12 +45,12 @@ def _train_and_record(pool: TrainingPool, name: str, measured: Measured) -> None
     """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
     settings, kept = pool.settings, pool.job.folder / "models" / name
     trained = pool.job.resumed and kept.is_dir()
-    model = load_model(kept) if trained else pool.build(name, settings.seed)
+    model = load_model(kept) if trained else pool.build(name, pool.seed_of(name))
     pool.say(
         f"[bold]{name}[/]: {cost(measured.macs, 'macs')} at {measured.input}, "
         f"{cost(measured.params, 'params')}, {measured.layers} layers"
     )
-    data = pool.feed(model, pool.splits, settings.seed)
+    data = pool.feed(model, pool.splits, pool.seed_of(name))
     module = module_for(pool, model)
     if trained:
         pool.say(f"  trained before this job was interrupted, taken from {kept}")

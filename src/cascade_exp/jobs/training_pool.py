@@ -62,6 +62,11 @@ class TrainingPool:
         """One line for whoever watches."""
         self.job.console.print(line, highlight=False, soft_wrap=True)
 
+    def seed_of(self, name: str) -> int:
+        """The seed of the member's fresh weights and training batches: its own, else the job's."""
+        own = self.members[name].training.seed
+        return self.settings.seed if own is None else own
+
     def build(self, name: str, seed: int) -> CompleteModel:
         """The member ``name``, untrained, its fresh weights drawn with ``seed``."""
         pl.seed_everything(seed, workers=True, verbose=False)

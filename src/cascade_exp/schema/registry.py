@@ -28,6 +28,7 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
         "glue": training.GlueData,
         "swag": training.SwagData,
         "table": training.TableData,
+        "rooted_table": training.RootedTableData,
         "synthetic_text": training.SyntheticTextData,
     },
     "models": {"models": training.Models},

@@ -104,6 +104,13 @@ class TableData(TextData):
 
 
 @dataclass
+class RootedTableData(TableData):
+    """A published table whose files lie in one folder."""
+
+    root: str = MISSING
+
+
+@dataclass
 class SyntheticTextData(TextData):
     """Generated sentences whose difficulty is known."""
 
@@ -118,6 +125,7 @@ class MemberTraining:
 
     learning_rate: Optional[float] = None
     max_epochs: Optional[int] = None
+    seed: Optional[int] = None
 
 
 MEMBERS = {
