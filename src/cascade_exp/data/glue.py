@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,10 +186,43 @@ def _task_folder(root: Path, task: Task) -> Path:
 
 
 def _read(path: Path, task: Task) -> tuple[Ints, list[Text]]:
-    """(labels, texts) of one TSV file.
+    """(labels, texts) of one TSV file."""
+    frame, header = read_rows(path, task, (task.text, task.pair, task.label), task.header)
+    frame = _whole_rows(frame, path, header, task)
+    if len(frame) == 0:
+        raise CascadeError(f"{path}: no rows below the header")
+    words = frame[header.index(task.label)]
+    labels = words.map({word: i for i, word in enumerate(task.words)})
+    if labels.isna().any():
+        first = labels.index[labels.isna()][0]
+        raise CascadeError(
+            f"{path} line {first + 1}: label '{words[first]}'; "
+            f"expected one of {', '.join(task.words)}"
+        )
+    return np.asarray(labels, dtype=np.int64), texts_of(frame, header, task)
 
-    The header is read as a row, so that row i of the frame is line i + 1 of the file, and a first
-    row that is too long is an error and not an index column.
+
+def texts_of(frame: pd.DataFrame, header: list[str], task: Task) -> list[Text]:
+    """The task's texts or pairs of texts, row by row."""
+    texts = frame[header.index(task.text)].tolist()
+    pairs = frame[header.index(task.pair)].tolist() if task.pair else [None] * len(texts)
+    return list(zip(texts, pairs, strict=True))
+
+
+def read_rows(
+    path: Path, task: Task, wanted: Iterable[str | None], given: tuple[str, ...] | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of one TSV file, row i of the frame being line i + 1 of the file, and its columns.
+
+    The header is read as a row, so that a first row that is too long is an error and not an index
+    column.
+
+    Args:
+        wanted: the columns that must be there; None among them is none.
+        given: the columns of a file without a header row, else None.
+
+    Raises:
+        CascadeError: if the file is empty or not such a table, or lacks a column.
     """
     import pandas as pd
 
@@ -211,35 +245,22 @@ def _read(path: Path, task: Task) -> tuple[Ints, list[Text]]:
     except pd.errors.ParserError as error:
         raise CascadeError(f"{path}{_where(str(error))}") from error
     frame[frame.columns[-1]] = frame[frame.columns[-1]].str.removesuffix("\r")
-    if task.header is None:
+    if given is None:
         header, frame = frame.iloc[0].tolist(), frame.iloc[1:]
     else:
-        header = list(task.header)
+        header = list(given)
         if frame.shape[1] != len(header):
             raise CascadeError(
                 f"{path} line 1: {frame.shape[1]} fields; "
                 f"expected {len(header)} ({', '.join(header)})"
             )
-    for column in filter(None, (task.text, task.pair, task.label)):
+    for column in filter(None, wanted):
         if column not in header:
             raise CascadeError(
                 f"{path}: no column '{column}'{did_you_mean(column, header)}; "
                 f"it has {', '.join(header)}"
             )
-    frame = _whole_rows(frame, path, header, task)
-    if len(frame) == 0:
-        raise CascadeError(f"{path}: no rows below the header")
-    words = frame[header.index(task.label)]
-    labels = words.map({word: i for i, word in enumerate(task.words)})
-    if labels.isna().any():
-        first = labels.index[labels.isna()][0]
-        raise CascadeError(
-            f"{path} line {first + 1}: label '{words[first]}'; "
-            f"expected one of {', '.join(task.words)}"
-        )
-    texts = frame[header.index(task.text)].tolist()
-    pairs = frame[header.index(task.pair)].tolist() if task.pair else [None] * len(texts)
-    return np.asarray(labels, dtype=np.int64), list(zip(texts, pairs, strict=True))
+    return frame, header
 
 
 def _whole_rows(frame: pd.DataFrame, path: Path, header: list[str], task: Task) -> pd.DataFrame:
