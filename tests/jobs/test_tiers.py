@@ -1,5 +1,6 @@
 """``cascade=tiers`` from a recordings folder to results on disk."""
 
+import csv
 import itertools
 import json
 
@@ -9,6 +10,7 @@ import pytest
 from cascade_exp.cascade.tiers import TierPool
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.evaluation import check_settings
+from cascade_exp.jobs.tier_analyses import tier_analyses
 from cascade_exp.report.files import read_results
 from tests.jobs.evaluating import evaluated, settings_of, write_answers
 from tests.jobs.running import run
@@ -48,6 +50,13 @@ def test_results_tell_tiers_and_single_models_apart(folder, tmp_path):
         "parallel": "max",
         "tiers": {"edge": ["a", "b", "c"], "cloud": ["d"]},
     }
+    rows = list(csv.DictReader((results_folder / "tiers.csv").open()))
+    assert [row["tier"] for row in rows] == ["edge", "cloud"]
+    assert sum(float(row["cumulative_cost"]) for row in rows) == pytest.approx(point.report.cost)
+    assert {p.name for p in (results_folder / "plots").iterdir()} >= {
+        "exits_by_threshold.png",
+        "parallel.png",
+    }
     deployed = json.loads((results_folder / "operating_point.json").read_text())
     assert deployed["combine"] == "vote" and list(deployed["models"]) == ["a", "b", "c", "d"]
 
@@ -67,6 +76,33 @@ def test_a_fixed_vote_is_what_counting_by_hand_gives(folder):
         right += int(answer == label)
     point = evaluation.results.operating_points["fixed"].report
     assert point.score == right / 80 and point.cost == pytest.approx(paid / 80)
+
+
+def test_what_is_told_of_tiers_is_what_counting_by_hand_gives(folder):
+    evaluation, _ = evaluated(folder, *TIERS, "threshold.rules=[fixed]", "threshold.fixed=[1]")
+    point = evaluation.results.operating_points["fixed"]
+    told = tier_analyses(evaluation.measuring, point)
+    models = evaluation.measuring.splits.report.models
+    answers = [models.stage((m,)).prediction for m in range(4)]
+    labels = models.labels
+    agree = (answers[0] == answers[1]) & (answers[1] == answers[2])
+    wrong = agree & (answers[0] != labels)
+    edge, cloud = told.rows
+    assert edge.examples == agree.sum() and cloud.examples == (~agree).sum()
+    assert edge.wrong_agreements == wrong.sum()
+    assert edge.wrong_at_last_too == (wrong & (answers[3] != labels)).sum()
+    assert cloud.exit_tier_cost == pytest.approx(cloud.share * 9.0)
+    assert cloud.cumulative_cost == pytest.approx(cloud.share * 15.0)
+    pair, _, three = told.agreements
+    both = answers[0] == answers[1]
+    assert (pair.models, pair.votes, pair.agreed) == (2, 2, both.sum())
+    assert pair.wrong == (both & (answers[0] != labels)).sum()
+    assert (three.models, three.votes, three.wrong) == (3, 3, wrong.sum())
+    never, always = told.thresholds[-1], told.thresholds[0]
+    assert never.examples == [0, 80] and never.sequential_cost == 15.0
+    assert never.parallel_cost == 12.0
+    assert always.sequential_cost <= 15.0 and sum(always.examples) == 80
+    assert tier_analyses(evaluation.measuring, None) is None
 
 
 @pytest.mark.parametrize("combine", ["mean_logits", "mean_softmax"])

@@ -168,8 +168,14 @@ class TierPool:
         for tier, name in zip(held, names, strict=True):
             if not tier or len(set(tier)) != len(tier):
                 raise CascadeError(f"tier '{name}': expected one or more different models")
-        cost = np.array([tier_cost(models.cost[list(tier)], parallel) for tier in held])
-        return cls(names, cost, models, held, metric, combine, ensemble)
+        pool = cls(names, np.zeros(len(held)), models, held, metric, combine, ensemble)
+        pool.cost = pool.cost_of(parallel)
+        return pool
+
+    def cost_of(self, parallel: Parallel) -> Floats:
+        """Cost float64 [tiers] of each tier if its models run one after another, or at once."""
+        costs = self.models.cost
+        return np.array([tier_cost(costs[list(tier)], parallel) for tier in self.tiers])
 
     @property
     def size(self) -> int:

@@ -13,6 +13,7 @@ from cascade_exp.jobs.finding import find_recordings
 from cascade_exp.jobs.job import Job, environment, open_job
 from cascade_exp.jobs.methods import check_methods, compare_methods
 from cascade_exp.jobs.progress import search_progress
+from cascade_exp.jobs.tier_analyses import tier_analyses
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.report.operating_point import deployment
 from cascade_exp.report.view import chosen
@@ -39,6 +40,7 @@ def report(job: Job, recordings: Recordings) -> Path:
     from cascade_exp.report.html import write_html
     from cascade_exp.report.plots import write_plots
     from cascade_exp.report.tables import print_results
+    from cascade_exp.report.tiers import write_tiers
 
     with search_progress(job.console) as progress:
         evaluation = evaluate_recordings(
@@ -54,7 +56,12 @@ def report(job: Job, recordings: Recordings) -> Path:
     write_results(results, folder)
     write_json(folder / "operating_point.json", deployment(results, recordings.path, job.settings))
     write_analyses(analyses, folder)
-    plots = [*write_plots(results, folder), *write_analysis_plots(results, analyses, folder)]
+    tiers = tier_analyses(evaluation.measuring, chosen(results))
+    plots = [
+        *write_plots(results, folder),
+        *write_analysis_plots(results, analyses, folder),
+        *write_tiers(results, tiers, folder),
+    ]
     write_html(
         results,
         folder / "report.html",

@@ -1,0 +1,84 @@
+"""What is told of a cascade of tiers beside the rest: rows of ``tiers.csv`` and its analyses.
+
+All of it on the report split; examples, not shares, where a field says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TierRow:
+    """One tier of the chosen cascade (Kolawole et al. 2024, Table 2).
+
+    Attributes:
+        tier: its name in the configuration; stage: its models, ``a+b+c``; models: how many.
+        threshold: an example leaves iff the confidence reaches it; None at the last tier.
+        examples, share: that left here.
+        cost: of running this tier on one example.
+        cumulative_cost, exit_tier_cost: what those that left here add to the mean cost of all
+            examples, in either accounting; over all tiers they sum up to it.
+        wrong_agreements: of those that left here, wrongly answered ones (examples).
+        wrong_at_last_too: of these, those that the last tier answers wrongly, too.
+    """
+
+    tier: str
+    stage: str
+    models: int
+    threshold: float | None
+    examples: int
+    share: float
+    cost: float
+    cumulative_cost: float
+    exit_tier_cost: float
+    wrong_agreements: int
+    wrong_at_last_too: int
+
+
+@dataclass(frozen=True)
+class AtThreshold:
+    """The cascade with one threshold for all of its tiers (Fig. 7), run in two ways (Fig. 8).
+
+    Attributes:
+        threshold: +inf lets every example go on to the last tier.
+        examples, wrong, wrong_at_last_too: per tier, as of :class:`TierRow`.
+        score: of the whole cascade.
+        sequential_cost, parallel_cost: mean cost where the models of a tier run one after another
+            (their sum), and at the same time (their largest).
+    """
+
+    threshold: float
+    examples: list[int]
+    wrong: list[int]
+    wrong_at_last_too: list[int]
+    score: float
+    sequential_cost: float
+    parallel_cost: float
+
+
+@dataclass(frozen=True)
+class WrongAgreement:
+    """The first ``models`` models of the first tier where ``votes`` of them agree (Table 3).
+
+    Attributes:
+        agreed: examples on which at least so many agree; wrong: of these, on a wrong class;
+            wrong_at_last_too: of these, those that the last tier answers wrongly, too.
+    """
+
+    stage: str
+    models: int
+    votes: int
+    agreed: int
+    wrong: int
+    wrong_at_last_too: int
+
+
+@dataclass(frozen=True)
+class TierAnalyses:
+    """All of it. ``stages`` are the tiers; ``agreements`` is empty where tiers do not vote."""
+
+    stages: list[str]
+    rows: list[TierRow]
+    thresholds: list[AtThreshold]
+    agreements: list[WrongAgreement]
