@@ -24,7 +24,6 @@ from cascade_exp.cascade.pool import LogitsPool
 from cascade_exp.cascade.stages import Ints, table_of
 from cascade_exp.data.examples import Examples
 from cascade_exp.data.glue_tests import Asked, load_test, test_sets
-from cascade_exp.data.splitting import SPLITS, Splits
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.members import read_keys
 
@@ -120,11 +119,10 @@ def _predict(point: dict[str, Any], asked: Asked, examples: Examples, batch_size
 def _logits(
     name: str, weights: str, asked: Asked, examples: Examples, batch_size: int
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    from cascade_exp.data.text import TextDataModule
+    from cascade_exp.learning.feeding import saved_texts
     from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
     from cascade_exp.learning.predicting import Predicting
     from cascade_exp.models.complete import load_model
-    from cascade_exp.models.inputs import TextInput
     from cascade_exp.recordings.record import record
 
     model = load_model(weights)
@@ -133,18 +131,7 @@ def _logits(
             f"{weights}: answers {', '.join(model.classes)}, and {asked.submitted} asks for "
             f"{', '.join(asked.task.classes)}; was it trained for this task?"
         )
-    if not isinstance(model.input, TextInput) or model.input.tokenizer is None:
-        raise CascadeError(f"{weights}: reads no texts that a tokenizer of its own prepares")
-    data = TextDataModule(
-        Splits(**dict.fromkeys(SPLITS, examples)),  # one set of texts, whichever is asked for
-        tokenizer=model.input.tokenizer,
-        max_length=model.input.max_length,
-        batch_size=batch_size,
-        bucketed=True,
-        cache_dir=None,
-        workers=0,
-        seed=0,
-    )
+    data = saved_texts(model, examples, batch_size)
     settings = TrainerSettings(max_epochs=1, devices=1, precision="32-true")
     with quiet_lightning():
         trainer = make_trainer(settings, folder=Path(weights))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch.utils.data import DataLoader
 
-from cascade_exp.data.examples import as_texts
-from cascade_exp.data.splitting import Splits
+from cascade_exp.data.examples import Examples, as_texts
+from cascade_exp.data.splitting import SPLITS, Splits
 from cascade_exp.errors import CascadeError
+from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.inputs import ImageInput, TextInput
 from cascade_exp.schema.training import Data, ImageData, TextData
+
+if TYPE_CHECKING:
+    from cascade_exp.data.text import TextDataModule
 
 
 class Feed(Protocol):
@@ -75,6 +79,28 @@ def feed(
     kinds = {ImageInput: "images", TextInput: "texts"}
     raise CascadeError(
         f"data={settings.name} does not hold what the model wants: {kinds[type(wanted)]}"
+    )
+
+
+def saved_texts(model: CompleteModel, examples: Examples, batch_size: int) -> TextDataModule:
+    """``examples`` as a saved text model wants them; every split of the module is all of them.
+
+    Raises:
+        CascadeError: if the model reads no texts, or has no tokenizer of its own.
+    """
+    from cascade_exp.data.text import TextDataModule
+
+    if not isinstance(model.input, TextInput) or model.input.tokenizer is None:
+        raise CascadeError(f"{model.name}: reads no texts that a tokenizer of its own prepares")
+    return TextDataModule(
+        Splits(**dict.fromkeys(SPLITS, examples)),
+        tokenizer=model.input.tokenizer,
+        max_length=model.input.max_length,
+        batch_size=batch_size,
+        bucketed=True,
+        cache_dir=None,
+        workers=0,
+        seed=0,
     )
 
 
