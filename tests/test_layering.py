@@ -11,7 +11,7 @@ PARTS = {
     "cascade": {"cascade"},
     "models": {"models"},
     "data": {"data"},
-    "learning": {"learning", "models", "data", "schema", "recordings"},
+    "learning": {"learning", "models", "data", "schema", "recordings", "cascade"},
     "recordings": {"recordings", "models", "data"},
     "report": {"report", "cascade", "recordings", "schema"},
 }

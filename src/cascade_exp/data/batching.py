@@ -28,6 +28,7 @@ class FixedBatches(Sampler[Ints]):
     """
 
     def __init__(self, size: int, batch_size: int, lengths: Ints | None = None) -> None:
+        _check(batch_size)
         order = np.arange(size) if lengths is None else np.argsort(lengths, kind="stable")
         self.batches = _cut(order, batch_size)
 
@@ -48,6 +49,7 @@ class ShuffledBatches(Sampler[Ints]):
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, lengths: Ints | None = None) -> None:
+        _check(batch_size)
         self.size = size
         self.batch_size = batch_size
         self.seed = seed
@@ -62,13 +64,15 @@ class ShuffledBatches(Sampler[Ints]):
         return -(-self.size // self.batch_size)
 
     def __iter__(self) -> Iterator[Ints]:
+        # drawn with the first batch, not before: Lightning resumes by making the iterator first
+        # and setting the epoch then
         rng = np.random.default_rng(self.seed + self.epoch)
         self.epoch += 1
         batches = _cut(rng.permutation(self.size), self.batch_size)
         if self.lengths is not None:
             batches = self._bucketed(batches)
             batches = [batches[i] for i in rng.permutation(len(batches))]
-        return iter(batches)
+        yield from batches
 
     def _bucketed(self, batches: Sequence[Ints]) -> list[Ints]:
         assert self.lengths is not None
@@ -81,10 +85,13 @@ class ShuffledBatches(Sampler[Ints]):
         return bucketed
 
 
-def _cut(order: Ints, batch_size: int) -> list[Ints]:
-    """Cut into the fewest batches of at most ``batch_size``, as equal as they can be."""
+def _check(batch_size: int) -> None:
     if batch_size < 1:
         raise CascadeError(f"data.batch_size={batch_size}: expected at least 1")
+
+
+def _cut(order: Ints, batch_size: int) -> list[Ints]:
+    """Cut into the fewest batches of at most ``batch_size``, as equal as they can be."""
     if len(order) == 0:
         return []
     return np.array_split(order, -(-len(order) // batch_size))

@@ -30,6 +30,8 @@ def fit_member(
     Checkpoints go to ``<job>/checkpoints/<name>``.
     """
     settings, name = pool.settings, model.name
+    # what was done between building and fitting must not change what dropout draws
+    pl.seed_everything(pool.seed_of(name), workers=True, verbose=False)
     resume = _checkpoint(pool, name)
     if resume:
         pool.say(f"  resuming from {resume}")

@@ -36,6 +36,16 @@ def methods_progress(
         yield begin
 
 
+@contextmanager
+def labelling_progress(
+    console: Console, model: str, total: int
+) -> Iterator[Callable[[float], None]]:
+    """Yield ``progress(done)``, of ``total`` folds times seeds; parts of one count too."""
+    with _bar(console) as bar:
+        task = bar.add_task(f"Difficulty labels for {model}", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
 def _bar(console: Console) -> Progress:
     from rich.progress import (
         BarColumn,

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cascade_exp.atomic import replacing_folder
 from cascade_exp.data import load_source
-from cascade_exp.data.splitting import Splits, carve
+from cascade_exp.data.examples import Examples
+from cascade_exp.data.splitting import carve
 from cascade_exp.data.synthetic_text import vocabulary
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.jobs.job import Job
@@ -73,14 +74,31 @@ class TrainingPool:
         member = self._with_tokenizer(self.members[name].model)
         return build_model(name, member, self.source.classes)
 
-    def feed(self, model: CompleteModel, splits: Splits, seed: int) -> Feed:
-        """``splits`` as ``model`` wants its inputs, training batches in an order of ``seed``."""
-        return feed(model.input, splits, self.settings.data, seed=seed, cache_dir=self.cache)
+    def feed(self, model: CompleteModel) -> Feed:
+        """The job's splits as ``model`` wants its inputs."""
+        return feed(
+            model.input,
+            self.splits,
+            self.settings.data,
+            seed=self.seed_of(model.name),
+            cache_dir=self.cache,
+        )
 
     def logits(
-        self, module: pl.LightningModule, data: Feed, splits: Splits, split: str, where: str
+        self,
+        module: pl.LightningModule,
+        data: Feed,
+        examples: Examples,
+        split: str,
+        *,
+        where: str,
+        show: bool = True,
     ) -> NDArray[np.float32]:
-        """What ``module`` says of one split in evaluation mode and float32, by order of its ids."""
+        """What ``module`` says of the ``examples`` of a split: in evaluation mode and float32.
+
+        Args:
+            where: what is recorded, for messages. show: whether a progress bar is shown.
+        """
         trainer = make_trainer(
             TrainerSettings(
                 max_epochs=1,
@@ -89,10 +107,11 @@ class TrainingPool:
                 precision="32-true",
             ),
             folder=self.job.folder,
+            enable_progress_bar=show,
         )
         module.eval()
         with quiet_lightning():
-            return record(module, data.loader(split), splits.named(split).ids, trainer, where)
+            return record(module, data.loader(split), examples.ids, trainer, where)
 
     def record(
         self, model: CompleteModel, module: pl.LightningModule, data: Feed, measured: Measured
@@ -106,8 +125,8 @@ class TrainingPool:
                     f"  {split}: recorded before with these weights and data, taken from there"
                 )
             else:
-                where = f"{model.name} on {split}"
-                self.store.put(key, self.logits(module, data, self.splits, split, where))
+                examples, where = self.splits.named(split), f"{model.name} on {split}"
+                self.store.put(key, self.logits(module, data, examples, split, where=where))
             self.store.place(
                 key,
                 self.job.folder / "recordings" / split / f"{model.name}.npy",

@@ -14,6 +14,8 @@ from transformers import get_scheduler
 
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.learning.building import build
+from cascade_exp.learning.dar import DifficultyAwareRegularization
+from cascade_exp.learning.metrics import DifficultyInversionScore, ExpectedCalibrationError
 
 Batch = Mapping[str, Any]
 DECAYS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
@@ -43,16 +45,25 @@ class OptimizerSettings:
 
 
 class Classifier(pl.LightningModule):
-    """Cross-entropy on one network; logs ``train/loss`` and ``val/{loss,accuracy,f1}``.
+    """Cross-entropy on one network, and difficulty-aware regularisation where it is given.
 
     Batches are ``{"inputs", "label" int64 [B], "id" int64 [B]}``; the network maps inputs to logits
-    [B, K].
+    [B, K]. Logs ``train/loss`` (with a regulariser its parts too: ``train/task_loss`` and
+    ``train/dar``, not yet weighed), ``val/{loss,accuracy,f1}``, and of the split that is validated
+    second ``selection/{dis,ece}``, where they are defined.
     """
 
-    def __init__(self, network: nn.Module, classes: int, optimizer: OptimizerSettings) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        classes: int,
+        optimizer: OptimizerSettings,
+        regularizer: DifficultyAwareRegularization | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.optimizer_settings = optimizer
+        self.regularizer = regularizer
         self.metrics = MetricCollection(
             {
                 "accuracy": MulticlassAccuracy(num_classes=classes, average="micro"),
@@ -62,6 +73,11 @@ class Classifier(pl.LightningModule):
             },
             prefix="val/",
         )
+        self.reliability = MetricCollection(
+            {"dis": DifficultyInversionScore(), "ece": ExpectedCalibrationError()},
+            prefix="selection/",
+            compute_groups=False,
+        )
 
     def forward(self, inputs: Any) -> Tensor:
         """Logits [B, K]."""
@@ -69,19 +85,28 @@ class Classifier(pl.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The batch's mean cross-entropy."""
+        """The batch's mean cross-entropy, and the weighed regulariser."""
         logits = self(batch["inputs"])
         loss = nn.functional.cross_entropy(logits.float(), batch["label"])
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["label"]))
+        size = len(batch["label"])
+        if self.regularizer is not None:
+            term = self.regularizer(logits, batch["id"])
+            self.log("train/task_loss", loss, batch_size=size)
+            self.log("train/dar", term, batch_size=size)
+            loss = loss + self.regularizer.settings.weight * term
+        self.log("train/loss", loss, prog_bar=True, batch_size=size)
         return loss
 
-    def validation_step(self, batch: Batch, _: int) -> None:
-        """Add the batch to the epoch's loss and metrics."""
+    def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
+        """Add the batch to the epoch's metrics: of validation first, of selection second."""
         logits = self(batch["inputs"]).float()
-        size = len(batch["label"])
-        loss = nn.functional.cross_entropy(logits, batch["label"])
-        self.log("val/loss", loss, on_epoch=True, batch_size=size)
-        self.metrics.update(logits.argmax(dim=1), batch["label"])
+        labels = batch["label"]
+        if dataloader_idx == 1:
+            self.reliability.update(logits, labels)
+            return
+        loss = nn.functional.cross_entropy(logits, labels)
+        self.log("val/loss", loss, on_epoch=True, batch_size=len(labels), add_dataloader_idx=False)
+        self.metrics.update(logits.argmax(dim=1), labels)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's metrics."""
@@ -89,6 +114,10 @@ class Classifier(pl.LightningModule):
         self.log("val/accuracy", scores["val/accuracy"], prog_bar=True)
         self.log("val/f1", scores["val/f1"])
         self.metrics.reset()
+        for name, value in self.reliability.compute().items():
+            if value.isfinite():
+                self.log(name, value)
+        self.reliability.reset()
 
     def predict_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
         """The batch's ids and logits, for recording."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 class Feed(Protocol):
     """A Lightning data module that also gives any split in a fixed order."""
 
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The train split, shuffled."""
+        ...
+
     def loader(self, split: str) -> DataLoader[Any]:
         """The split in a fixed order, for recording."""
         ...
@@ -31,7 +35,12 @@ class Feed(Protocol):
 
 
 def feed(
-    wanted: ImageInput | TextInput, splits: Splits, settings: Data, *, seed: int, cache_dir: Path
+    wanted: ImageInput | TextInput,
+    splits: Splits,
+    settings: Data,
+    *,
+    seed: int,
+    cache_dir: Path | None,
 ) -> Feed:
     """The data module for a model that wants ``wanted``, as the data settings say.
 

@@ -16,11 +16,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.building import build
+from cascade_exp.learning.feeding import Feed
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 TRAINER = "pytorch_lightning.Trainer"
+VALIDATED = ("validation", "selection")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def make_trainer(
 
 def fit(
     module: pl.LightningModule,
-    data: Any,
+    data: Feed,
     settings: TrainerSettings,
     callbacks: Mapping[str, CallbackSettings],
     *,
@@ -97,7 +99,8 @@ def fit(
     """Fit ``module`` and leave it with its best weights by the monitored validation metric.
 
     Args:
-        data: a data module with train and validation loaders.
+        data: trained on is its train split; after each epoch its validation and its selection split
+            go through ``validation_step``, as the first and the second loader.
         folder: where checkpoints go: ``best`` and ``last``, in a place that a resume finds again.
         resume: the checkpoint to go on from, if any.
     """
@@ -107,7 +110,12 @@ def fit(
         checkpoint.dirpath = str(folder)
     trainer = make_trainer(settings, folder=folder, callbacks=built, loggers=loggers)
     with quiet_lightning():
-        trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else str(resume))
+        trainer.fit(
+            module,
+            train_dataloaders=data.train_dataloader(),
+            val_dataloaders=[data.loader(split) for split in VALIDATED],
+            ckpt_path=None if resume is None else str(resume),
+        )
     if trainer.interrupted:
         raise KeyboardInterrupt
     best = next((c.best_model_path for c in checkpoints if c.best_model_path), None)
@@ -144,6 +152,7 @@ def quiet_lightning() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*number of training batches.*")
+            warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
             warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
             warnings.filterwarnings("ignore", message=".*treespec.*")

@@ -20,6 +20,7 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
     "threshold": {"threshold": evaluating.Threshold},
     "logger": {"wandb": evaluating.WandbLogger, "csv": evaluating.CsvLogger},
     "paths": {"paths": evaluating.Paths},
+    "regularizer": {"named": evaluating.Named, "dar": training.Dar},
     "optimizer": {"optimizer": training.Optimizer},
     "trainer": {"trainer": training.TrainerOptions},
     "callbacks": {"callback": training.Callback},

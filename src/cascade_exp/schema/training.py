@@ -1,4 +1,4 @@
-"""The keys that ``train.py`` has besides: data, models, optimiser, trainer, callbacks."""
+"""The keys that ``train.py`` has besides: data, models, how they learn, trainer, callbacks."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ class TrainerOptions(Named):
     precision: str = "auto"
     gradient_clip_val: Optional[float] = 1.0
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Dar(Named):
+    """Difficulty-aware regularisation of every stage but the last, and how its labels are made.
+
+    ``fold``: only do this fold's share of the labels, and end.
+    """
+
+    folds: int = 8
+    seeds: int = 5
+    weight: float = 0.5
+    margin: float = MISSING
+    pairs: str = "all"
+    fold: Optional[int] = None
 
 
 @dataclass
@@ -151,6 +166,8 @@ class TrainConfig(EvaluateConfig):
 
     data: Data = MISSING
     models: Models = MISSING
+    regularizer: Named = MISSING
+    dar_margin: float = 0.5
     optimizer: Optimizer = MISSING
     trainer: TrainerOptions = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,154 @@
+"""Difficulty labels for the stages of a training job: made once, shared, resumable.
+
+Jobs that need the same labels at the same time divide the folds between them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cascade_exp.errors import CascadeError
+from cascade_exp.jobs.fitting import optimizer_settings, trainer_settings
+from cascade_exp.jobs.progress import labelling_progress
+from cascade_exp.jobs.training_pool import TrainingPool
+from cascade_exp.learning.classifier import Classifier
+from cascade_exp.learning.difficulty import Labels, LabelStore, Task, assign_folds
+from cascade_exp.learning.feeding import feed
+from cascade_exp.learning.folds import fit_fold
+from cascade_exp.models.complete import weights_key
+from cascade_exp.schema.training import Dar, ImageData, TextData
+
+VERSION = 1  # of how labels are made; another one, and those that are kept are not used again
+LOOK_AGAIN = 1.0  # seconds, while other processes have all that is left
+
+
+def difficulty_labels(pool: TrainingPool, name: str, dar: Dar) -> Labels:
+    """The labels of the training examples for the member ``name``; made where none are kept.
+
+    Raises:
+        CascadeError: if the number of folds or seeds does not fit, or a kept file is damaged.
+    """
+    store = _store(pool, name, dar)
+    if store.file.is_file():
+        pool.say(f"  difficulty labels for {name} taken from {store.file}")
+    else:
+        _make(pool, name, store, store.tasks, wait=True)
+    labels = store.finish()
+    difficult = int(labels.difficult.sum())
+    pool.say(f"  {difficult:,} of {len(labels.ids):,} training examples are difficult for {name}")
+    return labels
+
+
+def label_fold(pool: TrainingPool, names: Iterable[str], dar: Dar, fold: int) -> None:
+    """Do one fold's share of the labels of each of ``names``, under all seeds.
+
+    Raises:
+        CascadeError: if there is no such fold.
+    """
+    if not 0 <= fold < dar.folds:
+        raise CascadeError(f"regularizer.fold={fold}: expected 0 to {dar.folds - 1}")
+    for name in names:
+        store = _store(pool, name, dar)
+        tasks = [task for task in store.tasks if task.fold == fold]
+        _make(pool, name, store, tasks, wait=False)
+        left = sum(not store.done(task) for task in store.tasks)
+        if left == 0:
+            store.finish()
+        pool.say(f"  fold {fold} of {name} is done; {left} of {len(store.tasks)} fits are left")
+
+
+def _store(pool: TrainingPool, name: str, dar: Dar) -> LabelStore:
+    """Where the labels of ``name`` are kept: keyed by all that they depend on."""
+    settings, own = pool.settings, pool.members[name].training
+    train = pool.splits.train
+    fold_of = assign_folds(train.labels, dar.folds, settings.data.seed)
+    model = pool.build(name, 0)
+    data = pool.feed(model)
+    made_from = {
+        "version": VERSION,
+        "data": data.content_key("train"),
+        "batches": _batches(settings.data),
+        "model": weights_key(model),
+        "optimizer": asdict(optimizer_settings(settings, own)),
+        "trainer": _without_places(asdict(trainer_settings(settings, own, model))),
+        "folds": dar.folds,
+        "folds_seed": settings.data.seed,
+        "seeds": dar.seeds,
+    }
+    root = Path(settings.paths.cache_dir) / "difficulty"
+    return LabelStore(root, made_from, train.ids, fold_of, dar.seeds)
+
+
+def _batches(data: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {"batch_size": data.batch_size}
+    if isinstance(data, ImageData):
+        made["augment"] = data.augment
+    if isinstance(data, TextData):
+        made["bucketed"] = data.bucketed
+    return made
+
+
+def _without_places(trainer: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in trainer.items() if k not in ("accelerator", "devices")}
+
+
+def _make(
+    pool: TrainingPool, name: str, store: LabelStore, tasks: Sequence[Task], *, wait: bool
+) -> None:
+    """Do the ``tasks`` that nobody else does; with ``wait``, until all of them are done."""
+    with labelling_progress(pool.job.console, name, len(tasks)) as show:
+
+        def done() -> int:
+            return sum(store.done(task) for task in tasks)
+
+        show(done())
+        while pending := [task for task in tasks if not store.done(task)]:
+            worked = False
+            for task in pending:
+                with store.claim(task) as mine:
+                    if mine:
+                        _fit(pool, name, store, task, lambda part: show(done() + part))
+                        worked = True
+                show(done())
+            if not (worked or wait):
+                return
+            if not worked:
+                time.sleep(LOOK_AGAIN)
+
+
+def _fit(
+    pool: TrainingPool,
+    name: str,
+    store: LabelStore,
+    task: Task,
+    progress: Callable[[float], None],
+) -> None:
+    """Fit one fold's model, and keep which of the held-out examples it gets right."""
+    settings, own = pool.settings, pool.members[name].training
+    held_out = store.fold_of == task.fold
+    splits = replace(
+        pool.splits,
+        train=pool.splits.train.take(np.flatnonzero(~held_out)),
+        validation=pool.splits.train.take(np.flatnonzero(held_out)),
+    )
+    model = pool.build(name, task.seed)
+    # these splits are read this once: no use in keeping them tokenised
+    data = feed(model.input, splits, settings.data, seed=task.seed, cache_dir=None)
+    module = Classifier(model.network, len(model.classes), optimizer_settings(settings, own))
+    fit_fold(
+        module,
+        data,
+        replace(trainer_settings(settings, own, model), devices=1),
+        seed=task.seed,
+        folder=store.work(task),
+        progress=progress,
+    )
+    examples, where = splits.validation, f"{name}, {task}"
+    logits = pool.logits(module, data, examples, "validation", where=where, show=False)
+    store.put(task, logits.argmax(axis=1) == examples.labels)

@@ -1,0 +1,94 @@
+"""Difficulty-aware regularisation: difficult examples are to be answered with less confidence.
+
+Which examples are difficult is decided in ``difficulty``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cascade_exp.errors import CascadeError, choice
+from cascade_exp.learning.difficulty import Labels
+
+PAIRS = ("all", "sampled")
+
+
+@dataclass(frozen=True)
+class DarSettings:
+    """How the term is computed and weighed (Li et al. 2021, §3.2).
+
+    Attributes:
+        weight: λ, what the term is multiplied with before it joins the task loss.
+        margin: ε, how much less confident a difficult example is to be; in (0, 1].
+        pairs: ``all`` (easy, difficult) pairs of the batch, or one ``sampled`` difficult partner
+            for each easy example, as in the authors' code.
+    """
+
+    weight: float
+    margin: float
+    pairs: str = "all"
+
+    def __post_init__(self) -> None:
+        choice(self.pairs, PAIRS, "regularizer.pairs")
+        if not self.weight > 0:
+            raise CascadeError(f"regularizer.weight={self.weight}: expected a number above 0")
+        if not 0 < self.margin <= 1:
+            raise CascadeError(f"regularizer.margin={self.margin}: expected a number in (0, 1]")
+
+
+def dar_loss(logits: Tensor, difficult: Tensor, margin: float, pairs: str = "all") -> Tensor:
+    """Mean over pairs (easy e, difficult h) of ``max(0, margin - (c(e) - c(h)))``; a scalar.
+
+    c is the greatest softmax probability. 0 for a batch without pairs. Source: Li et al. 2021
+    (CascadeBERT), Eqs. 5 and 6, with the sign of Eq. 6 turned round as the text around it says; the
+    paper's pairs of equal difficulty add nothing and are left out of the mean.
+
+    Args:
+        logits: float [B, K].
+        difficult: bool [B].
+        pairs: ``all``, or ``sampled``: one difficult partner for each easy example, drawn from
+            torch's own generator.
+    """
+    confidence = logits.float().softmax(dim=1).amax(dim=1)
+    easy, hard = confidence[~difficult], confidence[difficult]
+    if len(easy) == 0 or len(hard) == 0:
+        return confidence.new_zeros(())
+    if pairs == "sampled":
+        partners = torch.randint(len(hard), (len(easy),)).to(hard.device)
+        gaps = easy - hard[partners]
+    else:
+        gaps = easy[:, None] - hard[None, :]
+    return (margin - gaps).clamp(min=0).mean()
+
+
+class DifficultyAwareRegularization(nn.Module):
+    """The term of one stage: which of its training examples are difficult, and the settings.
+
+    It has no weights and adds nothing to a checkpoint.
+    """
+
+    ids: Tensor
+    difficult: Tensor
+
+    def __init__(self, labels: Labels, settings: DarSettings) -> None:
+        super().__init__()
+        order = labels.ids.argsort()
+        self.settings = settings
+        self.register_buffer("ids", torch.from_numpy(labels.ids[order]), persistent=False)
+        self.register_buffer(
+            "difficult", torch.from_numpy(labels.difficult[order]), persistent=False
+        )
+
+    def forward(self, logits: Tensor, ids: Tensor) -> Tensor:
+        """The term, not yet weighed, of a batch of training examples: logits [B, K], ids [B].
+
+        Raises:
+            ValueError: if an example has no label.
+        """
+        place = torch.searchsorted(self.ids, ids).clamp(max=len(self.ids) - 1)
+        if not torch.equal(self.ids[place], ids):
+            raise ValueError("a training example without a difficulty label")
+        return dar_loss(logits, self.difficult[place], self.settings.margin, self.settings.pairs)

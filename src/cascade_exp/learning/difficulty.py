@@ -1,0 +1,189 @@
+"""Difficulty labels: which training examples a model gets wrong when they are held out.
+
+Li et al. 2021 (CascadeBERT), §3.2: train on all folds but one, see which examples of that fold are
+answered right, for every fold and several seeds; easy are those that are right under all seeds.
+Here are the folds, the labels and their place on disk; fitting a fold is in ``folds``.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade_exp.atomic import replacing, write_text
+from cascade_exp.errors import CascadeError
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One model to fit: on all folds but ``fold``, with ``seed``."""
+
+    seed: int
+    fold: int
+
+    def __str__(self) -> str:
+        return f"seed{self.seed}-fold{self.fold}"
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Held-out correctness of N training examples.
+
+    Attributes:
+        ids: int64 [N].
+        correct: bool [N, seeds], whether the held-out answer was right.
+    """
+
+    ids: Ints
+    correct: Bools
+
+    @property
+    def difficult(self) -> Bools:
+        """bool [N]: wrong under one seed at least."""
+        wrong: Bools = np.logical_not(np.all(self.correct, axis=1))
+        return wrong
+
+
+def assign_folds(labels: Ints, folds: int, seed: int) -> Ints:
+    """The fold of each example, int64 [N] in 0..folds-1; stratified, drawn with ``seed``.
+
+    Folds differ by at most one example, and so does each class's share of them.
+
+    Raises:
+        CascadeError: if there are fewer than two folds, or fewer examples than folds.
+    """
+    if folds < 2:
+        raise CascadeError(f"regularizer.folds={folds}: expected at least 2")
+    if folds > len(labels):
+        raise CascadeError(
+            f"regularizer.folds={folds}: {len(labels)} training examples; expected at most one "
+            "fold for each"
+        )
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    assigned = np.empty(len(labels), dtype=np.int64)
+    assigned[by_class] = np.arange(len(labels)) % folds
+    return assigned
+
+
+class LabelStore:
+    """The labels of one stage, made task by task: ``<root>/<key>/`` with all that belongs to them.
+
+    ``key.json`` says what they are made from, ``folds/<task>.csv`` holds what each finished task
+    found, and ``labels.csv`` (``id``, ``correct_<seed>`` per seed, ``difficulty``) is there once
+    all of them are. Several processes may work on one store: a task is claimed by one at a time,
+    and a process that dies gives its claim back.
+
+    Args:
+        made_from: all that the labels depend on; its digest is the key.
+        ids: int64 [N] of the training examples, in the order of ``fold_of``.
+        fold_of: int64 [N], the fold of each.
+        seeds: how many seeds, 0..seeds-1.
+    """
+
+    def __init__(
+        self, root: Path, made_from: Mapping[str, Any], ids: Ints, fold_of: Ints, seeds: int
+    ) -> None:
+        if seeds < 1:
+            raise CascadeError(f"regularizer.seeds={seeds}: expected at least 1")
+        text = json.dumps(made_from, indent=2, sort_keys=True)
+        self.folder = root / hashlib.sha256(text.encode()).hexdigest()
+        self.ids = ids
+        self.fold_of = fold_of
+        self.tasks = [Task(s, f) for s in range(seeds) for f in range(int(fold_of.max()) + 1)]
+        self.seeds = seeds
+        if not (self.folder / "key.json").exists():
+            write_text(self.folder / "key.json", text + "\n")
+
+    @property
+    def file(self) -> Path:
+        """``labels.csv``."""
+        return self.folder / "labels.csv"
+
+    def done(self, task: Task) -> bool:
+        """Whether ``task`` is finished."""
+        return self._result(task).is_file()
+
+    def work(self, task: Task) -> Path:
+        """Where ``task`` keeps what it needs to go on after an interruption."""
+        return self.folder / "unfinished" / str(task)
+
+    @contextmanager
+    def claim(self, task: Task) -> Iterator[bool]:
+        """Yield whether ``task`` is this process's to do: not finished, and no other has it."""
+        lock = self.folder / "claims" / str(task)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            yield not self.done(task)
+
+    def put(self, task: Task, correct: Bools) -> None:
+        """Keep what ``task`` found: whether each example of its fold, in order, was right."""
+        ids = self.ids[self.fold_of == task.fold]
+        rows = [[int(i), int(c)] for i, c in zip(ids, correct, strict=True)]
+        _write_table(self._result(task), ["id", "correct"], rows)
+        shutil.rmtree(self.work(task), ignore_errors=True)
+
+    def finish(self) -> Labels:
+        """Write ``labels.csv`` out of all finished tasks, unless it is there, and read it.
+
+        Raises:
+            CascadeError: if one of the files is damaged.
+        """
+        if not self.file.is_file():
+            correct = np.zeros((len(self.ids), self.seeds), dtype=bool)
+            for task in self.tasks:
+                mine = self.fold_of == task.fold
+                found = _read_table(self._result(task), ["id", "correct"], self.ids[mine])
+                correct[mine, task.seed] = found[:, 0]
+            table = np.column_stack([correct, ~np.all(correct, axis=1)]).astype(int)
+            rows = [[int(i), *map(int, row)] for i, row in zip(self.ids, table, strict=True)]
+            _write_table(self.file, self._header(), rows)
+            shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
+        found = _read_table(self.file, self._header(), self.ids)
+        return Labels(self.ids, found[:, : self.seeds])
+
+    def _header(self) -> list[str]:
+        return ["id", *(f"correct_{seed}" for seed in range(self.seeds)), "difficulty"]
+
+    def _result(self, task: Task) -> Path:
+        return self.folder / "folds" / f"{task}.csv"
+
+
+def _write_table(path: Path, header: list[str], rows: list[list[int]]) -> None:
+    with (
+        replacing(path) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file).writerows([header, *rows])
+
+
+def _read_table(path: Path, header: list[str], ids: Ints) -> Bools:
+    """All columns but the id, bool [N, columns], for exactly these ids in this order."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    fits = rows[:1] == [header] and [row[:1] for row in rows[1:]] == [[str(i)] for i in ids]
+    if not fits or any(len(r) != len(header) or not set(r[1:]) <= {"0", "1"} for r in rows[1:]):
+        raise CascadeError(
+            f"{path}: damaged; expected the columns {','.join(header)} and one row of 0 and 1 for "
+            f"each of {len(ids)} examples; delete it to have it made again"
+        )
+    return np.array([[cell == "1" for cell in row[1:]] for row in rows[1:]], dtype=bool)

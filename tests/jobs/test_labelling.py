@@ -1,0 +1,136 @@
+"""Difficulty labels inside a training job: made once, divided, killed and resumed."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cascade_exp.errors import CascadeError
+from tests.jobs.running import ROOT, run
+
+SMALL = (
+    "data.limit_train=150",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.options.log_every_n_steps=1",
+    "logger=csv",
+    "callbacks=[checkpoint]",
+    "evaluate=false",
+    "~models.members.resnet10t_32px",
+    "regularizer=dar",
+    "regularizer.folds=3",
+    "regularizer.seeds=2",
+)
+
+
+def label_files(outputs: Path) -> list[Path]:
+    return sorted((outputs / "cache" / "difficulty").glob("*/labels.csv"))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("outputs") / "job"
+    run("train", folder, *SMALL)
+    return folder
+
+
+def test_only_the_stages_before_the_last_are_labelled_and_regularised(job):
+    (labels,) = label_files(job.parent)
+    table = rows(labels)
+    assert list(table[0]) == ["id", "correct_0", "correct_1", "difficulty"]
+    assert len(table) == 150
+    for row in table:
+        assert row["difficulty"] == str(int("0" in (row["correct_0"], row["correct_1"])))
+    first, last = (rows(job / "csv" / f"resnet_{n}px" / "metrics.csv") for n in (16, 32))
+    assert "train/dar" not in last[0] and "selection/dis" in last[0]
+    steps = [row for row in first if row["train/loss"]]
+    assert len(steps) == 6
+    for row in steps:
+        task, term = float(row["train/task_loss"]), float(row["train/dar"])
+        assert float(row["train/loss"]) == pytest.approx(task + 0.5 * term)
+    assert sum(bool(row["selection/dis"]) for row in first) == 2  # every epoch
+
+
+def test_labels_are_kept_whatever_the_margin_and_the_jobs_seed(job, tmp_path, capsys):
+    run("train", job.parent / "again", *SMALL, "regularizer.margin=0.1", "seed=3")
+    assert "taken from" in capsys.readouterr().out
+    assert len(label_files(job.parent)) == 1
+    run("train", tmp_path / "job", *SMALL, "trainer.max_epochs=1")
+    (other,) = label_files(tmp_path)
+    assert other.parent.name != label_files(job.parent)[0].parent.name
+
+
+def test_a_job_for_each_fold_makes_the_same_labels(job, tmp_path, capsys):
+    for fold in (2, 0, 1):
+        run("train", tmp_path / f"fold{fold}", *SMALL, f"regularizer.fold={fold}")
+        assert not (tmp_path / f"fold{fold}" / "checkpoints").exists()
+    assert "0 of 6 fits are left" in capsys.readouterr().out
+    (made,) = label_files(tmp_path)
+    assert made.read_bytes() == label_files(job.parent)[0].read_bytes()
+    with pytest.raises(CascadeError, match=r"regularizer\.fold=3: expected 0 to 2"):
+        run("train", tmp_path / "none", *SMALL, "regularizer.fold=3")
+
+
+@pytest.mark.slow
+def test_a_job_killed_between_and_inside_folds_ends_with_the_same_labels(job, tmp_path):
+    arguments = [
+        sys.executable,
+        "train.py",
+        *SMALL,
+        f"paths.output_dir={tmp_path}",
+        f"paths.cache_dir={tmp_path / 'cache'}",
+        f"hydra.run.dir={tmp_path / 'killed'}",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        arguments, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while process.poll() is None:
+            finished = list(tmp_path.glob("cache/difficulty/*/folds/*.csv"))
+            inside = list(tmp_path.glob("cache/difficulty/*/unfinished/*/last.ckpt"))
+            if finished and any(path.parent.name not in str(finished) for path in inside):
+                break
+            time.sleep(0.002)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL, "ended before it could be killed"
+    assert not label_files(tmp_path)
+    kept = {path: path.stat().st_mtime_ns for path in finished}
+    run("train", tmp_path / "resumed", *SMALL)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    (made,) = label_files(tmp_path)
+    assert made.read_bytes() == label_files(job.parent)[0].read_bytes()
+    assert not (made.parent / "unfinished").exists()
+
+
+def test_one_model_has_no_stage_to_regularise(tmp_path):
+    with pytest.raises(CascadeError, match=r"regularizer=dar: .*one model"):
+        run("train", tmp_path / "job", *SMALL, "~models.members.resnet_32px")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("regularizer.folds=1", "regularizer.folds=1: expected at least 2"),
+        ("regularizer.folds=151", "regularizer.folds=151: 150 training examples"),
+        ("regularizer.seeds=0", "regularizer.seeds=0: expected at least 1"),
+        ("regularizer.margin=2", "regularizer.margin=2"),
+        ("regularizer.pairs=some", "regularizer.pairs=some"),
+    ],
+)
+def test_bad_settings_are_said_in_one_line(tmp_path, override, said):
+    with pytest.raises(CascadeError) as refused:
+        run("train", tmp_path / "job", *SMALL, override)
+    assert said in str(refused.value) and "\n" not in str(refused.value)

@@ -1,0 +1,155 @@
+"""Folds, the label store, and a fold that is interrupted: nothing may differ afterwards."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cascade_exp.data.examples import Examples
+from cascade_exp.data.images import ImageDataModule
+from cascade_exp.data.splitting import Splits
+from cascade_exp.errors import CascadeError
+from cascade_exp.learning.classifier import Classifier, OptimizerSettings
+from cascade_exp.learning.difficulty import LabelStore, Task, assign_folds
+from cascade_exp.learning.fit import TrainerSettings
+from cascade_exp.learning.folds import fit_fold
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=60), st.integers(2, 9), st.integers(0, 9))
+def test_folds_are_even_in_size_and_in_every_class(labels, folds, seed):
+    labels = np.array(labels)
+    if folds > len(labels):
+        with pytest.raises(CascadeError, match=r"regularizer\.folds"):
+            assign_folds(labels, folds, seed)
+        return
+    assigned = assign_folds(labels, folds, seed)
+    np.testing.assert_array_equal(assigned, assign_folds(labels, folds, seed))
+    for members in [np.ones(len(labels), dtype=bool), *(labels == c for c in set(labels))]:
+        counts = np.bincount(assigned[members], minlength=folds)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_folds_are_drawn():
+    labels = np.repeat([0, 1], 20)
+    drawn = {tuple(assign_folds(labels, 4, seed)) for seed in range(5)}
+    assert len(drawn) == 5
+    with pytest.raises(CascadeError, match=r"regularizer\.folds=1"):
+        assign_folds(labels, 1, 0)
+
+
+IDS = np.array([4, 9, 2, 7])
+FOLD_OF = np.array([0, 1, 0, 1])
+CORRECT = {0: [1, 1, 0, 1], 1: [1, 0, 0, 1]}  # by seed, in the order of IDS
+
+
+def store(folder, **changes):
+    return LabelStore(folder, {"model": "m", **changes}, IDS, FOLD_OF, 2)
+
+
+def finished(folder):
+    made = store(folder)
+    for task in made.tasks:
+        made.put(task, np.array(CORRECT[task.seed], dtype=bool)[task.fold == FOLD_OF])
+    return made
+
+
+def test_labels_of_hand_made_folds(tmp_path):
+    labels = finished(tmp_path).finish()
+    np.testing.assert_array_equal(labels.difficult, [False, True, True, False])
+    np.testing.assert_array_equal(labels.ids, IDS)
+    (folder,) = tmp_path.iterdir()
+    with (folder / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[1] == {"id": "9", "correct_0": "1", "correct_1": "0", "difficulty": "1"}
+    assert json.loads((folder / "key.json").read_text()) == {"model": "m"}
+    np.testing.assert_array_equal(store(tmp_path).finish().correct, labels.correct)
+
+
+def test_another_origin_is_another_table(tmp_path):
+    assert not store(tmp_path, epochs=3).file.is_file()
+    assert store(tmp_path).folder != store(tmp_path, epochs=3).folder
+
+
+def test_a_task_has_one_worker_and_goes_back_when_it_dies(tmp_path):
+    task = Task(0, 1)
+    with store(tmp_path).claim(task) as mine, store(tmp_path).claim(task) as too:
+        assert mine and not too
+    with pytest.raises(RuntimeError), store(tmp_path).claim(task):
+        raise RuntimeError
+    with store(tmp_path).claim(task) as mine:
+        assert mine
+    finished(tmp_path)
+    with store(tmp_path).claim(task) as mine:
+        assert not mine
+
+
+@pytest.mark.parametrize("rows", ["", "4,1\n9,1\n", "4,1\n2,x\n", "4,1\n2\n"])
+def test_a_damaged_fold_is_said(tmp_path, rows):
+    made = finished(tmp_path)
+    (made.folder / "folds" / "seed0-fold0.csv").write_text("id,correct\n" + rows)
+    with pytest.raises(CascadeError, match=r"seed0-fold0\.csv: damaged"):
+        made.finish()
+
+
+class Killed(Exception):
+    pass
+
+
+def fold_fit(folder, die_at=None):
+    """Weights after a fold with dropout and augmentation; dies at this share of the steps."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (40, 8, 8, 1), dtype=np.uint8)
+    examples = Examples(np.arange(40), rng.integers(0, 3, 40), images)
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.Dropout(0.5), torch.nn.Linear(32, 3)
+    )
+    data = ImageDataModule(
+        Splits(examples, examples, examples, examples),
+        size=8,
+        channels=1,
+        mean=[0.5],
+        std=[0.5],
+        interpolation="bilinear",
+        batch_size=8,
+        augment="crop_flip",
+        workers=0,
+        seed=1,
+    )
+
+    def progress(share):
+        if die_at is not None and share >= die_at:
+            raise Killed
+
+    fit_fold(
+        Classifier(network, 3, OptimizerSettings("torch.optim.AdamW", 1e-2)),
+        data,
+        TrainerSettings(max_epochs=4, accelerator="cpu", devices=1, precision="32-true"),
+        seed=1,
+        folder=folder,
+        progress=progress,
+    )
+    return network.state_dict()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.95])
+def test_a_fold_that_was_interrupted_ends_with_the_same_weights(tmp_path, share):
+    whole = fold_fit(tmp_path / "whole")
+    with pytest.raises(Killed):
+        fold_fit(tmp_path / "broken", die_at=share)
+    again = fold_fit(tmp_path / "broken")
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
+
+
+def test_a_checkpoint_cut_short_is_as_good_as_none(tmp_path):
+    whole = fold_fit(tmp_path / "whole")
+    with pytest.raises(Killed):
+        fold_fit(tmp_path / "broken", die_at=0.6)
+    checkpoint = tmp_path / "broken" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    again = fold_fit(tmp_path / "broken")
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
