@@ -30,6 +30,7 @@ FILL = {
     ("models", "minilm_tiers"): ["encoder=x"],
     ("cascade", "stages"): ["cascade.stages=[a,b]"],
     ("models", "minilm_2_6"): ["encoder=x"],
+    ("models", "minilm_1_2_3_6"): ["encoder=x"],
     ("models", "minilm_choice"): ["encoder=x"],
 }
 
@@ -72,6 +73,23 @@ def test_every_experiment_composes(experiment):
     assert isinstance(OmegaConf.to_object(config), expected)
     if entry == "train":
         assert check_members(config.models)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "margin"),
+    [(task, 0.5) for task in ("mrpc", "rte", "sst2")] + [(t, 0.3) for t in ("mnli", "qnli", "qqp")],
+)
+def test_dar_takes_the_margin_of_table_1_unless_told_otherwise(experiment, margin):
+    given = f"experiment={experiment}_minilm"
+    assert "margin" not in composed("train", given).regularizer
+    config = composed("train", given, "regularizer=dar")
+    found = OmegaConf.to_object(config).regularizer
+    assert (found.folds, found.seeds, found.weight, found.margin) == (8, 5, 0.5, margin)
+    for order in (
+        ["regularizer=dar", "regularizer.margin=0.7"],
+        ["regularizer.margin=0.7", "regularizer=dar"],
+    ):
+        assert composed("train", given, *order).regularizer.margin == 0.7
 
 
 def test_evaluate_takes_the_same_options_as_train():
