@@ -1,4 +1,7 @@
-"""What an example pays when it leaves at a stage; costs themselves come from ``models.csv``."""
+"""What an example pays when it leaves at a stage, what a tier costs, and what a GPU's time costs.
+
+Costs themselves come from ``models.csv``; links between tiers are ``links``.
+"""
 
 from __future__ import annotations
 
@@ -27,3 +30,11 @@ def tier_cost(model_costs: NDArray[np.float64], parallel: Parallel) -> float:
     """
     costs = np.asarray(model_costs, dtype=np.float64)
     return float(costs.sum() if parallel == "sum" else costs.max())
+
+
+SECONDS_PER_HOUR = 3600
+
+
+def dollars_per_example(rate: float, seconds: float) -> float:
+    """Dollars of one example that takes ``seconds`` on a machine of ``rate`` dollars an hour."""
+    return rate * seconds / SECONDS_PER_HOUR

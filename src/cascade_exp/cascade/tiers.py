@@ -135,6 +135,7 @@ class TierPool:
         models: the single models; for a vote their confidences are the scores that part ties.
         tiers: by tier, indices into ``models``, as written.
         metric, combine, ensemble: as checked by :func:`check_tiers`.
+        running, links: as given to :meth:`build`.
     """
 
     names: tuple[str, ...]
@@ -144,6 +145,8 @@ class TierPool:
     metric: str
     combine: str
     ensemble: str
+    running: Floats
+    links: Floats
 
     @classmethod
     def build(
@@ -155,8 +158,15 @@ class TierPool:
         combine: str,
         ensemble: str = "none",
         parallel: Parallel = "sum",
+        running: Floats | None = None,
+        links: Floats | None = None,
     ) -> TierPool:
         """Tiers of indices into ``models``; each costs its models' sum, or their largest.
+
+        Args:
+            running: float64 [models], cost of running each model in a tier, where that differs
+                from what it costs alone.
+            links: float64 [tiers], what is added to each tier's cost.
 
         Raises:
             CascadeError: for a tier that is empty or repeats a model; for metric, combine and
@@ -168,14 +178,25 @@ class TierPool:
         for tier, name in zip(held, names, strict=True):
             if not tier or len(set(tier)) != len(tier):
                 raise CascadeError(f"tier '{name}': expected one or more different models")
-        pool = cls(names, np.zeros(len(held)), models, held, metric, combine, ensemble)
+        nothing = np.zeros(len(held))
+        pool = cls(
+            names,
+            nothing,
+            models,
+            held,
+            metric,
+            combine,
+            ensemble,
+            models.cost if running is None else running,
+            nothing if links is None else links,
+        )
         pool.cost = pool.cost_of(parallel)
         return pool
 
     def cost_of(self, parallel: Parallel) -> Floats:
         """Cost float64 [tiers] of each tier if its models run one after another, or at once."""
-        costs = self.models.cost
-        return np.array([tier_cost(costs[list(tier)], parallel) for tier in self.tiers])
+        costs = [tier_cost(self.running[list(tier)], parallel) for tier in self.tiers]
+        return np.array(costs) + self.links
 
     @property
     def size(self) -> int:

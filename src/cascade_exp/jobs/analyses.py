@@ -43,6 +43,7 @@ from cascade_exp.cascade.sweep import ordering_of, sweep_first
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import BothSplits, OneSplit
+from cascade_exp.jobs.pricing import unit_of
 from cascade_exp.jobs.searching import Searching
 from cascade_exp.report.analyses_schema import (
     Analyses,
@@ -104,10 +105,10 @@ def check_published(settings: EvaluateConfig) -> None:
             f"published={settings.published} is drawn among the analyses, but analyses=false"
         )
     units = sorted({point.cost_unit for point in points})
-    if settings.cost.column not in units:
+    if unit_of(settings.cost) not in units:
         raise CascadeError(
             f"published={settings.published} tells costs in {' and '.join(units)}, but "
-            f"cost.column={settings.cost.column}"
+            f"these are in {unit_of(settings.cost)} (cost={settings.cost.name})"
         )
     if settings.objective.name != "accuracy":
         raise CascadeError(

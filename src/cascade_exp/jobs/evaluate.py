@@ -11,6 +11,7 @@ from cascade_exp.jobs.comparing import COMPARISON, compare_jobs
 from cascade_exp.jobs.evaluation import check_settings, evaluate_recordings
 from cascade_exp.jobs.finding import find_recordings
 from cascade_exp.jobs.job import Job, environment, open_job
+from cascade_exp.jobs.latency import latencies
 from cascade_exp.jobs.methods import check_methods, compare_methods
 from cascade_exp.jobs.progress import search_progress
 from cascade_exp.jobs.tier_analyses import tier_analyses
@@ -40,7 +41,7 @@ def report(job: Job, recordings: Recordings) -> Path:
     from cascade_exp.report.html import write_html
     from cascade_exp.report.plots import write_plots
     from cascade_exp.report.tables import print_results
-    from cascade_exp.report.tiers import write_tiers
+    from cascade_exp.report.tiers import write_latencies, write_tiers
 
     with search_progress(job.console) as progress:
         evaluation = evaluate_recordings(
@@ -69,6 +70,7 @@ def report(job: Job, recordings: Recordings) -> Path:
         command=job.command,
         analyses=analyses,
     )
+    write_latencies(latencies(evaluation.measuring, results.operating_points), folder)
     if job.loggers.wandb is not None:
         from cascade_exp.report.board import log_results
 

@@ -19,6 +19,7 @@ from cascade_exp.jobs.choosing import operating_points, rules_of
 from cascade_exp.jobs.kinds import own_method
 from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import BothSplits, open_pools, reliability
+from cascade_exp.jobs.pricing import check_cost, unit_of
 from cascade_exp.jobs.searching import Searching
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.schema import FrontFigures, FrontRow, Results
@@ -31,7 +32,7 @@ def check_settings(settings: EvaluateConfig) -> None:
     Raises:
         CascadeError: naming the key.
     """
-    choice(settings.cost.accounting, ("cumulative", "exit_tier"), "cost.accounting")
+    check_cost(settings.cost)
     choice(settings.baseline, ("hull", "adjacent"), "baseline")
     choice(settings.threshold.compare, ("ge", "gt"), "threshold.compare")
     for rule in rules_of(settings):
@@ -134,7 +135,7 @@ def _told(splits: BothSplits) -> dict[str, object]:
         "cost": {
             "name": settings.cost.name,
             "column": settings.cost.column,
-            "unit": settings.cost.column,
+            "unit": unit_of(settings.cost),
         },
         "accounting": settings.cost.accounting,
         "cascade": dict(splits.kind.told()),

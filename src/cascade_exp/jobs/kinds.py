@@ -8,8 +8,8 @@ shape, entered in ``all_kinds.KINDS``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cascade_exp.cascade.ensembling import check_combination
@@ -18,6 +18,7 @@ from cascade_exp.cascade.search import cascades_of
 from cascade_exp.cascade.stages import StagePool
 from cascade_exp.cascade.tiers import VOTE
 from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.jobs.pricing import alone_costs, link_costs, refuse_links, tier_links
 from cascade_exp.recordings.folder import Recordings, Split
 from cascade_exp.schema.evaluating import EvaluateConfig, Method, StagesCascade
 
@@ -110,8 +111,17 @@ class RecordedModels:
 
     def costs(self, recordings: Recordings) -> dict[str, float]:
         """See :class:`CascadeKind`."""
-        costs = recordings.costs(self.settings.cost.column).tolist()
-        return dict(zip(recordings.names, costs, strict=True))
+        tiers, tier_of = self.places()
+        return alone_costs(recordings, self.settings.cost, tiers, tier_of)
+
+    def places(self) -> tuple[int, Callable[[str], int]]:
+        """How many tiers there are, and by model's name, in which it runs; told to ``cost`` only.
+
+        Raises:
+            CascadeError: if costs need it and the kind cannot know.
+        """
+        refuse_links(self.settings.cost, self.settings.cascade.name)
+        return 1, lambda name: 0
 
     def scoring(self, split: Split) -> tuple[str, str]:
         """See :class:`CascadeKind`."""
@@ -148,17 +158,45 @@ class Searched(RecordedModels):
 class Given(RecordedModels):
     """``cascade=stages``: the one cascade of ``cascade.stages``, in the order written."""
 
-    def candidates(self, stages: StagePool) -> Candidates:
-        """See :class:`CascadeKind`."""
+    @property
+    def written(self) -> list[str]:
+        """``cascade.stages``.
+
+        Raises:
+            CascadeError: if it is empty or repeats a model.
+        """
         cascade = self.settings.cascade
         assert isinstance(cascade, StagesCascade)
         given = cascade.stages
         names = [given] if isinstance(given, str) else [str(name) for name in given or []]
-        for name in names:
-            check_model(name, stages.names, "cascade.stages")
         if not names or len(set(names)) != len(names):
             raise CascadeError(f"cascade.stages={names}: expected one or more different models")
-        return Candidates([tuple(stages.names.index(name) for name in names)])
+        return names
+
+    def candidates(self, stages: StagePool) -> Candidates:
+        """See :class:`CascadeKind`."""
+        for name in self.written:
+            check_model(name, stages.names, "cascade.stages")
+        return Candidates([tuple(stages.names.index(name) for name in self.written)])
+
+    def stages(self, models: LogitsPool) -> StagePool:
+        """See :class:`CascadeKind`; a stage costs what its model does, and what its link adds."""
+        written, cost = self.written, self.settings.cost
+        links = tier_links(cost, len(written))
+        if links is None:
+            return models
+        adds = link_costs(cost, len(written))
+        changed = models.cost.copy()
+        for tier, name in enumerate(written):
+            if name in models.names:
+                changed[models.names.index(name)] += adds[tier] - links.mean[tier]
+        return replace(models, cost=changed)
+
+    def places(self) -> tuple[int, Callable[[str], int]]:
+        """See :class:`RecordedModels`; a model that is no stage runs where the last one does."""
+        written = self.written
+        last = len(written) - 1
+        return len(written), lambda name: written.index(name) if name in written else last
 
 
 def check_model(name: str, known: Sequence[str], key: str) -> None:

@@ -6,7 +6,7 @@ Single models, baseline and references stay the recorded models. What a tier ans
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,11 +15,12 @@ import numpy as np
 from cascade_exp.cascade.costs import Parallel
 from cascade_exp.cascade.ensembling import RECORDED
 from cascade_exp.cascade.pool import LogitsPool
-from cascade_exp.cascade.stages import Compare, StagePool
+from cascade_exp.cascade.stages import Compare, Floats, StagePool
 from cascade_exp.cascade.tier_search import Tier, TierSets, tier_sets, within_budget
 from cascade_exp.cascade.tiers import VOTE, TierPool, check_tiers, vote_threshold
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.kinds import Candidates, CascadeKind, RecordedModels, check_model
+from cascade_exp.jobs.pricing import link_costs, tier_links
 from cascade_exp.recordings.folder import RecordedAnswers, Split
 from cascade_exp.recordings.names import models_of
 from cascade_exp.schema.evaluating import EvaluateConfig, Method, TiersCascade
@@ -38,7 +39,6 @@ class _Tiers(RecordedModels):
 
     def check(self, method: Method) -> None:
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
-        choice(self.settings.cost.parallel, ("sum", "max"), "cost.parallel")
         check_tiers(method.metric, self.cascade.combine, method.ensemble)
         if method.metric == VOTE and self.settings.objective.name == "topk_accuracy":
             raise CascadeError(
@@ -56,7 +56,13 @@ class _Tiers(RecordedModels):
         black_boxes = any(isinstance(out, RecordedAnswers) for out in split.outputs.values())
         return RECORDED if black_boxes else "max_softmax", "none"
 
-    def pool_of(self, models: LogitsPool, tiers: Sequence[Tier]) -> TierPool:
+    def pool_of(
+        self,
+        models: LogitsPool,
+        tiers: Sequence[Tier],
+        running: Floats | None = None,
+        links: Floats | None = None,
+    ) -> TierPool:
         """Tiers of indices into ``models`` as the settings combine them."""
         return TierPool.build(
             models,
@@ -65,6 +71,8 @@ class _Tiers(RecordedModels):
             combine=self.cascade.combine,
             ensemble=self.settings.ensemble.name,
             parallel=cast(Parallel, self.settings.cost.parallel),
+            running=running,
+            links=links,
         )
 
     def thresholds(
@@ -141,7 +149,19 @@ class GivenTiers(_Tiers):
             for name in names:
                 check_model(name, models.names, f"cascade.tiers.{tier}")
         tiers = [tuple(map(models.names.index, names)) for names in self.written.values()]
-        return self.pool_of(models, tiers)
+        links = tier_links(self.settings.cost, len(tiers))
+        if links is None:
+            return self.pool_of(models, tiers)
+        _, tier_of = self.places()
+        running = models.cost - links.mean[[tier_of(name) for name in models.names]]
+        return self.pool_of(models, tiers, running, link_costs(self.settings.cost, len(tiers)))
+
+    def places(self) -> tuple[int, Callable[[str], int]]:
+        """See :class:`~cascade_exp.jobs.kinds.RecordedModels`; a model of no tier runs in the last
+        one."""
+        written = list(self.written.values())
+        where = {name: tier for tier, names in enumerate(written) for name in names}
+        return len(written), lambda name: where.get(name, len(written) - 1)
 
     def candidates(self, stages: StagePool) -> Candidates:
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""

@@ -20,12 +20,13 @@ from cascade_exp.report.analysis_style import SERIES, figure_title, on_report, s
 from cascade_exp.report.plots import write_pictures
 from cascade_exp.report.schema import Results
 from cascade_exp.report.style import CASCADE, CHOSEN, SINGLE, Size
-from cascade_exp.report.tiers_schema import TierAnalyses, TierRow, WrongAgreement
+from cascade_exp.report.tiers_schema import LatencyRow, TierAnalyses, TierRow, WrongAgreement
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TIERS = "tiers.csv"
+LATENCY = "latency.csv"
 # Bars that are drawn; of more thresholds, evenly spread ones.
 _BARS = 12
 
@@ -51,6 +52,14 @@ def write_tiers(results: Results, analyses: TierAnalyses | None, folder: Path) -
 
 
 ANALYSES = ("exits_by_threshold", "wrong_agreements", "parallel")
+
+
+def write_latencies(rows: list[LatencyRow], folder: Path) -> None:
+    """Write ``latency.csv`` below ``folder``; without rows, remove one that is there."""
+    if rows:
+        write_bytes(folder / LATENCY, _csv(_columns(LatencyRow), map(_cells, rows)))
+    else:
+        (folder / LATENCY).unlink(missing_ok=True)
 
 
 def _tables(found: TierAnalyses) -> dict[str, bytes]:
@@ -86,7 +95,13 @@ def _columns(row: type) -> list[str]:
 
 def _cells(row: Any) -> list[str]:
     values = [getattr(row, field.name) for field in fields(row)]
-    return ["" if v is None else v if isinstance(v, str) else repr(v) for v in values]
+    return [_cell(value) for value in values]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ">".join(value)
+    return "" if value is None else value if isinstance(value, str) else repr(value)
 
 
 def _csv(columns: list[str], rows: Iterable[list[str]]) -> bytes:

@@ -82,3 +82,23 @@ class TierAnalyses:
     rows: list[TierRow]
     thresholds: list[AtThreshold]
     agreements: list[WrongAgreement]
+
+
+@dataclass(frozen=True)
+class LatencyRow:
+    """What examples wait at one operating point, in seconds (``cost=edge_cloud``).
+
+    Attributes:
+        mean, p50, p95, p99: latency, of models and link together.
+        link: the mean part on links.
+        communication_saved: mean link time if all went to the last tier, over the cascade's.
+    """
+
+    rule: str
+    stages: list[str]
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    link: float
+    communication_saved: float

@@ -42,6 +42,26 @@ class Cost(Named):
 
 
 @dataclass
+class DollarsCost(Cost):
+    """Dollars of the GPU that each model runs on; per example, or the hourly rate itself."""
+
+    gpu: Any = None
+    prices: Optional[str] = None
+    basis: str = "per_example"
+
+
+@dataclass
+class EdgeCloudCost(Cost):
+    """Seconds of the models that ran, and of the link to the tier that answered."""
+
+    delays: Any = None
+    payload: float = 0.0
+    bandwidth: Any = None
+    distribution: str = "constant"
+    spread: float = 0.5
+
+
+@dataclass
 class StagesCascade(Named):
     """One given cascade, in the order written."""
 

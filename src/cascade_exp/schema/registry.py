@@ -16,7 +16,11 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
         "tiers": evaluating.TiersCascade,
     },
     "search": {"search": evaluating.Search},
-    "cost": {"column": evaluating.Cost},
+    "cost": {
+        "column": evaluating.Cost,
+        "dollars": evaluating.DollarsCost,
+        "edge_cloud": evaluating.EdgeCloudCost,
+    },
     "threshold": {"threshold": evaluating.Threshold},
     "logger": {"wandb": evaluating.WandbLogger, "csv": evaluating.CsvLogger},
     "paths": {"paths": evaluating.Paths},
