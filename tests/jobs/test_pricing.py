@@ -146,9 +146,6 @@ def test_three_services_with_prices_from_answers_to_results(tmp_path):
     # dollars per call; the dearest is not the best
     prices = {"lite": 0.001, "plus": 0.004, "max": 0.02}
     skill = {"lite": 0.7, "plus": 0.9, "max": 0.85}
-        {"lite": 0.001, "plus": 0.004, "max": 0.02},
-        {"lite": 0.7, "plus": 0.9, "max": 0.85},
-    )
     for split in ("selection", "report"):
         labels = rng.integers(0, 4, 400)
         answers = {}
