@@ -29,9 +29,14 @@ FILL = {
     ("data", "image_folder"): ["data.root=x"],
     ("models", "minilm_tiers"): ["encoder=x"],
     ("cascade", "stages"): ["cascade.stages=[a,b]"],
+    ("cascade", "exits"): ["cascade.network=a"],
     ("models", "minilm_2_6"): ["encoder=x"],
     ("models", "minilm_1_2_3_6"): ["encoder=x"],
     ("models", "minilm_choice"): ["encoder=x"],
+    ("models", "bert_kl"): ["encoder=x"],
+    ("models", "deebert"): ["encoder=x"],
+    ("models", "pabee"): ["encoder=x"],
+    ("models", "fastbert"): ["encoder=x"],
 }
 
 

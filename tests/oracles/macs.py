@@ -21,3 +21,11 @@ def vit_classifier(size, patch, layers, hidden, classes, channels=3):
     embedding = patches * channels * patch * patch * hidden
     encoder = layers * encoder_layer(patches + 1, hidden, 4 * hidden)
     return embedding + encoder + hidden * classes
+
+
+def exit_head(method, tokens, hidden, classes):
+    """One head of an early-exit network; only FastBERT's (128 units) sees more than one token."""
+    if method == "fastbert":
+        attention = 4 * tokens * 128 * 128 + 2 * tokens * tokens * 128
+        return tokens * hidden * 128 + attention + 128 * 128 + 128 * classes
+    return hidden * hidden + hidden * classes

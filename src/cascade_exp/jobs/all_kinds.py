@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cascade_exp.errors import choice
+from cascade_exp.jobs.exits import ExitsOfOne
 from cascade_exp.jobs.kinds import CascadeKind, Given, Searched
 from cascade_exp.jobs.tiers import tiers
 from cascade_exp.schema.evaluating import EvaluateConfig
@@ -13,6 +14,7 @@ KINDS: dict[str, Callable[[EvaluateConfig], CascadeKind]] = {
     "search": Searched,
     "stages": Given,
     "tiers": tiers,
+    "exits": ExitsOfOne,
 }
 
 

@@ -61,15 +61,16 @@ def operating_points(
 def _fixed(measuring: Measuring, searching: Searching) -> FrontPoint:
     """The thresholds that were given, on the one cascade that was given."""
     fixed, selection = measuring.splits.settings.threshold.fixed, measuring.splits.selection
-    cascades = searching.kind.candidates(selection.pool).cascades
-    if len(cascades) != 1 or fixed is None:
+    candidates = searching.kind.candidates(selection.pool)
+    one = [candidates.named] if candidates.named else candidates.cascades
+    if len(one) != 1 or fixed is None:
         raise CascadeError(
             "threshold.rules names fixed: give the cascade and its thresholds, "
             "cascade=stages cascade.stages=[a,b] threshold.fixed=[0.9]"
         )
     given = fixed if isinstance(fixed, list) else [fixed]
-    thresholds = searching.kind.thresholds(selection.pool, cascades[0], given)
-    return measuring.point(selection, cascades[0], thresholds)
+    thresholds = searching.kind.thresholds(selection.pool, one[0], given)
+    return measuring.point(selection, one[0], thresholds)
 
 
 def _guaranteed(measuring: Measuring, searching: Searching) -> Choice:

@@ -141,7 +141,7 @@ def _told(splits: BothSplits) -> dict[str, object]:
         "cascade": dict(splits.kind.told()),
         "baseline": settings.baseline,
         "compare": settings.threshold.compare,
-        "shared": settings.threshold.shared,
+        "shared": splits.kind.shared(),
         "recordings": str(splits.recordings.path),
         "splits": {"selection": selection.name, "report": report.name},
         "sizes": {"selection": selection.pool.size, "report": report.pool.size},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
 
 from cascade_exp.jobs.training_pool import TrainingPool
-from cascade_exp.learning.classifier import OptimizerSettings
+from cascade_exp.learning.classifier import Classifier, OptimizerSettings
 from cascade_exp.learning.feeding import Feed
 from cascade_exp.learning.fit import (
     CallbackSettings,
@@ -22,37 +23,57 @@ from cascade_exp.models.inputs import TextInput
 from cascade_exp.schema.training import MemberTraining, TrainConfig
 
 
-def fit_member(
-    pool: TrainingPool, model: CompleteModel, module: pl.LightningModule, data: Feed
-) -> None:
-    """Fit ``module`` on ``data`` with the job's callbacks and loggers; resume where asked to.
+@dataclass(frozen=True)
+class Fit:
+    """One fit of a member.
 
-    Checkpoints go to ``<job>/checkpoints/<name>``.
+    Attributes:
+        module: what is fitted; of several fits each goes on with the weights of the one before.
+        training: what the member trains with instead of the job's own settings.
+        phase: names the fits after the first.
+    """
+
+    module: Classifier
+    training: MemberTraining
+    phase: str = ""
+
+
+def fit_member(pool: TrainingPool, model: CompleteModel, fits: Sequence[Fit], data: Feed) -> None:
+    """Fit ``model`` in these ``fits``, one after another, with the job's callbacks and loggers.
+
+    Checkpoints go to ``<job>/checkpoints/<name>``, of a later phase one folder deeper; where asked
+    to resume, the last phase that has one goes on and those before it are over.
     """
     settings, name = pool.settings, model.name
     # what was done between building and fitting must not change what dropout draws
     pl.seed_everything(pool.seed_of(name), workers=True, verbose=False)
-    resume = _checkpoint(pool, name)
-    if resume:
-        pool.say(f"  resuming from {resume}")
-    fit(
-        module,
-        data,
-        trainer_settings(settings, pool.members[name].training, model),
-        {n: CallbackSettings(c.builds, c.options) for n, c in settings.callbacks.items()},
-        folder=pool.job.folder / "checkpoints" / name,
-        loggers=pool.job.loggers.for_lightning(name),
-        resume=resume,
-    )
+    found = [_checkpoint(pool, name, each.phase) for each in fits]
+    first = max((i for i, resume in enumerate(found) if resume is not None), default=0)
+    for this, resume in list(zip(fits, found, strict=True))[first:]:
+        if resume:
+            pool.say(f"  resuming from {resume}")
+        fit(
+            this.module,
+            data,
+            trainer_settings(settings, this.training, model),
+            {n: CallbackSettings(c.builds, c.options) for n, c in settings.callbacks.items()},
+            folder=pool.job.folder / "checkpoints" / name / this.phase,
+            loggers=pool.job.loggers.for_lightning(f"{name}/{this.phase}".rstrip("/")),
+            resume=resume,
+        )
 
 
-def _checkpoint(pool: TrainingPool, name: str) -> Path | None:
-    """The checkpoint that ``ckpt_path`` names, or the last one of an interrupted job."""
+def _checkpoint(pool: TrainingPool, name: str, phase: str) -> Path | None:
+    """The checkpoint that ``ckpt_path`` names, or the last one of an interrupted job.
+
+    Only the first phase must have one where ``ckpt_path`` is given.
+    """
     named, job = pool.settings.ckpt_path, pool.job
-    if named:
+    if named and not phase:
         return checkpoint_to_resume(named, job.folder, name)
-    last = job.folder / "checkpoints" / name / "last.ckpt"
-    return last if job.resumed and last.is_file() else None
+    origin = Path(named) if named and named != "last" else job.folder
+    last = origin / "checkpoints" / name / phase / "last.ckpt"
+    return last if (named or job.resumed) and last.is_file() else None
 
 
 def optimizer_settings(settings: TrainConfig, own: MemberTraining) -> OptimizerSettings:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cascade_exp.cascade.ensembling import check_combination
+from cascade_exp.cascade.exits import PATIENCE
 from cascade_exp.cascade.pool import LogitsPool
 from cascade_exp.cascade.search import cascades_of
 from cascade_exp.cascade.stages import StagePool
@@ -30,10 +31,12 @@ class Candidates:
     Attributes:
         cascades: indices into the stage pool, in running order.
         left_out: what was not looked at, in one sentence; empty where nothing was.
+        named: the one of several that the settings name, which ``threshold.fixed`` is for.
     """
 
     cascades: list[tuple[int, ...]]
     left_out: str = ""
+    named: tuple[int, ...] = ()
 
 
 class CascadeKind(Protocol):
@@ -75,6 +78,10 @@ class CascadeKind(Protocol):
         """
         ...
 
+    def shared(self) -> bool:
+        """Whether all stages of a cascade share one threshold."""
+        ...
+
     def thresholds(
         self, stages: StagePool, members: Sequence[int], given: Sequence[object]
     ) -> list[float]:
@@ -90,6 +97,13 @@ class CascadeKind(Protocol):
         ...
 
 
+NEEDS = {
+    VOTE: ("tiers", "only the models of a tier can vote"),
+    PATIENCE: ("exits", "it counts the exits of one network that agree"),
+}
+"""Metrics that only one kind of cascade has: the kind, and why."""
+
+
 @dataclass(frozen=True)
 class RecordedModels:
     """What kinds share whose single models are the recorded ones, as they are."""
@@ -98,21 +112,22 @@ class RecordedModels:
 
     def check(self, method: Method) -> None:
         """See :class:`CascadeKind`."""
-        if method.metric == VOTE:
+        if method.metric in NEEDS:
+            needed, why = NEEDS[method.metric]
             raise CascadeError(
-                f"metric={VOTE} with cascade={self.settings.cascade.name}: only the models of a "
-                "tier can vote, expected cascade=tiers"
+                f"metric={method.metric} with cascade={self.settings.cascade.name}: {why}, "
+                f"expected cascade={needed}"
             )
         check_combination(method.metric, method.ensemble)
 
     def read(self, recordings: Recordings, split: str) -> Split:
-        """See :class:`CascadeKind`."""
-        return recordings.split(split)
+        """See :class:`CascadeKind`; networks with exits are no stages, and are left out."""
+        return recordings.complete().split(split)
 
     def costs(self, recordings: Recordings) -> dict[str, float]:
         """See :class:`CascadeKind`."""
         tiers, tier_of = self.places()
-        return alone_costs(recordings, self.settings.cost, tiers, tier_of)
+        return alone_costs(recordings.complete(), self.settings.cost, tiers, tier_of)
 
     def places(self) -> tuple[int, Callable[[str], int]]:
         """How many tiers there are, and by model's name, in which it runs; told to ``cost`` only.
@@ -130,6 +145,10 @@ class RecordedModels:
     def stages(self, models: LogitsPool) -> StagePool:
         """See :class:`CascadeKind`."""
         return models
+
+    def shared(self) -> bool:
+        """See :class:`CascadeKind`."""
+        return bool(self.settings.threshold.shared)
 
     def thresholds(
         self, stages: StagePool, members: Sequence[int], given: Sequence[object]

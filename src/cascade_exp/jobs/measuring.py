@@ -13,7 +13,7 @@ from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint, improvement_factor
 from cascade_exp.cascade.selection import NotFeasible
 from cascade_exp.cascade.stages import Compare, Outcome, StageTable, table_of
-from cascade_exp.cascade.sweep import sweep_first
+from cascade_exp.cascade.sweep import sweep_first, sweep_shared
 from cascade_exp.jobs.pools import BothSplits, OneSplit
 from cascade_exp.report.schema import FrontRow, Measured, OperatingPoint, SingleModel, SweepCurve
 
@@ -126,13 +126,19 @@ class Measuring:
         )
 
     def sweep_curve(self, point: OperatingPoint) -> SweepCurve | None:
-        """Every first threshold of the point's cascade, the later ones held, on both splits."""
+        """Every first threshold of the point's cascade, the later ones held (or the same where they
+        share one), on both splits."""
         if len(point.stages) < 2:
             return None
         swept = {}
         for role, one in (("selection", self.splits.selection), ("report", self.splits.report)):
             members = [one.pool.names.index(name) for name in point.stages]
-            sweep = sweep_first(self.table(one, members), point.thresholds[1:], self.compare)
+            table = self.table(one, members)
+            sweep = (
+                sweep_shared(table, self.compare)
+                if self.splits.kind.shared()
+                else sweep_first(table, point.thresholds[1:], self.compare)
+            )
             swept[role] = (one, sweep)
         thresholds = swept["selection"][1].thresholds
         cost, score = {}, {}

@@ -1,19 +1,35 @@
-"""Which LightningModule a member of a training job is fitted with."""
+"""With which LightningModules a member of a training job is fitted."""
 
 from __future__ import annotations
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.jobs.fitting import optimizer_settings
+from cascade_exp.jobs.fitting import Fit, optimizer_settings
 from cascade_exp.jobs.labelling import difficulty_labels
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.dar import DarSettings, DifficultyAwareRegularization
+from cascade_exp.learning.exits import PHASES, ExitClassifier
 from cascade_exp.models.complete import CompleteModel
+from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.schema.training import Dar, TrainConfig
 
 
+def fits_for(pool: TrainingPool, model: CompleteModel, *, fits: bool, last: bool) -> list[Fit]:
+    """The fits of ``model``, in order; one for a complete model. Arguments as ``module_for``'s."""
+    own = pool.members[model.name].training
+    if not isinstance(model.network, ExitNetwork):
+        return [Fit(module_for(pool, model, fits=fits, last=last), own)]
+    phases = []
+    for phase in PHASES[model.description["method"]]:
+        training = own.of_heads() if phase.name else own
+        optimizer = optimizer_settings(pool.settings, training)
+        module = ExitClassifier(model.network, len(model.classes), optimizer, phase)
+        phases.append(Fit(module, training, phase.name))
+    return phases
+
+
 def module_for(pool: TrainingPool, model: CompleteModel, *, fits: bool, last: bool) -> Classifier:
-    """The module that fits ``model`` as the job's settings say.
+    """The module that fits a complete ``model`` as the job's settings say.
 
     Args:
         fits: whether it will be fitted, or only asked for its answers.
@@ -38,8 +54,11 @@ def dar_settings(dar: Dar) -> DarSettings:
     return DarSettings(weight=dar.weight, margin=dar.margin, pairs=dar.pairs)
 
 
-def check_training(settings: TrainConfig, members: int) -> None:
+def check_training(settings: TrainConfig, complete: int) -> None:
     """Refuse settings of the training that cannot go together, before any compute is spent.
+
+    Args:
+        complete: how many of the members are complete models.
 
     Raises:
         CascadeError: naming the key.
@@ -47,7 +66,8 @@ def check_training(settings: TrainConfig, members: int) -> None:
     dar = settings.regularizer
     if isinstance(dar, Dar):
         dar_settings(dar)
-        if members < 2:
+        if complete < 2:
             raise CascadeError(
-                "regularizer=dar: it is for every stage but the last, and the pool has one model"
+                "regularizer=dar: it is for every stage but the last, and the pool has "
+                f"{complete or 'no'} complete model"
             )

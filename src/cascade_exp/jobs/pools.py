@@ -170,7 +170,7 @@ def _temperatures(
     labels = split.labels if rows is None else split.labels[rows]
     temperatures = {}
     for model, output in split.outputs.items():
-        where = str(split.file_of(model))
+        where = split.called(model)
         if isinstance(output, RecordedAnswers):
             raise CascadeError(f"calibration=temperature needs logits, but {where} holds answers")
         logits = output if rows is None else output[rows]
@@ -204,7 +204,7 @@ def _one_split(
         ensemble=ensemble,
         temperatures=temperatures,
         k=settings.metric.k if isinstance(settings.metric, TopK) else 1,
-        sources={model: str(split.file_of(model)) for model in outputs},
+        sources={model: split.called(model) for model in outputs},
     )
     singles = [models.stage((m,)).statistics.sum(axis=0) for m in range(len(models.names))]
     scores = [float(objective.score(total, models.size)) for total in singles]

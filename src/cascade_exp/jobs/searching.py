@@ -35,7 +35,7 @@ class Searching:
             cascades=candidates.cascades,
             accounting=cast(Accounting, self.settings.cost.accounting),
             compare=cast(Compare, self.settings.threshold.compare),
-            shared=self.settings.threshold.shared,
+            shared=self.kind.shared(),
             worst_case_cost=worst_case_cost,
             progress=self.progress,
             gap=self.settings.search.gap,

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from cascade_exp.errors import CascadeError, choice
 from cascade_exp.jobs.evaluate import report
 from cascade_exp.jobs.evaluation import check_settings
 from cascade_exp.jobs.fitting import fit_member
 from cascade_exp.jobs.job import open_job
 from cascade_exp.jobs.labelling import label_fold
 from cascade_exp.jobs.methods import check_methods
-from cascade_exp.jobs.modules import check_training, module_for
+from cascade_exp.jobs.modules import check_training, fits_for
 from cascade_exp.jobs.training_pool import TrainingPool
-from cascade_exp.models.complete import load_model, save_model
-from cascade_exp.models.meter import Measured, measure
+from cascade_exp.models.complete import CompleteModel, load_model, save_model
+from cascade_exp.models.exit_network import ExitNetwork
+from cascade_exp.models.meter import Measured, measure, measure_exits
 from cascade_exp.recordings.folder import open_recordings
-from cascade_exp.recordings.write import write_models
+from cascade_exp.recordings.write import write_exits, write_models
 from cascade_exp.report.numbers import cost
-from cascade_exp.schema.checks import check_members
+from cascade_exp.schema.checks import Member, check_members
+from cascade_exp.schema.evaluating import ExitsCascade
 from cascade_exp.schema.training import Dar, TrainConfig
 
 
@@ -31,21 +35,42 @@ def train(config: DictConfig) -> Path:
         members = check_members(config.models)
         check_settings(settings)
         check_methods(settings)
-        check_training(settings, len(members))
+        complete = [name for name in members if not _has_exits(members[name])]
+        _check_exits(settings, members)
+        check_training(settings, len(complete))
         pool = TrainingPool(job, settings, members)
-        measured = {name: measure(pool.build(name, pool.seed_of(name))) for name in members}
-        last = max(reversed(members), key=lambda name: measured[name].macs)
+        measured = {name: _measure(pool.build(name, pool.seed_of(name))) for name in members}
+        last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
         dar = settings.regularizer
         if isinstance(dar, Dar) and dar.fold is not None:
-            label_fold(pool, [name for name in members if name != last], dar, dar.fold)
+            label_fold(pool, [name for name in complete if name != last], dar, dar.fold)
             return job.folder
         for name in members:
-            _train_and_record(pool, name, measured[name], last=name == last)
+            _train_and_record(pool, name, measured[name][0], last=name == last)
         folder = job.folder / "recordings"
-        write_models(folder, {name: _costs(found) for name, found in measured.items()})
+        write_exits(folder, {name: exits for name, (_, exits) in measured.items() if exits})
+        write_models(folder, {name: _costs(found) for name, (found, _) in measured.items()})
         if settings.evaluate:
             report(job, open_recordings(folder, settings.pool.include, settings.pool.exclude))
         return job.folder
+
+
+def _has_exits(member: Member) -> bool:
+    return bool(member.model["family"] == "exits")
+
+
+def _check_exits(settings: TrainConfig, members: Mapping[str, Member]) -> None:
+    """Refuse, before anything is trained, an evaluation that would find no cascade to look at."""
+    if not settings.evaluate:
+        return
+    with_exits = [name for name, member in members.items() if _has_exits(member)]
+    if isinstance(settings.cascade, ExitsCascade):
+        choice(settings.cascade.network, with_exits, "cascade.network")
+    elif len(with_exits) == len(members):
+        raise CascadeError(
+            f"models.members: only networks with exits, which cascade={settings.cascade.name} "
+            f"leaves out; give cascade=exits cascade.network={with_exits[0]}"
+        )
 
 
 def _train_and_record(pool: TrainingPool, name: str, measured: Measured, *, last: bool) -> None:
@@ -59,14 +84,22 @@ def _train_and_record(pool: TrainingPool, name: str, measured: Measured, *, last
         f"{cost(measured.params, 'params')}, {measured.layers} layers"
     )
     data = pool.feed(model)
-    module = module_for(pool, model, fits=fits, last=last)
+    phases = fits_for(pool, model, fits=fits, last=last)
     if fits:
-        fit_member(pool, model, module, data)
+        fit_member(pool, model, phases, data)
     if trained:
         pool.say(f"  trained before this job was interrupted, taken from {kept}")
     else:
         save_model(model, kept)
-    pool.record(model, module, data, measured)
+    pool.record(model, phases[-1].module, data, measured)
+
+
+def _measure(model: CompleteModel) -> tuple[Measured, list[dict[str, float]]]:
+    """What the whole model costs and, of a network with exits, what each exit has come to."""
+    if not isinstance(model.network, ExitNetwork):
+        return measure(model), []
+    exits = measure_exits(model)
+    return measure(model), [{"layers": at.layers, "macs": at.macs} for at in exits]
 
 
 def _costs(measured: Measured) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """A complete model: a classifier that answers by itself, whatever library it comes from.
 
 Building one from its member mapping, saving and loading it, and the key of its weights. The
-families themselves are in ``timm_models``, ``transformers_models`` and ``truncation``.
+families themselves are in ``timm_models``, ``transformers_models``, ``truncation`` and ``exits``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ FAMILIES: dict[str, str] = {
     "timm": "cascade_exp.models.timm_models",
     "transformers": "cascade_exp.models.transformers_models",
     "truncated": "cascade_exp.models.truncation",
+    "exits": "cascade_exp.models.exits",
 }
 """Family -> the module that builds it, imported when it is first asked for."""
 
@@ -38,8 +39,9 @@ class CompleteModel:
 
     Attributes:
         name: what the user calls it.
-        network: ``network(inputs)`` gives logits float [B, K]; ``inputs`` is a tensor [B, C, H, W]
-            (``ImageInput``) or a dict of token tensors [B, T] or [B, K, T] (``TextInput``).
+        network: ``network(inputs)`` gives logits float [B, K], or [B, exits, K] of a network with
+            exits; ``inputs`` is a tensor [B, C, H, W] (``ImageInput``) or a dict of token tensors
+            [B, T] or [B, K, T] (``TextInput``).
         input: what the network wants to be fed.
         layers: its depth (see ``depth`` and the family's module for what is counted).
         classes: the K labels, in the order of the logits.

@@ -90,6 +90,34 @@ class TruncatedMember:
     trust_remote_code: bool = False
 
 
+TWO_PHASES = ("deebert", "fastbert")  # of the methods of ExitsMember: heads are trained apart
+
+
+@dataclass
+class ExitsMember:
+    """An encoder with an exit after every layer (``models.exits``).
+
+    Attributes:
+        method: whose heads, and how they are trained: ``deebert``, ``pabee`` or ``fastbert``.
+        family: ``exits``.
+        encoder: hub name or directory to load; exactly one of ``encoder`` and ``config`` is given.
+        config: ``model_type`` and fields of that type's configuration, to train from scratch.
+        tokenizer: hub name or directory; null = the encoder's own.
+        max_length: longest sequence in tokens.
+        trust_remote_code: let the hub's repository or the directory run code of its own.
+    """
+
+    method: str
+    family: str = "exits"
+    encoder: str | None = None
+    config: dict[str, Any] | None = None
+    tokenizer: str | None = None
+    max_length: int = 128
+    trust_remote_code: bool = False
+
+
+TextMember = TransformersMember | TruncatedMember | ExitsMember
+
 Schema = TypeVar("Schema")
 
 

@@ -30,6 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.models.complete import RECORD, CompleteModel, build_model, load_model, one_line
 from cascade_exp.models.depth import evaluating
+from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.inputs import ImageInput, TextInput
 from cascade_exp.models.members import read_keys
 
@@ -100,6 +101,37 @@ def measure(model: CompleteModel, length: int | None = None) -> Measured:
         input=_input_words(model, length),
         counter=COUNTER,
     )
+
+
+@dataclass(frozen=True)
+class ExitCost:
+    """What an example has cost once an exit has answered: all layers and heads up to there.
+
+    Attributes:
+        exit: the exit's number, from 1.
+        layers: layers run.
+        macs: multiply-accumulates of them and of the heads of this and all earlier exits.
+    """
+
+    exit: int
+    layers: int
+    macs: int
+
+
+def measure_exits(model: CompleteModel, length: int | None = None) -> tuple[ExitCost, ...]:
+    """Count every exit of a network with exits, by :func:`measure` on the network cut after it.
+
+    Raises:
+        CascadeError: if the model has no exits, or cannot take so long a text.
+    """
+    network = model.network
+    if not isinstance(network, ExitNetwork):
+        raise CascadeError(f"{model.name}: a complete model, expected a network with exits")
+    costs = []
+    for exit in range(1, network.exits + 1):
+        with network.first_exits(exit):
+            costs.append(ExitCost(exit, exit, measure(model, length).macs))
+    return tuple(costs)
 
 
 def latency(

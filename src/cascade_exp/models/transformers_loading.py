@@ -1,6 +1,6 @@
 """Loading transformers' parts, configurations and tokenizers: quietly, with one-line errors.
 
-The models themselves are in ``transformers_models`` and ``truncation``.
+The models themselves are in ``transformers_models``, ``truncation`` and ``exits``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as library_logging
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.hub import hub_has
 from cascade_exp.models.complete import one_line
-from cascade_exp.models.members import TransformersMember, TruncatedMember
+from cascade_exp.models.members import TextMember
 
 DIRECTORY_FORM = "a directory with config.json, model.safetensors and the tokenizer's files"
 AID = "set tokenizer to a hub name or a directory with tokenizer.json"
@@ -37,9 +38,25 @@ def load_config(where: str, encoder: str, trust: bool) -> Any:
         raise unusable(where, encoder, error) from error
 
 
-def load_tokenizer(
-    where: str, wanted: TransformersMember | TruncatedMember, encoder: str | None
-) -> Any:
+def load_encoder(where: str, encoder: str, trust: bool) -> Any:
+    """The encoder without a classifier, in float32; its pooler may be new.
+
+    Raises:
+        CascadeError: naming ``where``, if it cannot be loaded or lacks weights of its own.
+    """
+    try:
+        with quiet():
+            network, info = AutoModel.from_pretrained(
+                encoder, dtype=torch.float32, trust_remote_code=trust, output_loading_info=True
+            )
+    except Exception as error:  # safetensors, json and transformers each fail in their own way
+        raise unusable(where, encoder, error) from error
+    pooler = [key for key in network.state_dict() if key.startswith("pooler.")]
+    check_complete(f"{where}.encoder={encoder}", network, info, pooler)
+    return network
+
+
+def load_tokenizer(where: str, wanted: TextMember, encoder: str | None) -> Any:
     """The member's tokenizer, else its encoder's; None when it has neither.
 
     Raises:

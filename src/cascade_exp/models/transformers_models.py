@@ -1,7 +1,7 @@
 """Text classifiers out of transformers: a given encoder or classifier, or one from scratch.
 
 Which keys a member has is said by ``members.TransformersMember``. Cutting an encoder to its first
-layers is in ``truncation``; what both need is here.
+layers is in ``truncation``, an exit after every layer in ``exits``; what all need is here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.models.complete import CompleteModel, one_line
 from cascade_exp.models.heads import HEADS, Head, head_of
 from cascade_exp.models.inputs import TextInput
-from cascade_exp.models.members import TransformersMember, TruncatedMember, read_member
+from cascade_exp.models.members import (
+    ExitsMember,
+    TransformersMember,
+    TruncatedMember,
+    read_member,
+)
 from cascade_exp.models.transformers_loading import (
     DIRECTORY_FORM,
     check_complete,
@@ -55,15 +60,19 @@ class TokenClassifier(nn.Module):
     def __init__(self, transformer: Any) -> None:
         super().__init__()
         self.transformer = transformer
-        taken = inspect.signature(transformer.forward).parameters
-        segments = getattr(transformer.config, "type_vocab_size", None)
-        self.segments = "token_type_ids" in taken and segments != 1
+        self.segments = reads_segments(transformer)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Logits float [B, K] for int64 token tensors [B, T], or [B, K, T] of K endings."""
         read = {k: v for k, v in inputs.items() if self.segments or k != "token_type_ids"}
         logits: Tensor = self.transformer(**read).logits
         return logits
+
+
+def reads_segments(transformer: Any) -> bool:
+    """Whether a transformers network takes ``token_type_ids`` and knows more than one of them."""
+    taken = inspect.signature(transformer.forward).parameters
+    return "token_type_ids" in taken and getattr(transformer.config, "type_vocab_size", None) != 1
 
 
 def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> CompleteModel:
@@ -74,28 +83,39 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
     """
     wanted = read_member(name, member, TransformersMember)
     where = f"models.members.{name}"
-    if (wanted.encoder is None) == (wanted.config is None):
-        found = "neither" if wanted.encoder is None else "both"
-        raise CascadeError(
-            f"{where}: expected encoder (a hub name or {DIRECTORY_FORM}) or config (model_type and "
-            f"its fields, to train from scratch), found {found}"
-        )
+    check_one_source(where, wanted)
     if wanted.encoder is not None:
         tokenizer = load_tokenizer(where, wanted, wanted.encoder)
         transformer = _pretrained(name, wanted, classes)
         check_vocabulary(where, tokenizer, transformer.config)
     else:
         tokenizer = load_tokenizer(where, wanted, None)
-        transformer = _from_scratch(where, wanted, tokenizer, classes)
+        transformer = from_scratch(where, wanted, tokenizer, classes)
     return finish(name, transformer, classes, wanted)
+
+
+def check_one_source(where: str, wanted: TransformersMember | ExitsMember) -> None:
+    """Raise a :class:`CascadeError` unless one of ``encoder`` and ``config`` is given."""
+    if (wanted.encoder is None) == (wanted.config is None):
+        found = "neither" if wanted.encoder is None else "both"
+        raise CascadeError(
+            f"{where}: expected encoder (a hub name or {DIRECTORY_FORM}) or config (model_type and "
+            f"its fields, to train from scratch), found {found}"
+        )
 
 
 def write(model: CompleteModel, directory: Path) -> None:
     """Write what transformers' own ``from_pretrained(directory)`` loads, tokenizer included."""
     with quiet():
         model.network.transformer.save_pretrained(directory)  # type: ignore[operator, union-attr]
-        if isinstance(model.input, TextInput) and model.input.tokenizer is not None:
-            trust = model.description["trust_remote_code"]
+    save_tokenizer(model, directory)
+
+
+def save_tokenizer(model: CompleteModel, directory: Path) -> None:
+    """Write the model's tokenizer into ``directory`` where it is known."""
+    if isinstance(model.input, TextInput) and model.input.tokenizer is not None:
+        trust = model.description["trust_remote_code"]
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(
                 model.input.tokenizer, trust_remote_code=trust
             )
@@ -148,7 +168,7 @@ def finish(
         ) from error
     description = {
         "family": "transformers",
-        "config": _architecture(transformer.config),
+        "config": architecture(transformer.config),
         "max_length": wanted.max_length,
         "head": wanted.head,
         "trust_remote_code": wanted.trust_remote_code,
@@ -244,7 +264,7 @@ def _align_labels(name: str, transformer: Any, given: Any, classes: tuple[str, .
     log.info("%s: the head's rows are put in the order [%s]", name, ", ".join(classes))
 
 
-def _from_scratch(
+def from_scratch(
     where: str, wanted: TransformersMember, tokenizer: Any, classes: tuple[str, ...]
 ) -> Any:
     """A classifier with fresh weights from ``model_type`` and fields of its configuration."""
@@ -289,7 +309,7 @@ def _fields(schema: Any) -> list[str]:
     return [*(f.name for f in fields(schema)), *getattr(schema, "attribute_map", {})]
 
 
-def _architecture(config: Any) -> dict[str, Any]:
+def architecture(config: Any) -> dict[str, Any]:
     """The fields of a configuration that determine the network, those of its classes left out."""
     plain = json.loads(config.to_json_string(use_diff=False))
     known = _fields(type(config))

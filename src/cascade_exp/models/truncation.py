@@ -12,20 +12,18 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.heads import head_of
 from cascade_exp.models.members import TruncatedMember, read_member
 from cascade_exp.models.transformers_loading import (
-    check_complete,
     check_vocabulary,
     label_fields,
     load_config,
+    load_encoder,
     load_tokenizer,
     quiet,
-    unusable,
 )
 from cascade_exp.models.transformers_models import finish, head_keys, log
 
@@ -42,19 +40,8 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
     head = head_of(where, wanted.head)
     tokenizer = load_tokenizer(where, wanted, wanted.encoder)
     config = load_config(where, wanted.encoder, wanted.trust_remote_code)
-    try:
-        with quiet():
-            encoder, info = AutoModel.from_pretrained(
-                wanted.encoder,
-                dtype=torch.float32,
-                trust_remote_code=wanted.trust_remote_code,
-                output_loading_info=True,
-            )
-    except Exception as error:  # safetensors, json and transformers each fail in their own way
-        raise unusable(where, wanted.encoder, error) from error
-    pooler = [key for key in encoder.state_dict() if key.startswith("pooler.")]
-    check_complete(f"{where}.encoder={wanted.encoder}", encoder, info, pooler)
-    layers = _layer_list(f"{where}.encoder={wanted.encoder}", encoder)
+    encoder = load_encoder(where, wanted.encoder, wanted.trust_remote_code)
+    layers = layer_list(f"{where}.encoder={wanted.encoder}", encoder)
     full = int(encoder.config.num_hidden_layers)
     if not 1 <= wanted.layers <= full:
         raise CascadeError(
@@ -73,7 +60,7 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
     return finish(name, transformer, classes, wanted)
 
 
-def _layer_list(where: str, encoder: Any) -> str:
+def layer_list(where: str, encoder: Any) -> str:
     """The name of the encoder's outermost list of layers.
 
     Raises:

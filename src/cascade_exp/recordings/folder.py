@@ -6,9 +6,9 @@ values are checked where they are scored. Writing recordings lives in ``write``.
 
 from __future__ import annotations
 
-import csv
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.recordings.exits import EXITS, ExitRow, check_growing, exit_name, read_exits
 from cascade_exp.recordings.names import check_name, narrow
-
-COST_COLUMNS = ("macs", "params", "layers", "seconds", "dollars")
+from cascade_exp.recordings.tables import read_costs, read_table
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Split:
     Attributes:
         labels: int64 [N].
         ids: int64 [N] or None where the folder holds none.
-        outputs: by model, logits [N, K] (memory-mapped) or answers.
+        outputs: by model, logits [N, K] (memory-mapped; of a network with exits [N, exits, K]) or
+            answers.
         classes: K, or None where only black boxes are recorded.
     """
 
@@ -64,18 +65,76 @@ class Split:
         suffix = ".answers.npz" if isinstance(self.outputs[model], RecordedAnswers) else ".npy"
         return self.path / f"{model}{suffix}"
 
+    def called(self, model: str) -> str:
+        """What errors call ``model``'s outputs on this split."""
+        return str(self.file_of(model))
+
 
 @dataclass(frozen=True)
 class Recordings:
-    """A recordings folder, narrowed to the models of the pool."""
+    """A recordings folder, narrowed to the models of the pool.
+
+    Attributes:
+        exits: by network with exits, its exits; complete models are not in it.
+    """
 
     path: Path
     models: tuple[ModelRow, ...]
+    exits: Mapping[str, tuple[ExitRow, ...]] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The pool's model names, in the order of ``models.csv``."""
         return tuple(row.name for row in self.models)
+
+    def complete(self) -> Recordings:
+        """The same without its networks with exits.
+
+        Raises:
+            CascadeError: if nothing is left.
+        """
+        models = tuple(row for row in self.models if row.name not in self.exits)
+        if not models:
+            raise CascadeError(
+                f"{self.path / EXITS}: only networks with exits are left in the pool "
+                f"({', '.join(self.names)}), and cascades are made of complete models; "
+                f"cascade=exits cascade.network={self.names[0]} runs the exits of one"
+            )
+        return replace(self, models=models, exits={})
+
+    def network(self, name: str) -> Recordings:
+        """The same with the network ``name`` alone.
+
+        Raises:
+            CascadeError: if it is not recorded, or has no exits.
+        """
+        if name not in self.exits:
+            kind = "a complete model" if name in self.names else "not recorded"
+            raise CascadeError(
+                f"cascade.network={name}: {kind}; networks with exits here ({self.path / EXITS}): "
+                f"{', '.join(self.exits) or 'none'}{did_you_mean(name, self.exits)}"
+            )
+        models = tuple(row for row in self.models if row.name == name)
+        return replace(self, models=models, exits={name: self.exits[name]})
+
+    def exit_costs(self, network: str, column: str) -> NDArray[np.float64]:
+        """float64 [exits], what an example has cost at each exit, out of ``exits.csv``.
+
+        Raises:
+            CascadeError: if the column is missing for an exit, or its values do not grow.
+        """
+        table, rows = self.path / EXITS, self.exits[network]
+        for row in rows:
+            if column not in row.costs:
+                known = sorted({c for r in rows for c in r.costs})
+                raise CascadeError(
+                    f"{table}: exit {row.exit} of {network} has no '{column}', which "
+                    f"cost.column={column} needs; known for it: "
+                    f"{', '.join(sorted(row.costs)) or 'nothing'}{did_you_mean(column, known)}"
+                )
+        values = [row.costs[column] for row in rows]
+        check_growing([row.exit for row in rows], values, column, network, str(table))
+        return np.array(values, dtype=np.float64)
 
     def costs(self, column: str) -> NDArray[np.float64]:
         """float64 [M], the cost of each model out of ``column`` of ``models.csv``.
@@ -124,7 +183,9 @@ class Recordings:
         ids = _integers(ids_file) if ids_file.exists() else None
         if ids is not None and len(ids) != size:
             raise CascadeError(f"{ids_file}: {len(ids)} ids, expected {size} (labels.npy)")
-        outputs = {model: _outputs(folder, model, size) for model in self.names}
+        outputs = {
+            model: _outputs(folder, model, size, self.exits.get(model)) for model in self.names
+        }
         classes = _classes(folder, outputs)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or (classes is not None and high >= classes):
@@ -134,6 +195,35 @@ class Recordings:
                 f"{folder / 'labels.npy'}: row {row} has label {int(labels[row])}; expected {limit}"
             )
         return Split(name, folder, labels, ids, outputs, classes)
+
+
+@dataclass(frozen=True)
+class ExitsSplit(Split):
+    """One recorded split of one network; its outputs are those of the exits, each [N, K]."""
+
+    network: str
+
+    def file_of(self, model: str) -> Path:
+        """The one file of all exits."""
+        return self.path / f"{self.network}.npy"
+
+    def called(self, model: str) -> str:
+        """What errors call an exit's outputs on this split."""
+        return f"{self.file_of(model)}, exit {model.removeprefix(self.network + '@')}"
+
+
+def exits_of(recordings: Recordings, split: str) -> ExitsSplit:
+    """The split of ``recordings`` that hold one network alone (:meth:`Recordings.network`)."""
+    ((network, rows),) = recordings.exits.items()
+    found = recordings.split(split)
+    logits = found.outputs[network]
+    assert isinstance(logits, np.ndarray)
+    outputs: dict[str, Recorded] = {
+        exit_name(network, row.exit): logits[:, i] for i, row in enumerate(rows)
+    }
+    return ExitsSplit(
+        found.name, found.path, found.labels, found.ids, outputs, found.classes, network
+    )
 
 
 def open_recordings(
@@ -151,54 +241,28 @@ def open_recordings(
         raise CascadeError(f"recordings={folder}: no such folder")
     rows = _read_models(folder / "models.csv")
     kept = narrow([row.name for row in rows], include, exclude)
-    return Recordings(folder, tuple(row for row in rows if row.name in set(kept)))
+    exits = read_exits(folder, [row.name for row in rows])
+    return Recordings(
+        folder,
+        tuple(row for row in rows if row.name in set(kept)),
+        {name: its for name, its in exits.items() if name in set(kept)},
+    )
 
 
 def _read_models(path: Path) -> list[ModelRow]:
     if not path.is_file():
         raise CascadeError(f"{path}: missing; a recordings folder lists its models there")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CascadeError(f"{path}: not a CSV table in UTF-8 ({error})") from None
-    if not lines or "name" not in lines[0]:
-        found = ",".join(lines[0]) if lines else "an empty file"
-        raise CascadeError(f"{path}: no column 'name' in its first line (found {found})")
-    header = lines[0]
-    if len(set(header)) != len(header):
-        raise CascadeError(f"{path}: the same column twice in {','.join(header)}")
     rows: list[ModelRow] = []
     seen: set[str] = set()
-    for number, line in enumerate(lines[1:], start=2):
-        if not line:
-            continue
-        if len(line) != len(header):
-            raise CascadeError(
-                f"{path}: line {number} has {len(line)} fields, expected {len(header)}"
-            )
-        fields = dict(zip(header, line, strict=True))
-        name = check_name(fields.pop("name"), f"{path}: line {number}")
+    for where, fields in read_table(path, needed=("name",)):
+        name = check_name(fields.pop("name"), where)
         if name in seen:
-            raise CascadeError(f"{path}: line {number}: a second model named {name}")
+            raise CascadeError(f"{where}: a second model named {name}")
         seen.add(name)
-        rows.append(ModelRow(name, _costs(fields, f"{path}: model {name}")))
+        rows.append(ModelRow(name, read_costs(fields, f"{path}: model {name}")))
     if not rows:
         raise CascadeError(f"{path}: lists no model")
     return rows
-
-
-def _costs(fields: dict[str, str], where: str) -> dict[str, float]:
-    costs = {}
-    for column, text in fields.items():
-        if not text.strip():
-            continue
-        try:
-            costs[column] = float(text)
-        except ValueError:
-            if column in COST_COLUMNS:
-                raise CascadeError(f"{where} has {column}={text!r}; expected a number") from None
-    return costs
 
 
 def _load(path: Path) -> NDArray[Any]:
@@ -223,10 +287,15 @@ def _integers(path: Path) -> NDArray[np.int64]:
     return np.asarray(array, dtype=np.int64)
 
 
-def _outputs(folder: Path, model: str, size: int) -> Recorded:
+def _outputs(folder: Path, model: str, size: int, exits: tuple[ExitRow, ...] | None) -> Recorded:
     logits_file, answers_file = folder / f"{model}.npy", folder / f"{model}.answers.npz"
     if logits_file.exists() and answers_file.exists():
         raise CascadeError(f"{folder}: both {logits_file.name} and {answers_file.name}; keep one")
+    if answers_file.exists() and exits is not None:
+        raise CascadeError(
+            f"{answers_file}: answers of {model}, which {EXITS} lists; an early-exit network is "
+            f"recorded as logits [N, exits, K] in {logits_file.name}"
+        )
     if answers_file.exists():
         return _answers(answers_file, model, size)
     if not logits_file.exists():
@@ -235,10 +304,17 @@ def _outputs(folder: Path, model: str, size: int) -> Recorded:
             f"outputs (or leave it out: pool.exclude={model})"
         )
     logits = _load(logits_file)
-    if logits.ndim != 2 or logits.dtype.kind != "f" or logits.dtype.itemsize > 8:
+    shape = "[N, K]" if exits is None else "[N, exits, K]"
+    dimensions = 2 if exits is None else 3
+    if logits.ndim != dimensions or logits.dtype.kind != "f" or logits.dtype.itemsize > 8:
+        listed = "lists no exits" if exits is None else f"lists {len(exits)} exits"
         raise CascadeError(
             f"{logits_file}: {logits.dtype} of shape {list(logits.shape)}, expected float16, "
-            "float32 or float64 logits of shape [N, K]"
+            f"float32 or float64 logits of shape {shape}, as {EXITS} {listed} of {model}"
+        )
+    if exits is not None and logits.shape[1] != len(exits):
+        raise CascadeError(
+            f"{logits_file}: {logits.shape[1]} exits of {model}, but {EXITS} lists {len(exits)}"
         )
     if len(logits) != size:
         raise CascadeError(
@@ -283,7 +359,7 @@ def _answers(path: Path, model: str, size: int) -> RecordedAnswers:
 
 
 def _classes(folder: Path, outputs: dict[str, Recorded]) -> int | None:
-    known = {m: int(o.shape[1]) for m, o in outputs.items() if isinstance(o, np.ndarray)}
+    known = {m: int(o.shape[-1]) for m, o in outputs.items() if isinstance(o, np.ndarray)}
     if not known:
         return None
     first, classes = next(iter(known.items()))

@@ -23,8 +23,8 @@ def record(
 ) -> NDArray[np.float32]:
     """Logits float32 [N, K] of every example of ``loader``, in the order of ``ids`` [N].
 
-    Rows are matched by example id, so neither the loader's order nor an example that a distributed
-    sampler repeats can shift them.
+    Of a network with exits they are [N, exits, K]. Rows are matched by example id, so neither the
+    loader's order nor an example that a distributed sampler repeats can shift them.
 
     Raises:
         CascadeError: if an example is missing, or a logit is NaN or infinite.
@@ -39,7 +39,7 @@ def record(
     ):
         raise CascadeError(f"{where}: recorded {len(unique)} examples, expected {len(ids)}")
     ordered: NDArray[np.float32] = logits[first[place]]
-    bad = ~np.isfinite(ordered).all(axis=1)
+    bad = ~np.isfinite(ordered).reshape(len(ordered), -1).all(axis=1)
     if bad.any():
         raise CascadeError(
             f"{where}: example {int(ids[int(np.argmax(bad))])} has a NaN or infinite logit "

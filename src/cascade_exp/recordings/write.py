@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade_exp.atomic import replacing, write_text
-from cascade_exp.recordings.folder import COST_COLUMNS
+from cascade_exp.recordings.exits import EXIT_COSTS, EXITS
+from cascade_exp.recordings.tables import COST_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class RecordingStore:
             return False
 
     def put(self, key: ContentKey, logits: NDArray[np.float32]) -> None:
-        """Keep ``logits`` [N, K] under ``key``."""
+        """Keep ``logits`` [N, K], or [N, exits, K], under ``key``."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self._file(key)
         save_array(file, logits)
@@ -103,6 +104,26 @@ def write_models(folder: Path, costs: Mapping[str, Mapping[str, float]]) -> None
         writer.writerow(["name", *columns])
         for name, known in costs.items():
             writer.writerow([name, *(known.get(c, "") for c in columns)])
+
+
+def write_exits(folder: Path, networks: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    """Write ``exits.csv`` for ``networks``: by name, of each exit the costs it has come to.
+
+    Without networks there is no such file.
+    """
+    rows = [(name, e, cost) for name, exits in networks.items() for e, cost in enumerate(exits, 1)]
+    columns = [c for c in EXIT_COSTS if any(c in cost for _, _, cost in rows)]
+    if not rows:
+        (folder / EXITS).unlink(missing_ok=True)
+        return
+    with (
+        replacing(folder / EXITS) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["name", "exit", *columns])
+        for name, exit, cost in rows:
+            writer.writerow([name, exit, *(cost.get(c, "") for c in columns)])
 
 
 def write_labels(folder: Path, labels: NDArray[np.int64], ids: NDArray[np.int64]) -> None:

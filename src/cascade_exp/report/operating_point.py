@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cascade_exp.recordings.exits import network_of
 from cascade_exp.recordings.names import models_of
 from cascade_exp.report.schema import SCHEMA_VERSION, Results
 from cascade_exp.schema.evaluating import EvaluateConfig, TiersCascade, TopK
@@ -21,6 +22,7 @@ def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> 
         return {"schema_version": SCHEMA_VERSION, "rule": None, "stages": []}
     point = results.operating_points[results.chosen]
     models = [name for stage in point.stages for name in models_of(stage)]
+    recorded = dict.fromkeys(network_of(name) for name in models)
     split = str(settings.splits.selection)
     assert point.selection is not None
     return {
@@ -43,7 +45,7 @@ def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> 
             "cost": point.selection.cost,
             "score": point.selection.score,
         },
-        "models": {name: _model(recordings / split / f"{name}.json") for name in models},
+        "models": {name: _model(recordings / split / f"{name}.json") for name in recorded},
     }
 
 

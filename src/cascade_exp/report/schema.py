@@ -107,7 +107,10 @@ class FrontFigures:
 
 @dataclass(frozen=True)
 class SweepCurve:
-    """Every threshold of the chosen cascade's first stage, the later ones held: both splits."""
+    """Every threshold of the chosen cascade's first stage on both splits.
+
+    The later ones are held, or move with it where all stages share one threshold.
+    """
 
     thresholds: list[float]
     cost: dict[str, list[float]]

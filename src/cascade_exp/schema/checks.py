@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from cascade_exp.errors import CascadeError, choice, did_you_mean
-from cascade_exp.models.members import read_member
+from cascade_exp.models.members import TWO_PHASES, read_member
 from cascade_exp.recordings.names import check_name
 from cascade_exp.schema.training import MEMBERS, MemberTraining
 
@@ -65,6 +65,11 @@ def check_members(models: DictConfig) -> dict[str, Member]:
         training = settings.pop("training", None) or {}
         for key in training:
             choice(str(key), MemberTraining.__dataclass_fields__, f"{where}.training")
+            if str(key).startswith("head_") and settings.get("method") not in TWO_PHASES:
+                raise CascadeError(
+                    f"{where}.training.{key}: only networks with exits whose heads are trained "
+                    f"apart read it (family exits, method {' or '.join(TWO_PHASES)})"
+                )
         read_member(str(name), settings, MEMBERS[family])
         read[str(name)] = Member(settings, MemberTraining(**training))
     return read

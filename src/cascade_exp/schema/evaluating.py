@@ -69,6 +69,13 @@ class StagesCascade(Named):
 
 
 @dataclass
+class ExitsCascade(Named):
+    """The exits of one recorded network, in order."""
+
+    network: str = MISSING
+
+
+@dataclass
 class TiersCascade(Named):
     """Tiers of models by name, in the order written, and how a tier answers.
 
@@ -102,7 +109,7 @@ class Threshold(Named):
     epsilon: float = 0.01
     delta: float = 0.1
     worst_case_cost: Optional[float] = None
-    shared: bool = False
+    shared: Optional[bool] = None  # null: true for the exits of one network, else false
     compare: str = "ge"
     same_split: bool = False
     local: int = 0

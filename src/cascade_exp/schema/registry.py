@@ -13,6 +13,7 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
     "cascade": {
         "named": evaluating.Named,
         "stages": evaluating.StagesCascade,
+        "exits": evaluating.ExitsCascade,
         "tiers": evaluating.TiersCascade,
     },
     "search": {"search": evaluating.Search},

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from omegaconf import MISSING
 
-from cascade_exp.models.members import TimmMember, TransformersMember, TruncatedMember
+from cascade_exp.models.members import (
+    ExitsMember,
+    TimmMember,
+    TransformersMember,
+    TruncatedMember,
+)
 from cascade_exp.schema.evaluating import EvaluateConfig, Named
 
 # OmegaConf reads these annotations at run time and knows Optional[X], not X | None.
@@ -136,17 +141,31 @@ class SyntheticTextData(TextData):
 
 @dataclass
 class MemberTraining:
-    """What one model trains with instead of the job's own; null: the job's."""
+    """What one model trains with instead of the job's own; null: the job's.
+
+    ``head_…``: for the second phase of a network with exits that has two; null: the same again.
+    """
 
     learning_rate: Optional[float] = None
     max_epochs: Optional[int] = None
     seed: Optional[int] = None
+    head_learning_rate: Optional[float] = None
+    head_epochs: Optional[int] = None
+
+    def of_heads(self) -> MemberTraining:
+        """What the second phase trains with."""
+        return replace(
+            self,
+            learning_rate=self.head_learning_rate or self.learning_rate,
+            max_epochs=self.head_epochs or self.max_epochs,
+        )
 
 
 MEMBERS = {
     "timm": TimmMember,
     "transformers": TransformersMember,
     "truncated": TruncatedMember,
+    "exits": ExitsMember,
 }
 
 
