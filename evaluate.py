@@ -10,9 +10,9 @@ register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> float | None:
     """Evaluate the cascades of one recordings folder."""
-    run_job("evaluate", config)
+    return run_job("evaluate", config)
 
 
 if __name__ == "__main__":

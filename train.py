@@ -10,9 +10,9 @@ register()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> float | None:
     """Train, record and evaluate one pool of models."""
-    run_job("train", config)
+    return run_job("train", config)
 
 
 if __name__ == "__main__":

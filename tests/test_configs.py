@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir())
 MULTIPLE = {"callbacks", "logger"}  # several options at once, each nested under its own name
-UNNAMED = {"hydra", "experiment", "debug", "paths"} | MULTIPLE
+UNNAMED = {"hydra", "experiment", "debug", "paths", "hparams_search"} | MULTIPLE
 OPTIONS = [(g, p.stem) for g in GROUPS if g != "hydra" for p in sorted((CONF / g).glob("*.yaml"))]
 EXPERIMENTS = [name for group, name in OPTIONS if group == "experiment"]
 FILL = {

@@ -15,7 +15,7 @@ PARTS = {
     "recordings": {"recordings", "models", "data"},
     "report": {"report", "cascade", "recordings", "schema"},
 }
-PLOTTING = {"wandb", "matplotlib", "plotly"}
+PLOTTING = {"wandb", "matplotlib", "plotly", "mlflow", "tensorboard"}
 HYDRA = {"hydra"}
 
 

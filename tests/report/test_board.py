@@ -1,6 +1,7 @@
 """Real offline W&B runs, read back with W&B's own reader."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from cascade_exp.errors import CascadeError
+from cascade_exp.report import artifacts
+from cascade_exp.report.artifacts import recordings_artifact
 from tests.jobs.running import ROOT, run
 from tests.recordings.making import make_recordings
 
@@ -63,10 +66,34 @@ def test_an_evaluation_lands_whole(tmp_path, recordings):
         p.stem.split("_0_")[0] for p in media.glob("images/plots/*.png")
     }
     (front,) = media.glob("table/front_*.table.json")
+    for name in ("exits", "operating_points", "single_models", "reliability"):
+        assert list(media.glob(f"table/{name}_*.table.json")), name
+    for name in ("front", "improvement", "reliability"):
+        (chart,) = media.glob(f"table/charts/{name}_*.table.json")
+        assert json.loads(chart.read_text())["data"]
+    logged = [r["artifact"] for r in records(only_run(job)) if r["type"] == "artifact"]
+    kinds = {a["type"]: a for a in logged}
+    assert kinds["operating-point"]["name"].startswith("operating-point-")
+    assert told["config"]["recordings_artifact"].startswith("recordings-")
     rows = json.loads(front.read_text())
     written = (job / "results" / "frontier.csv").read_text().splitlines()
     assert len(rows["data"]) == len(written) - 1
     assert rows["columns"][:3] == ["stages", "thresholds", "exit_rates"]
+
+
+def test_recordings_have_one_name_wherever_they_are_met(tmp_path, recordings):
+    name = recordings_artifact(recordings).name
+    shutil.copytree(recordings, tmp_path / "copy")
+    assert recordings_artifact(tmp_path / "copy").name == name
+    (recordings / "report" / "labels.npy").unlink()
+    assert recordings_artifact(recordings).name != name
+
+
+def test_large_recordings_are_told_by_reference(recordings, monkeypatch):
+    monkeypatch.setattr(artifacts, "COPIED", 10)
+    entries = recordings_artifact(recordings).manifest.entries
+    assert all(entry.ref.startswith("file://") for entry in entries.values())
+    assert len(entries) == 7
 
 
 def test_a_failed_job_does_not_look_finished(tmp_path, recordings):
@@ -91,9 +118,12 @@ def test_training_curves_are_named_by_model(tmp_path, monkeypatch):
         "evaluate=false",
         "~models.members.resnet10t_32px",
     )
-    keys = set(inspected(only_run(job))["summary"])
+    summary = inspected(only_run(job))["summary"]
+    keys = set(summary)
     for model in ("resnet_16px", "resnet_32px"):
-        assert {f"{model}/val/accuracy", f"{model}/step"} <= keys
+        # a run's summary keeps the best epoch's
+        assert set(summary[f"{model}/val/accuracy"]) == {"max"}
+        assert set(summary[f"{model}/val/loss"]) == {"min"} and f"{model}/step" in keys
         assert "val/accuracy" in (job / "csv" / model / "metrics.csv").read_text()
     assert not {key for key in keys if key.startswith("val/")}
 

@@ -23,11 +23,19 @@ from cascade_exp.schema.checks import check_keys
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
-def run_job(name: str, config: DictConfig) -> Any:
-    """Check the composed ``config`` and run the body ``cascade_exp.jobs.<name>.<name>``."""
+def run_job(name: str, config: DictConfig) -> float | None:
+    """Check the composed ``config`` and run the body ``cascade_exp.jobs.<name>.<name>``.
+
+    Returns the number that ``optimize`` names, which a sweeper that searches wants; else None.
+    """
     check_keys(config)
     body = importlib.import_module(f"cascade_exp.jobs.{name}")
-    return getattr(body, name)(config)
+    folder = getattr(body, name)(config)
+    if config.optimize is None:
+        return None
+    from cascade_exp.report.headline import told_number
+
+    return told_number(folder / "results" if name == "train" else folder, str(config.optimize))
 
 
 def run_main(main: Callable[[], Any]) -> None:

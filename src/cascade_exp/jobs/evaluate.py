@@ -16,7 +16,10 @@ from cascade_exp.jobs.methods import check_methods, compare_methods
 from cascade_exp.jobs.progress import search_progress
 from cascade_exp.jobs.tier_analyses import tier_analyses
 from cascade_exp.recordings.folder import Recordings, open_recordings
+from cascade_exp.report.analyses_schema import Analyses
+from cascade_exp.report.headline import headline
 from cascade_exp.report.operating_point import deployment
+from cascade_exp.report.schema import Results
 from cascade_exp.report.view import chosen
 
 
@@ -36,10 +39,7 @@ def evaluate(config: DictConfig) -> Path:
 def report(job: Job, recordings: Recordings) -> Path:
     """Evaluate ``recordings`` as the job's settings say, and write and show all of it."""
     from cascade_exp.report.analyses import write_analyses
-    from cascade_exp.report.analysis_plots import write_analysis_plots
     from cascade_exp.report.files import write_json, write_results
-    from cascade_exp.report.html import write_html
-    from cascade_exp.report.plots import write_plots
     from cascade_exp.report.tables import print_results
     from cascade_exp.report.tiers import write_latencies, write_tiers
 
@@ -58,11 +58,31 @@ def report(job: Job, recordings: Recordings) -> Path:
     write_json(folder / "operating_point.json", deployment(results, recordings.path, job.settings))
     write_analyses(analyses, folder)
     tiers = tier_analyses(evaluation.measuring, chosen(results))
-    plots = [
-        *write_plots(results, folder),
-        *write_analysis_plots(results, analyses, folder),
-        *write_tiers(results, tiers, folder),
-    ]
+    plots = _draw(job, results, analyses, folder) if job.settings.plots else []
+    plots += write_tiers(results, tiers, folder)
+    write_latencies(latencies(evaluation.measuring, results.operating_points), folder)
+    job.loggers.log_numbers(headline(results))
+    if job.loggers.wandb is not None:
+        from cascade_exp.report.artifacts import log_operating_point, use_recordings
+        from cascade_exp.report.board import log_results
+
+        if job.kind == "evaluate":
+            use_recordings(job.loggers.wandb, recordings.path)
+        log_results(job.loggers.wandb, results, plots, analyses)
+        log_operating_point(job.loggers.wandb, results, folder)
+    print_results(results, folder, job.console)
+    if job.settings.methods:
+        compare_methods(job, recordings, results)
+    return folder
+
+
+def _draw(job: Job, results: Results, analyses: Analyses | None, folder: Path) -> list[Path]:
+    """Draw the pictures and the page; returns the pictures' paths."""
+    from cascade_exp.report.analysis_plots import write_analysis_plots
+    from cascade_exp.report.html import write_html
+    from cascade_exp.report.plots import write_plots
+
+    plots = [*write_plots(results, folder), *write_analysis_plots(results, analyses, folder)]
     write_html(
         results,
         folder / "report.html",
@@ -70,12 +90,4 @@ def report(job: Job, recordings: Recordings) -> Path:
         command=job.command,
         analyses=analyses,
     )
-    write_latencies(latencies(evaluation.measuring, results.operating_points), folder)
-    if job.loggers.wandb is not None:
-        from cascade_exp.report.board import log_results
-
-        log_results(job.loggers.wandb, results, plots)
-    print_results(results, folder, job.console)
-    if job.settings.methods:
-        compare_methods(job, recordings, results)
-    return folder
+    return plots

@@ -44,12 +44,14 @@ class Job:
     """One job while it runs.
 
     Attributes:
+        kind: ``train``, ``evaluate`` or ``compare``.
         folder: everything the job writes is in here.
         settings: the composed configuration as the dataclasses of ``schema``.
         command: the line that runs it again.
         resumed: whether this folder holds an unfinished job of the same key, to go on with.
     """
 
+    kind: str
     folder: Path
     config: DictConfig
     settings: EvaluateConfig
@@ -91,6 +93,7 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
         ) as loggers,
     ):
         yield Job(
+            kind=job_type,
             folder=folder,
             config=config,
             settings=settings,

@@ -21,6 +21,7 @@ from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.meter import Measured, measure, measure_exits
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.recordings.write import write_exits, write_models
+from cascade_exp.report.artifacts import log_recordings
 from cascade_exp.report.numbers import cost
 from cascade_exp.schema.checks import Member, check_members
 from cascade_exp.schema.evaluating import ExitsCascade
@@ -50,6 +51,8 @@ def train(config: DictConfig) -> Path:
         folder = job.folder / "recordings"
         write_exits(folder, {name: exits for name, (_, exits) in measured.items() if exits})
         write_models(folder, {name: _costs(found) for name, (found, _) in measured.items()})
+        if job.loggers.wandb is not None:
+            log_recordings(job.loggers.wandb, folder)
         if settings.evaluate:
             report(job, open_recordings(folder, settings.pool.include, settings.pool.exclude))
         return job.folder

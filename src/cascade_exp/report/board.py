@@ -7,6 +7,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cascade_exp.report.analyses_schema import Analyses, CascadeAnalyses
+from cascade_exp.report.headline import headline
 from cascade_exp.report.methods import cells, method_rows
 from cascade_exp.report.runs import ComparedRun, varied
 from cascade_exp.report.runs import cells as run_cells
@@ -16,9 +18,13 @@ if TYPE_CHECKING:
     from wandb import Run
 
 
-def log_results(run: Run, results: Results, plots: Iterable[Path]) -> None:
-    """Log ``results`` and the pictures ``plots`` to an open W&B run."""
+def log_results(
+    run: Run, results: Results, plots: Iterable[Path], analyses: Analyses | None = None
+) -> None:
+    """Log ``results``, their charts and the pictures ``plots`` to an open W&B run."""
     import wandb
+
+    from cascade_exp.report.charts import charts
 
     run.summary.update(headline(results))
     logged: dict[str, Any] = {
@@ -31,8 +37,12 @@ def log_results(run: Run, results: Results, plots: Iterable[Path]) -> None:
             ]
         ),
         "operating_points": _table([_point_cells(p) for p in results.operating_points.values()]),
+        "exits": _table(_exit_cells(results)),
         "reliability": _table([asdict(row) for row in results.reliability]),
+        **charts(results, analyses),
     }
+    if analyses is not None and analyses.cascade is not None:
+        logged["exits_by_class"] = _table(_class_cells(analyses.cascade))
     logged |= {f"plots/{path.stem}": wandb.Image(str(path)) for path in plots}
     run.log({name: value for name, value in logged.items() if value is not None})
 
@@ -59,26 +69,6 @@ def log_runs(run: Run, runs: Sequence[ComparedRun], plot: Path | None) -> None:
         run.log({"runs/fronts": wandb.Image(str(plot))})
 
 
-def headline(results: Results) -> dict[str, float | str | None]:
-    """The numbers that runs are compared by, under names that stay: ``<rule>/…``, ``front/…``."""
-    numbers: dict[str, float | str | None] = {}
-    for rule, point in results.operating_points.items():
-        numbers[f"{rule}/feasible"] = float(point.feasible)
-        if point.report is None or point.selection is None:
-            continue
-        numbers[f"{rule}/stages"] = ">".join(point.stages)
-        numbers[f"{rule}/score"] = point.report.score
-        numbers[f"{rule}/cost"] = point.report.cost
-        numbers[f"{rule}/improvement"] = point.report.improvement
-        numbers[f"{rule}/selection_score"] = point.selection.score
-        numbers[f"{rule}/selection_cost"] = point.selection.cost
-    for split, figures in results.figures.items():
-        numbers[f"front/{split}/average_improvement"] = figures.average_improvement
-        numbers[f"front/{split}/max_improvement"] = figures.max_improvement
-        numbers[f"front/{split}/top_score"] = figures.top_score
-    return {name: value for name, value in numbers.items() if value is not None}
-
-
 def _table(rows: Sequence[dict[str, Any]]) -> Any:
     import wandb
 
@@ -102,6 +92,31 @@ def _measured(split: str, measured: Measured | None) -> dict[str, Any]:
             continue
         cells[f"{split}_{field.name}"] = value
     return cells
+
+
+def _exit_cells(results: Results) -> list[dict[str, Any]]:
+    """One row per stage of every operating point: the shares of examples that leave there."""
+    return [
+        {
+            "rule": point.rule,
+            "stages": ">".join(point.stages),
+            "stage": stage,
+            "place": place + 1,
+            "selection": point.selection.exit_rates[place],
+            "report": point.report.exit_rates[place],
+        }
+        for point in results.operating_points.values()
+        if point.selection is not None and point.report is not None
+        for place, stage in enumerate(point.stages)
+    ]
+
+
+def _class_cells(cascade: CascadeAnalyses) -> list[dict[str, Any]]:
+    return [
+        {"class": row.name or str(row.label), "examples": row.examples, "stage": stage, "share": s}
+        for row in cascade.exits_by_class
+        for stage, s in zip(cascade.stages, row.exit_rates, strict=True)
+    ]
 
 
 def _point_cells(point: OperatingPoint) -> dict[str, Any]:

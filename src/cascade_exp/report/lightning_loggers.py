@@ -9,11 +9,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.loggers import (
+    CSVLogger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
 from pytorch_lightning.utilities import rank_zero_only
+
+from cascade_exp.report.mlflow_run import MlflowRun
 
 if TYPE_CHECKING:
     from wandb import Run
+
+
+# What a run's summary keeps of a training curve: the best epoch's, as <name>.max or <name>.min.
+BEST = {"val/accuracy": "max", "val/f1": "max", "val/loss": "min"}
 
 
 class ModelWandbLogger(WandbLogger):
@@ -27,6 +38,9 @@ class ModelWandbLogger(WandbLogger):
         self.model = model
         run.define_metric(f"{model}/step", hidden=True)
         run.define_metric(f"{model}/*", step_metric=f"{model}/step")
+        for metric, best in BEST.items():
+            name = f"{model}/{metric}"
+            run.define_metric(name, step_metric=f"{model}/step", summary=best)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -45,3 +59,18 @@ def wandb_logger(run: Run, model: str) -> ModelWandbLogger:
 def csv_logger(folder: Path, model: str) -> CSVLogger:
     """Writes ``<folder>/<model>/metrics.csv``."""
     return CSVLogger(str(folder), name=model, version="")
+
+
+def tensorboard_logger(folder: Path, model: str) -> TensorBoardLogger:
+    """Writes event files into ``<folder>/<model>/``."""
+    return TensorBoardLogger(folder, name=model, version="", default_hp_metric=False)
+
+
+def mlflow_logger(run: MlflowRun, model: str) -> MLFlowLogger:
+    """Logs one model's training into the job's MLflow run, as ``<model>-…``."""
+    return MLFlowLogger(
+        experiment_name=run.experiment,
+        tracking_uri=run.tracking_uri,
+        run_id=run.id,
+        prefix=model,
+    )

@@ -1,4 +1,4 @@
-"""The loggers of a job: W&B (one run per job, honest about failure) and training curves as CSV.
+"""The loggers of a job, any number at once: W&B, MLflow, TensorBoard, training curves as CSV.
 
 What an evaluation logs lives in ``board``; this module opens and closes runs and gives Lightning
 its loggers.
@@ -9,19 +9,22 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascade_exp.errors import CascadeError, choice
-from cascade_exp.schema.evaluating import CsvLogger, WandbLogger
+from cascade_exp.report.mlflow_run import MlflowRun, mlflow_run
+from cascade_exp.schema.evaluating import WandbLogger
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
     from wandb import Run
 
 log = logging.getLogger(__name__)
+LOGGERS = ("wandb", "csv", "tensorboard", "mlflow")
 MODES = ("online", "offline", "disabled", "shared")
 
 
@@ -31,23 +34,42 @@ class JobLoggers:
 
     folder: Path
     wandb: Run | None
-    csv: str | None
+    csv: str | None = None
+    tensorboard: str | None = None
+    mlflow: MlflowRun | None = None
 
     def for_lightning(self, model: str) -> list[Logger]:
         """Lightning's loggers for the training of one model, its metrics named ``<model>/…``."""
-        from cascade_exp.report.lightning_loggers import csv_logger, wandb_logger
+        from cascade_exp.report import lightning_loggers as lightning
 
         loggers: list[Logger] = []
         if self.wandb is not None:
-            loggers.append(wandb_logger(self.wandb, model))
+            loggers.append(lightning.wandb_logger(self.wandb, model))
         if self.csv is not None:
-            loggers.append(csv_logger(self.folder / self.csv, model))
+            loggers.append(lightning.csv_logger(self.folder / self.csv, model))
+        if self.tensorboard is not None:
+            loggers.append(lightning.tensorboard_logger(self.folder / self.tensorboard, model))
+        if self.mlflow is not None:
+            loggers.append(lightning.mlflow_logger(self.mlflow, model))
         return loggers
+
+    def log_numbers(self, found: Mapping[str, float | str | None]) -> None:
+        """Tell TensorBoard and MLflow the headline numbers; W&B has more (``board``)."""
+        numbers = {name: float(v) for name, v in found.items() if isinstance(v, int | float)}
+        if self.tensorboard is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            with SummaryWriter(str(self.folder / self.tensorboard)) as writer:
+                for name, value in numbers.items():
+                    writer.add_scalar(name, value)
+        if self.mlflow is not None:
+            self.mlflow.log_numbers(numbers)
+            self.mlflow.log_text({n: v for n, v in found.items() if isinstance(v, str)})
 
 
 @contextmanager
 def open_loggers(
-    settings: Mapping[str, WandbLogger | CsvLogger],
+    settings: Mapping[str, Any],
     *,
     folder: Path,
     config: Mapping[str, Any],
@@ -56,9 +78,9 @@ def open_loggers(
     run_id: str,
     resumed: bool,
 ) -> Iterator[JobLoggers]:
-    """Open the loggers in ``settings`` (by name: ``wandb``, ``csv``) for one job.
+    """Open the loggers in ``settings`` (by name, as in ``LOGGERS``) for one job.
 
-    The W&B run ends with exit code 1 if the block raises, so a crashed job never looks finished.
+    The W&B and MLflow runs fail if the block raises, so a crashed job never looks finished.
 
     Args:
         folder: the job's output folder. config: the whole resolved configuration.
@@ -66,21 +88,37 @@ def open_loggers(
         run_id: of the W&B run; ``resumed``: whether that run is gone on with.
     """
     for name in settings:
-        choice(name, ("wandb", "csv"), "logger")
-    csv = next((s.folder for s in settings.values() if isinstance(s, CsvLogger)), None)
-    wandb = next((s for s in settings.values() if isinstance(s, WandbLogger)), None)
-    if wandb is None:
-        yield JobLoggers(folder, None, csv)
-        return
-    run = _start(wandb, folder, config, job_type, group, run_id, resumed)
-    try:
-        yield JobLoggers(folder, run, csv)
-    except BaseException:
-        run.finish(exit_code=1)
-        raise
-    run.finish(exit_code=0)
-    if run.offline:
-        log.info(f"W&B wrote this run offline; to upload it: wandb sync {Path(run.dir).parent}")
+        choice(name, LOGGERS, "logger")
+    csv, board, tracked = (settings.get(name) for name in ("csv", "tensorboard", "mlflow"))
+    if board is not None and find_spec("tensorboard") is None:
+        raise CascadeError("logger=tensorboard needs TensorBoard: uv sync --extra tensorboard")
+    with ExitStack() as stack:
+        mlflow = None
+        if tracked is not None:
+            mlflow = stack.enter_context(
+                mlflow_run(tracked, folder=folder, config=config, run_id=run_id, resumed=resumed)
+            )
+        run = None
+        if "wandb" in settings:
+            run = _start(settings["wandb"], folder, config, job_type, group, run_id, resumed)
+            stack.push(_Finish(run))
+        yield JobLoggers(folder, run, csv and csv.folder, board and board.folder, mlflow)
+
+
+class _Finish:
+    """Ends a W&B run with the state of the block it closes."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def __enter__(self) -> None:
+        """Nothing: the run is open."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.run.finish(exit_code=0 if kind is None else 1)
+        if kind is None and self.run.offline:
+            folder = Path(self.run.dir).parent
+            log.info(f"W&B wrote this run offline; to upload it: wandb sync {folder}")
 
 
 def _start(

@@ -48,7 +48,9 @@ def _print_all(results: Results, folder: Path, console: Console) -> None:
     console.print()
     results_table(results, console)
     console.print()
-    for label, path in (("report", folder / "report.html"), ("plots", folder / "plots")):
+    drawn = [("report", folder / "report.html"), ("plots", folder / "plots")]
+    written = [(label, path) for label, path in drawn if path.exists()]
+    for label, path in written or [("results", folder)]:
         # A path is for copying: it is never broken into lines.
         console.print(Text(f"{label:<8}{path}"), soft_wrap=True)
 

@@ -177,6 +177,22 @@ class CsvLogger:
 
 
 @dataclass
+class TensorBoardLogger:
+    """Training curves and headline numbers as event files below ``<job>/<folder>/``."""
+
+    folder: str = "tensorboard"
+
+
+@dataclass
+class MlflowLogger:
+    """One MLflow run per job; ``tracking_uri`` null: ``<job>/mlflow.db``."""
+
+    experiment: str = "cascade-exp"
+    run_name: Optional[str] = None
+    tracking_uri: Optional[str] = None
+
+
+@dataclass
 class EvaluateConfig:
     """All keys of ``evaluate.py``."""
 
@@ -197,7 +213,9 @@ class EvaluateConfig:
     methods: dict[str, Any] = field(default_factory=dict)
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     analyses: bool = True
+    plots: bool = True
     published: Optional[str] = None
+    optimize: Optional[str] = None
     logger: dict[str, Any] = field(default_factory=dict)
     paths: Paths = MISSING
     seed: int = 0

@@ -23,7 +23,12 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
         "edge_cloud": evaluating.EdgeCloudCost,
     },
     "threshold": {"threshold": evaluating.Threshold},
-    "logger": {"wandb": evaluating.WandbLogger, "csv": evaluating.CsvLogger},
+    "logger": {
+        "wandb": evaluating.WandbLogger,
+        "csv": evaluating.CsvLogger,
+        "tensorboard": evaluating.TensorBoardLogger,
+        "mlflow": evaluating.MlflowLogger,
+    },
     "paths": {"paths": evaluating.Paths},
     "regularizer": {"named": evaluating.Named, "dar": training.Dar},
     "optimizer": {"optimizer": training.Optimizer},
