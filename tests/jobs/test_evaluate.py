@@ -150,6 +150,8 @@ def test_guaranteed_says_when_the_split_is_too_small_for_the_promise(recordings,
         (["threshold.reference=huge"], "expected best, ensemble or a model"),
         (["cascade=stages", "cascade.stages=[small,lrge]"], "did you mean 'large'"),
         (["search.max_stages=0"], "search.max_stages=0"),
+        (["search.workers=0"], "search.workers=0"),
+        (["search.backend=raye"], "did you mean 'ray'"),
         (["pool.include=tiny*"], "no recorded model matches"),
         (["run=here"], "give one of them"),
     ],
@@ -204,3 +206,14 @@ def test_an_evaluation_of_recordings_imports_no_training_library(tmp_path):
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout.splitlines()[-1] == "IMPORTED []", done.stderr
+
+
+@pytest.mark.slow
+def test_worker_processes_find_the_same_front(recordings, tmp_path):
+    overrides = ("search.max_stages=3", "ensemble=mean_logits", "analyses=false")
+    alone, _ = evaluate(recordings, tmp_path / "alone", *overrides)
+    several, _ = evaluate(recordings, tmp_path / "several", *overrides, "search.workers=2")
+    for name in ("frontier.csv", "operating_point.json"):
+        files = [tmp_path / f / "job" / "results" / name for f in ("alone", "several")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert several["exact"] and alone["operating_points"] == several["operating_points"]

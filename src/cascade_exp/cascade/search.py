@@ -24,7 +24,7 @@ from cascade_exp.cascade.search_front import (
     worst_cases,
 )
 from cascade_exp.cascade.search_source import Source
-from cascade_exp.cascade.search_sweep import sweep_cascades
+from cascade_exp.cascade.search_sweep import Grids, grid_sizes, sweep_cascades
 from cascade_exp.cascade.search_threads import Progress, Ticker, thread_count
 from cascade_exp.cascade.stages import Compare, Floats, Ints, StagePool
 from cascade_exp.cascade.sweep import ordering_of
@@ -125,7 +125,7 @@ def search(
     """
     if not 0 <= gap < 1:
         raise CascadeError(f"search.gap={gap}: expected a share from 0 to below 1")
-    task = _task(
+    task = task_of(
         pool, objective, cascades, max_stages, accounting, compare, shared, worst_case_cost
     )
     settings, notes = task.find(thread_count(threads), progress, gap)
@@ -151,7 +151,7 @@ def query_target_cost(
     The result's front holds the one point that ``search`` would find there, or none where every
     setting costs more. Arguments and errors are those of ``search``.
     """
-    task = _task(
+    task = task_of(
         pool, objective, cascades, max_stages, accounting, compare, shared, worst_case_cost
     )
     narrow = seek_cost(_largest_total(budget, pool.size))
@@ -179,7 +179,7 @@ def query_target_accuracy(
     The result's front holds the one point that ``search`` would find there, or none where no
     setting scores so much. Arguments and errors are those of ``search``.
     """
-    task = _task(
+    task = task_of(
         pool, objective, cascades, max_stages, accounting, compare, shared, worst_case_cost
     )
     right = int(np.searchsorted(np.arange(pool.size + 1) / pool.size, goal))
@@ -199,8 +199,8 @@ def _largest_total(mean: float, size: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What is searched, made ready."""
+class SearchTask:
+    """What is searched, made ready; see :func:`task_of`."""
 
     source: Source
     ranking: Ranking
@@ -214,8 +214,12 @@ class _Task:
         progress: Progress | None,
         gap: float = 0.0,
         narrow: Narrow | None = None,
+        grids: Grids | None = None,
     ) -> tuple[Settings, list[str]]:
-        """The front, or where only counts are searched the point that ``narrow`` asks for."""
+        """The front, or where only counts are searched the point that ``narrow`` asks for.
+
+        ``grids`` are those of a larger search that this one is a part of; by default its own.
+        """
         source, ranking = self.source, self.ranking
         if self.counts_right_answers() and not self.shared:
             return search_by_bounds(
@@ -229,7 +233,16 @@ class _Task:
             )
         ticker = Ticker(len(ranking.cascades), progress)
         score = self.objective.score
-        return sweep_cascades(source, score, ranking, self.accounting, self.shared, threads, ticker)
+        grids = self.grids() if grids is None else grids
+        return sweep_cascades(
+            source, score, ranking, self.accounting, self.shared, grids, threads, ticker
+        )
+
+    def grids(self) -> Grids:
+        """How finely each length is swept; nothing where settings are bounded, not swept."""
+        if self.shared or self.counts_right_answers():
+            return {}
+        return grid_sizes(self.source, self.ranking)
 
     def counts_right_answers(self) -> bool:
         """Whether the score is a count of summands that are 0 or 1 each, as the bounds assume."""
@@ -256,7 +269,7 @@ class _Task:
         )
 
 
-def _task(
+def task_of(
     pool: StagePool,
     objective: Objective,
     cascades: Iterable[Sequence[int]] | None,
@@ -265,7 +278,8 @@ def _task(
     compare: Compare,
     shared: bool,
     worst_case_cost: float | None,
-) -> _Task:
+) -> SearchTask:
+    """A search, of the arguments and errors of :func:`search`, before it is run."""
     if cascades is None:
         cascades = cascades_of(pool.cost, max_stages, worst_case_cost, accounting)
     ranking = rank_cascades(cascades, pool.names, pool.cost, accounting, worst_case_cost)
@@ -273,7 +287,7 @@ def _task(
         limit = "" if worst_case_cost is None else f" with worst case <= {worst_case_cost}"
         raise CascadeError(f"no cascade{limit} to search over: expected at least one")
     inner = {members[:i] for members in ranking.cascades for i in range(1, len(members))}
-    return _Task(Source(pool, compare, inner), ranking, objective, accounting, shared)
+    return SearchTask(Source(pool, compare, inner), ranking, objective, accounting, shared)
 
 
 def _points(source: Source, ranking: Ranking, settings: Settings, shared: bool) -> list[FrontPoint]:

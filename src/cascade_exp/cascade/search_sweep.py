@@ -7,7 +7,7 @@ stages on every setting is scored as long as there are few enough, else a grid o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ from cascade_exp.cascade.stages import Floats, Ints
 from cascade_exp.cascade.sweep import Ordering, sweep_first, sweep_shared, total_cost
 
 Score = Callable[[Ints, int], Floats]
+Grids = Mapping[int, int | None]
+"""By number of stages, how many cutoffs of each threshold are scored; None or absent: all."""
 
 SETTINGS_BUDGET = 200_000_000
 """Most settings that are scored over all cascades of one length, before a grid replaces them."""
@@ -49,6 +51,7 @@ def sweep_cascades(
     ranking: Ranking,
     accounting: Accounting,
     shared: bool,
+    grids: Grids,
     threads: int,
     ticker: Ticker,
 ) -> tuple[Settings, list[str]]:
@@ -59,18 +62,12 @@ def sweep_cascades(
     """
     width = max(ranking.lengths) - 1
     workers = [Worker(no_settings(width)) for _ in range(threads)]
-    notes: list[str] = []
-    grids: dict[int, int | None] = {}
-    for length in ranking.lengths:
-        grids[length] = None
-        if length > 2 and not shared:
-            grids[length] = _grid_size(source, ranking, length)
-        size = grids[length]
-        if size is not None:
-            notes.append(
-                f"{length} stages: {size} evenly spaced cutoffs for each threshold, both ends "
-                f"included, instead of every one"
-            )
+    notes = [
+        f"{length} stages: {size} evenly spaced cutoffs for each threshold, both ends "
+        f"included, instead of every one"
+        for length in ranking.lengths
+        if (size := grids.get(length)) is not None
+    ]
 
     def work(worker: Worker, rank: int) -> int:
         members = ranking.cascades[rank]
@@ -86,7 +83,7 @@ def sweep_cascades(
             scores = score(sweep.totals, source.size)
             worker.offer(sweep.total_cost, scores, rank, sweep.cutoffs[:, None])
         else:
-            _grid(worker, source, score, rank, members, accounting, grids[len(members)])
+            _grid(worker, source, score, rank, members, accounting, grids.get(len(members)))
         return 1
 
     run_items(range(len(ranking.cascades)), workers, work, ticker)
@@ -105,6 +102,11 @@ def _single(
     cost = total_cost(np.array([[source.size]]), table.cost, accounting)
     scores = score(table.stages[0].statistics.sum(axis=0)[None], source.size)
     worker.offer(cost, scores, rank, np.zeros((1, 0), dtype=np.int64))
+
+
+def grid_sizes(source: Source, ranking: Ranking) -> dict[int, int | None]:
+    """How finely each length is swept, so that its settings stay within the budget."""
+    return {length: _grid_size(source, ranking, length) for length in ranking.lengths if length > 2}
 
 
 def _grid_size(source: Source, ranking: Ranking, length: int) -> int | None:

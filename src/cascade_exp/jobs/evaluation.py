@@ -21,6 +21,7 @@ from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import BothSplits, open_pools, reliability
 from cascade_exp.jobs.pricing import check_cost, unit_of
 from cascade_exp.jobs.searching import Searching
+from cascade_exp.jobs.workers import BACKENDS
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.schema import FrontFigures, FrontRow, Results
 from cascade_exp.schema.evaluating import EvaluateConfig
@@ -41,6 +42,9 @@ def check_settings(settings: EvaluateConfig) -> None:
         raise CascadeError(f"search.max_stages={settings.search.max_stages}: expected at least 1")
     if not 0 <= settings.search.gap < 1:
         raise CascadeError(f"search.gap={settings.search.gap}: expected a share from 0 to below 1")
+    if settings.search.workers < 1:
+        raise CascadeError(f"search.workers={settings.search.workers}: expected at least 1")
+    choice(settings.search.backend, BACKENDS, "search.backend")
     if settings.bootstrap.resamples < 1:
         raise CascadeError(
             f"bootstrap.resamples={settings.bootstrap.resamples}: expected at least 1"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.search import SearchResult, search
+from cascade_exp.cascade.search_shards import search_shards
 from cascade_exp.cascade.stages import Compare
 from cascade_exp.jobs.kinds import CascadeKind
 from cascade_exp.jobs.pools import OneSplit
+from cascade_exp.jobs.workers import run_shards
 from cascade_exp.schema.evaluating import EvaluateConfig
 
 
@@ -29,7 +32,12 @@ class Searching:
             CascadeError: if the settings name a cascade that the split cannot run.
         """
         candidates = self.kind.candidates(one.pool)
-        found = search(
+        asked = self.settings.search
+        find = search
+        if asked.workers > 1:
+            run = partial(run_shards, workers=asked.workers, backend=asked.backend)
+            find = partial(search_shards, run=run, workers=asked.workers)
+        found = find(
             one.pool,
             one.objective,
             cascades=candidates.cascades,
@@ -38,7 +46,7 @@ class Searching:
             shared=self.kind.shared(),
             worst_case_cost=worst_case_cost,
             progress=self.progress,
-            gap=self.settings.search.gap,
+            gap=asked.gap,
         )
         if not candidates.left_out:
             return found

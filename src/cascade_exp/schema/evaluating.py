@@ -90,10 +90,12 @@ class TiersCascade(Named):
 
 @dataclass
 class Search(Named):
-    """How far the search looks: the longest cascade, and the gap that may be left open."""
+    """How far the search looks: the longest cascade, the gap that may be left open; and where."""
 
     max_stages: int = 2
     gap: float = 0.0
+    workers: int = 1
+    backend: str = "loky"
 
 
 @dataclass
