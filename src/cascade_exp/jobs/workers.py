@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 
 from cascade_exp.cascade.search_shards import Shard, ShardFront
 from cascade_exp.errors import CascadeError
 
-BACKENDS = ("loky", "ray")
+BACKENDS = {"loky": "generator_unordered", "ray": "list"}
+"""How each gives back what its workers found: as they finish, or all at the end."""
 
 
 def run_shards(shards: Sequence[Shard], workers: int, backend: str) -> Iterator[ShardFront]:
-    """What each part found, as they finish, from ``workers`` processes of joblib's ``backend``.
+    """What each part found, in any order, from ``workers`` processes of joblib's ``backend``.
 
     Recordings that are memory-mapped stay so in workers of this machine; to those of another one
     they are sent.
@@ -23,13 +25,13 @@ def run_shards(shards: Sequence[Shard], workers: int, backend: str) -> Iterator[
 
     if backend == "ray":
         try:
-            from ray.util.joblib import register_ray
+            ray = import_module("ray.util.joblib")
         except ImportError:
             raise CascadeError(
                 "search.backend=ray: Ray is not installed; `uv sync --extra ray`"
             ) from None
-        register_ray()
+        ray.register_ray()
     with parallel_config(backend=backend, n_jobs=workers):
-        yield from Parallel(return_as="generator_unordered")(
+        yield from Parallel(return_as=BACKENDS[backend])(
             delayed(Shard.front)(shard) for shard in shards
         )
