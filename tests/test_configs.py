@@ -31,6 +31,7 @@ FILL = {
     ("cascade", "stages"): ["cascade.stages=[a,b]"],
     ("cascade", "exits"): ["cascade.network=a"],
     ("models", "minilm_2_6"): ["encoder=x"],
+    ("models", "bert_6_12"): ["encoder=x"],
     ("models", "minilm_1_2_3_6"): ["encoder=x"],
     ("models", "minilm_choice"): ["encoder=x"],
     ("models", "bert_kl"): ["encoder=x"],

@@ -116,7 +116,7 @@ def test_a_job_killed_between_and_inside_folds_ends_with_the_same_labels(job, tm
 
 
 def test_one_model_has_no_stage_to_regularise(tmp_path):
-    with pytest.raises(CascadeError, match=r"regularizer=dar: .*one model"):
+    with pytest.raises(CascadeError, match=r"regularizer=dar: .*1 complete model"):
         run("train", tmp_path / "job", *SMALL, "~models.members.resnet_32px")
 
 

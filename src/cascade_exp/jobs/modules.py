@@ -5,6 +5,7 @@ from __future__ import annotations
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.fitting import Fit, optimizer_settings
 from cascade_exp.jobs.labelling import difficulty_labels
+from cascade_exp.jobs.teaching import check_distillation, task_loss_for
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.dar import DarSettings, DifficultyAwareRegularization
@@ -14,11 +15,19 @@ from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.schema.training import Dar, TrainConfig
 
 
-def fits_for(pool: TrainingPool, model: CompleteModel, *, fits: bool, last: bool) -> list[Fit]:
+def fits_for(
+    pool: TrainingPool,
+    model: CompleteModel,
+    *,
+    fits: bool,
+    last: bool,
+    teacher: CompleteModel | None = None,
+) -> list[Fit]:
     """The fits of ``model``, in order; one for a complete model. Arguments as ``module_for``'s."""
     own = pool.members[model.name].training
     if not isinstance(model.network, ExitNetwork):
-        return [Fit(module_for(pool, model, fits=fits, last=last), own)]
+        module = module_for(pool, model, fits=fits, last=last, teacher=teacher)
+        return [Fit(module, own)]
     phases = []
     for phase in PHASES[model.description["method"]]:
         training = own.of_heads() if phase.name else own
@@ -28,12 +37,20 @@ def fits_for(pool: TrainingPool, model: CompleteModel, *, fits: bool, last: bool
     return phases
 
 
-def module_for(pool: TrainingPool, model: CompleteModel, *, fits: bool, last: bool) -> Classifier:
+def module_for(
+    pool: TrainingPool,
+    model: CompleteModel,
+    *,
+    fits: bool,
+    last: bool,
+    teacher: CompleteModel | None = None,
+) -> Classifier:
     """The module that fits a complete ``model`` as the job's settings say.
 
     Args:
         fits: whether it will be fitted, or only asked for its answers.
         last: whether it is the pool's last stage, which no regulariser is for.
+        teacher: the trained last stage, where it teaches this one.
     """
     own = pool.members[model.name].training
     optimizer = optimizer_settings(pool.settings, own)
@@ -42,7 +59,8 @@ def module_for(pool: TrainingPool, model: CompleteModel, *, fits: bool, last: bo
     if isinstance(dar, Dar) and fits and not last:
         labels = difficulty_labels(pool, model.name, dar)
         regularizer = DifficultyAwareRegularization(labels, dar_settings(dar))
-    return Classifier(model.network, len(model.classes), optimizer, regularizer)
+    task_loss = task_loss_for(pool, model, teacher) if fits and teacher is not None else None
+    return Classifier(model.network, len(model.classes), optimizer, task_loss, regularizer)
 
 
 def dar_settings(dar: Dar) -> DarSettings:
@@ -63,11 +81,13 @@ def check_training(settings: TrainConfig, complete: int) -> None:
     Raises:
         CascadeError: naming the key.
     """
-    dar = settings.regularizer
-    if isinstance(dar, Dar):
-        dar_settings(dar)
-        if complete < 2:
+    if isinstance(settings.regularizer, Dar):
+        dar_settings(settings.regularizer)
+    check_distillation(settings.distillation)
+    for group in ("regularizer", "distillation"):
+        chosen = getattr(settings, group).name
+        if chosen != "none" and complete < 2:
             raise CascadeError(
-                "regularizer=dar: it is for every stage but the last, and the pool has "
+                f"{group}={chosen}: it is for every stage but the last, and the pool has "
                 f"{complete or 'no'} complete model"
             )

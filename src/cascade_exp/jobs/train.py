@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -15,6 +15,7 @@ from cascade_exp.jobs.job import open_job
 from cascade_exp.jobs.labelling import label_fold
 from cascade_exp.jobs.methods import check_methods
 from cascade_exp.jobs.modules import check_training, fits_for
+from cascade_exp.jobs.teaching import inner_task_loss, teaches
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.models.complete import CompleteModel, load_model, save_model
 from cascade_exp.models.exit_network import ExitNetwork
@@ -42,12 +43,16 @@ def train(config: DictConfig) -> Path:
         pool = TrainingPool(job, settings, members)
         measured = {name: _measure(pool.build(name, pool.seed_of(name))) for name in members}
         last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
+        rest = [name for name in complete if name != last]
         dar = settings.regularizer
         if isinstance(dar, Dar) and dar.fold is not None:
-            label_fold(pool, [name for name in complete if name != last], dar, dar.fold)
+            label_fold(pool, rest, dar, dar.fold)
             return job.folder
+        teacher = _teacher(pool, last, rest, measured) if last and teaches(settings) else None
         for name in members:
-            _train_and_record(pool, name, measured[name][0], last=name == last)
+            if teacher is None or name != last:
+                mine = teacher if name in rest else None
+                _train_and_record(pool, name, measured[name][0], last=name == last, teacher=mine)
         folder = job.folder / "recordings"
         write_exits(folder, {name: exits for name, (_, exits) in measured.items() if exits})
         write_models(folder, {name: _costs(found) for name, (found, _) in measured.items()})
@@ -76,7 +81,26 @@ def _check_exits(settings: TrainConfig, members: Mapping[str, Member]) -> None:
         )
 
 
-def _train_and_record(pool: TrainingPool, name: str, measured: Measured, *, last: bool) -> None:
+def _teacher(
+    pool: TrainingPool,
+    last: str,
+    students: Sequence[str],
+    measured: Mapping[str, tuple[Measured, object]],
+) -> CompleteModel:
+    """The last stage, trained before all others because it teaches them."""
+    for name in students:  # a misfit is told before the teacher is trained
+        inner_task_loss(pool.settings.distillation, pool.build(name, 0), pool.build(last, 0))
+    return _train_and_record(pool, last, measured[last][0], last=True)
+
+
+def _train_and_record(
+    pool: TrainingPool,
+    name: str,
+    measured: Measured,
+    *,
+    last: bool,
+    teacher: CompleteModel | None = None,
+) -> CompleteModel:
     """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
     settings, kept = pool.settings, pool.job.folder / "models" / name
     trained = pool.job.resumed and kept.is_dir()
@@ -87,7 +111,7 @@ def _train_and_record(pool: TrainingPool, name: str, measured: Measured, *, last
         f"{cost(measured.params, 'params')}, {measured.layers} layers"
     )
     data = pool.feed(model)
-    phases = fits_for(pool, model, fits=fits, last=last)
+    phases = fits_for(pool, model, fits=fits, last=last, teacher=teacher)
     if fits:
         fit_member(pool, model, phases, data)
     if trained:
@@ -95,6 +119,7 @@ def _train_and_record(pool: TrainingPool, name: str, measured: Measured, *, last
     else:
         save_model(model, kept)
     pool.record(model, phases[-1].module, data, measured)
+    return model
 
 
 def _measure(model: CompleteModel) -> tuple[Measured, list[dict[str, float]]]:

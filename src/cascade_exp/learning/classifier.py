@@ -16,8 +16,8 @@ from cascade_exp.errors import CascadeError, choice
 from cascade_exp.learning.building import build
 from cascade_exp.learning.dar import DifficultyAwareRegularization
 from cascade_exp.learning.metrics import DifficultyInversionScore, ExpectedCalibrationError
+from cascade_exp.learning.task_loss import Batch, CrossEntropy, TaskLoss
 
-Batch = Mapping[str, Any]
 DECAYS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
@@ -45,12 +45,12 @@ class OptimizerSettings:
 
 
 class Classifier(pl.LightningModule):
-    """Cross-entropy on one network, and difficulty-aware regularisation where it is given.
+    """One network under a task loss, and difficulty-aware regularisation where it is given.
 
     Batches are ``{"inputs", "label" int64 [B], "id" int64 [B]}``; the network maps inputs to logits
-    [B, K]. Logs ``train/loss`` (with a regulariser its parts too: ``train/task_loss`` and
-    ``train/dar``, not yet weighed), ``val/{loss,accuracy,f1}``, and of the split that is validated
-    second ``selection/{dis,ece}``, where they are defined.
+    [B, K]. Logs ``train/loss`` and the parts of a task loss that has some (with a regulariser
+    ``train/task_loss`` and ``train/dar``, not yet weighed), ``val/{loss,accuracy,f1}``, and of the
+    split that is validated second ``selection/{dis,ece}``, where they are defined.
     """
 
     def __init__(
@@ -58,11 +58,13 @@ class Classifier(pl.LightningModule):
         network: nn.Module,
         classes: int,
         optimizer: OptimizerSettings,
+        task_loss: TaskLoss | None = None,
         regularizer: DifficultyAwareRegularization | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.optimizer_settings = optimizer
+        self.task_loss = task_loss or CrossEntropy()
         self.regularizer = regularizer
         self.metrics = MetricCollection(
             {
@@ -85,12 +87,14 @@ class Classifier(pl.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The batch's mean cross-entropy, and the weighed regulariser."""
-        logits = self(batch["inputs"])
-        loss = nn.functional.cross_entropy(logits.float(), batch["label"])
-        size = len(batch["label"])
+        """The batch's task loss, and the weighed regulariser."""
+        done = self.trainer.global_step / max(self.trainer.estimated_stepping_batches, 1)
+        taught = self.task_loss(self.network, batch, done)
+        loss, size = taught.loss, len(batch["label"])
+        for name, part in taught.parts.items():
+            self.log(f"train/{name}", part, batch_size=size)
         if self.regularizer is not None:
-            term = self.regularizer(logits, batch["id"])
+            term = self.regularizer(taught.logits, batch["id"])
             self.log("train/task_loss", loss, batch_size=size)
             self.log("train/dar", term, batch_size=size)
             loss = loss + self.regularizer.settings.weight * term

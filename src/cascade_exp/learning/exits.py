@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cascade_exp.learning.classifier import Batch, Classifier, OptimizerSettings
+from cascade_exp.learning.classifier import Classifier, OptimizerSettings
+from cascade_exp.learning.task_loss import Batch
 from cascade_exp.models.exit_network import ExitNetwork
 
 Part = Literal["all", "last", "earlier"]

@@ -64,9 +64,17 @@ class TokenClassifier(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Logits float [B, K] for int64 token tensors [B, T], or [B, K, T] of K endings."""
-        read = {k: v for k, v in inputs.items() if self.segments or k != "token_type_ids"}
-        logits: Tensor = self.transformer(**read).logits
+        logits: Tensor = self.transformer(**self._read(inputs)).logits
         return logits
+
+    def with_states(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The logits, and the first token's state after every layer: float [B, L, H]."""
+        said = self.transformer(**self._read(inputs), output_hidden_states=True)
+        states = [state[:, 0] for state in said.hidden_states[1:]]
+        return said.logits, torch.stack(states, dim=1)
+
+    def _read(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {k: v for k, v in inputs.items() if self.segments or k != "token_type_ids"}
 
 
 def reads_segments(transformer: Any) -> bool:

@@ -73,6 +73,11 @@ class RecordingStore:
             json.dumps({"sha256": sha256_of(file), "recorded": _now(), **key.__dict__}, indent=2),
         )
 
+    def get(self, key: ContentKey) -> NDArray[np.float32]:
+        """What is kept under ``key``: logits [N, K]."""
+        logits: NDArray[np.float32] = np.load(self._file(key), allow_pickle=False)
+        return logits
+
     def place(self, key: ContentKey, target: Path, about: Mapping[str, Any]) -> None:
         """Put the recording under ``key`` at ``target`` as a real file, ``about`` beside it."""
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,12 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
     },
     "paths": {"paths": evaluating.Paths},
     "regularizer": {"named": evaluating.Named, "dar": training.Dar},
+    "distillation": {
+        "named": evaluating.Named,
+        "vanilla": training.Vanilla,
+        "patient": training.Patient,
+        "theseus": training.Theseus,
+    },
     "optimizer": {"optimizer": training.Optimizer},
     "trainer": {"trainer": training.TrainerOptions},
     "callbacks": {"callback": training.Callback},

@@ -59,6 +59,30 @@ class Dar(Named):
 
 
 @dataclass
+class Vanilla(Named):
+    """Soft targets of the last stage for every other."""
+
+    alpha: float = 0.5
+    temperature: float = 2.0
+
+
+@dataclass
+class Patient(Vanilla):
+    """Soft targets and matched hidden states (BERT-PKD)."""
+
+    beta: float = 100.0
+    layers: str = "skip"
+
+
+@dataclass
+class Theseus(Named):
+    """Layers that take the place of the last stage's (BERT-of-Theseus)."""
+
+    base_rate: float = 0.3
+    ramp: float = 0.5
+
+
+@dataclass
 class Callback:
     """A Lightning callback: the class by its import path, and its arguments."""
 
@@ -186,6 +210,7 @@ class TrainConfig(EvaluateConfig):
     data: Data = MISSING
     models: Models = MISSING
     regularizer: Named = MISSING
+    distillation: Named = MISSING
     dar_margin: float = 0.5
     optimizer: Optimizer = MISSING
     trainer: TrainerOptions = MISSING
