@@ -297,6 +297,7 @@ def build_results(
         baseline=lines,
         reliability=[reliability(s, role, m) for role in ROLES for m in pool],
         temperatures={},
+        learned={},
         sweep_curve=curve,
         environment={"python": "3.11", "numpy": np.__version__, "git": None, "seeds": [0]},
     )

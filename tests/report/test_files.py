@@ -102,6 +102,7 @@ any_results = st.builds(
         max_size=3,
     ),
     temperatures=st.dictionaries(name, finite, max_size=2),
+    learned=st.just({}),
     sweep_curve=st.none(),
     environment=st.dictionaries(word, json_value, max_size=3),
 )

@@ -125,6 +125,7 @@ def test_a_single_chosen_model_and_no_choice_at_all(make_results, results):
     none = dataclasses.replace(
         results,
         chosen=None,
+        learned={},
         sweep_curve=None,
         operating_points={"target_cost": results.operating_points["target_cost"]},
     )

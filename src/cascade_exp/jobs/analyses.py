@@ -123,7 +123,7 @@ def _published(settings: EvaluateConfig) -> list[PublishedPoint]:
 
 def _model(splits: BothSplits, m: int, cascade: OperatingPoint | None) -> ModelCurves:
     pool = splits.report.models
-    stage = pool.stage((m,))
+    stage = splits.report.scored.stage((m,))
     right = stage.prediction == pool.labels
     return ModelCurves(
         model=pool.names[m],

@@ -61,7 +61,7 @@ def operating_points(
 def _fixed(measuring: Measuring, searching: Searching) -> FrontPoint:
     """The thresholds that were given, on the one cascade that was given."""
     fixed, selection = measuring.splits.settings.threshold.fixed, measuring.splits.selection
-    candidates = searching.kind.candidates(selection.pool)
+    candidates = searching.kind.candidates(selection.stages)
     one = [candidates.named] if candidates.named else candidates.cascades
     if len(one) != 1 or fixed is None:
         raise CascadeError(
@@ -69,7 +69,7 @@ def _fixed(measuring: Measuring, searching: Searching) -> FrontPoint:
             "cascade=stages cascade.stages=[a,b] threshold.fixed=[0.9]"
         )
     given = fixed if isinstance(fixed, list) else [fixed]
-    thresholds = searching.kind.thresholds(selection.pool, one[0], given)
+    thresholds = searching.kind.thresholds(selection.stages, one[0], given)
     return measuring.point(selection, one[0], thresholds)
 
 

@@ -17,13 +17,14 @@ from cascade_exp.jobs.all_kinds import kind_of
 from cascade_exp.jobs.analyses import check_published
 from cascade_exp.jobs.choosing import operating_points, rules_of
 from cascade_exp.jobs.kinds import own_method
+from cascade_exp.jobs.learned import plain, told_of
 from cascade_exp.jobs.measuring import Measuring
 from cascade_exp.jobs.pools import BothSplits, open_pools, reliability
 from cascade_exp.jobs.pricing import check_cost, unit_of
 from cascade_exp.jobs.searching import Searching
 from cascade_exp.jobs.workers import BACKENDS
 from cascade_exp.recordings.folder import Recordings
-from cascade_exp.report.schema import FrontFigures, FrontRow, Results
+from cascade_exp.report.schema import FrontFigures, FrontRow, OperatingPoint, Results
 from cascade_exp.schema.evaluating import EvaluateConfig
 
 
@@ -56,7 +57,8 @@ def check_settings(settings: EvaluateConfig) -> None:
             "chosen and told on the same examples flatter themselves "
             "(threshold.same_split=true does it all the same, and the report says so)"
         )
-    kind_of(settings).check(own_method(settings))
+    base = plain(settings)
+    kind_of(base).check(own_method(base))
     check_published(settings)
 
 
@@ -115,10 +117,16 @@ def evaluate_recordings(
             *reliability("report", splits.report),
         ],
         temperatures=splits.temperatures,
+        learned=_learned(splits, points[chosen]) if chosen else {},
         sweep_curve=measuring.sweep_curve(points[chosen]) if chosen else None,
         environment=dict(environment),
     )
     return Evaluation(results, measuring, searching)
+
+
+def _learned(splits: BothSplits, point: OperatingPoint) -> dict[str, dict[str, object]]:
+    pool = splits.selection.pool
+    return told_of(pool, [pool.names.index(stage) for stage in point.stages])
 
 
 def _told(splits: BothSplits) -> dict[str, object]:

@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from cascade_exp.cascade.deferral import LEARNED
 from cascade_exp.cascade.ensembling import RECORDED
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.jobs.all_kinds import kind_of
 from cascade_exp.jobs.evaluation import evaluate_recordings
 from cascade_exp.jobs.job import Job
 from cascade_exp.jobs.kinds import CascadeKind
+from cascade_exp.jobs.learned import learned_from, plain
 from cascade_exp.jobs.progress import methods_progress
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.schema import Results
@@ -30,11 +32,11 @@ def check_methods(settings: EvaluateConfig) -> dict[str, Method]:
     Raises:
         CascadeError: naming the method.
     """
-    kind = kind_of(settings)
-    return {n: _check(kind, f"methods.{n}", n, it) for n, it in settings.methods.items()}
+    kind, base = kind_of(plain(settings)), learned_from(settings).base
+    return {n: _check(kind, base, f"methods.{n}", n, it) for n, it in settings.methods.items()}
 
 
-def _check(kind: CascadeKind, where: str, name: str, given: object) -> Method:
+def _check(kind: CascadeKind, base: str, where: str, name: str, given: object) -> Method:
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise CascadeError(
             f"{where}: {name!r} cannot name a method, as its results are put into a folder of that "
@@ -48,7 +50,7 @@ def _check(kind: CascadeKind, where: str, name: str, given: object) -> Method:
         raise CascadeError(f"{where}.metric: a value is needed")
     method = Method(**given)
     try:
-        kind.check(method)
+        kind.check(method if method.metric != LEARNED else replace(method, metric=base))
         choice(method.calibration, ("none", "temperature"), "calibration")
     except CascadeError as error:
         raise CascadeError(f"{where}: {error}") from None
@@ -130,11 +132,17 @@ def evaluate_methods(
         yield name, found
 
 
+def _metric(method: Method, settings: EvaluateConfig) -> Named:
+    if method.metric == LEARNED:
+        return learned_from(settings)
+    return Named(method.metric) if method.k is None else TopK(method.metric, method.k)
+
+
 def settings_of(method: Method, settings: EvaluateConfig) -> EvaluateConfig:
     """The ``settings`` of a job whose own method is ``method``."""
     return replace(
         settings,
-        metric=Named(method.metric) if method.k is None else TopK(method.metric, method.k),
+        metric=_metric(method, settings),
         ensemble=Named(method.ensemble),
         calibration=Named(method.calibration),
         methods={},

@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from cascade_exp.cascade.deferral import Deferral, LearnedPool
 from cascade_exp.cascade.frontier import Baseline, BaselineKind
 from cascade_exp.cascade.guaranteed import split_halves
 from cascade_exp.cascade.objective import Objective, make_objective
@@ -17,6 +18,7 @@ from cascade_exp.cascade.stages import Ints, Outcome, StagePool, StageTable
 from cascade_exp.errors import CascadeError, choice, did_you_mean
 from cascade_exp.jobs.all_kinds import kind_of
 from cascade_exp.jobs.kinds import CascadeKind
+from cascade_exp.jobs.learned import deferral_of, plain
 from cascade_exp.recordings.folder import RecordedAnswers, Recordings, Split
 from cascade_exp.report.schema import ReliabilityRow
 from cascade_exp.schema.evaluating import EvaluateConfig, TopK
@@ -28,15 +30,23 @@ class OneSplit:
 
     Attributes:
         models: the single models, which the baseline, references and reliability are of.
-        pool: the stages that cascades run, which for most kinds of cascade are the models.
+        stages: what the kind of cascade makes of them, with their plain confidence; for most kinds
+            the models.
+        pool: the stages that cascades run: with ``metric=learned`` their learned confidence.
         baseline: this split's own single-model baseline.
     """
 
     name: str
     models: LogitsPool
+    stages: StagePool
     pool: StagePool
     objective: Objective
     baseline: Baseline
+
+    @property
+    def scored(self) -> StagePool:
+        """The single models with the confidence of the chosen metric, where these are stages."""
+        return self.pool if self.stages is self.models else self.models
 
     def score(self, outcome: Outcome) -> float:
         """The objective's score of ``outcome``."""
@@ -50,7 +60,8 @@ class BothSplits:
     Attributes:
         kind: which cascades, out of which stages.
         halves: positions of the selection split to search on and to test on, for ``guaranteed``;
-            None without that rule. Temperatures are then fitted on the first half only.
+            None without that rule. Temperatures and learned confidences are then fitted on the
+            first half only.
     """
 
     recordings: Recordings
@@ -81,7 +92,7 @@ def open_pools(
         settings.objective.name,
         **{key: value for key, value in vars(settings.objective).items() if key != "name"},
     )
-    kind = kind_of(settings)
+    kind = kind_of(plain(settings))
     selection = kind.read(recordings, settings.splits.selection)
     report = kind.read(recordings, settings.splits.report)
     if selection.classes != report.classes:
@@ -96,15 +107,37 @@ def open_pools(
     def opened(split: Split, rows: Ints | None = None) -> OneSplit:
         return _one_split(kind, split, settings, objective, costs, temperatures, rows)
 
+    chosen_on, told_on = opened(selection), opened(report)
+    halves = None if rows is None else (opened(selection, rows[0]), opened(selection, rows[1]))
+    learned = deferral_of(
+        settings,
+        chosen_on.stages,
+        objective,
+        selection.labels,
+        None if rows is None else rows[0],
+    )
+    if learned is not None:
+        fold = learned.fold_of_rows()
+        same = settings.splits.selection == settings.splits.report
+        chosen_on = _learned(chosen_on, learned, fold)
+        told_on = _learned(told_on, learned, fold if same else np.full(told_on.pool.size, -1))
+        if halves is not None and rows is not None:
+            halves = tuple(  # type: ignore[assignment]
+                _learned(half, learned, fold[part]) for half, part in zip(halves, rows, strict=True)
+            )
     return BothSplits(
         recordings=recordings,
         settings=settings,
         kind=kind,
-        selection=opened(selection),
-        report=opened(report),
+        selection=chosen_on,
+        report=told_on,
         temperatures=temperatures,
-        halves=None if rows is None else (opened(selection, rows[0]), opened(selection, rows[1])),
+        halves=halves,
     )
+
+
+def _learned(one: OneSplit, deferral: Deferral, fold: Ints) -> OneSplit:
+    return replace(one, pool=LearnedPool.of(one.stages, deferral, fold))
 
 
 def reference_of(one: OneSplit, reference: str) -> StageTable:
@@ -142,7 +175,7 @@ def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
     softmax = pool if recorded else replace(pool, metric="max_softmax", ensemble="none")
     rows = []
     for m, name in enumerate(pool.names):
-        stage = pool.stage((m,))
+        stage = one.scored.stage((m,))
         right = stage.prediction == pool.labels
         rows.append(
             ReliabilityRow(
@@ -209,4 +242,5 @@ def _one_split(
     singles = [models.stage((m,)).statistics.sum(axis=0) for m in range(len(models.names))]
     scores = [float(objective.score(total, models.size)) for total in singles]
     baseline = Baseline.of(scores, models.cost, cast(BaselineKind, settings.baseline))
-    return OneSplit(split.name, models, kind.stages(models), objective, baseline)
+    stages = kind.stages(models)
+    return OneSplit(split.name, models, stages, stages, objective, baseline)

@@ -31,7 +31,7 @@ class Searching:
         Raises:
             CascadeError: if the settings name a cascade that the split cannot run.
         """
-        candidates = self.kind.candidates(one.pool)
+        candidates = self.kind.candidates(one.stages)
         asked = self.settings.search
         find = search
         if asked.workers > 1:

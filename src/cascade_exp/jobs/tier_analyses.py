@@ -24,7 +24,7 @@ SWEPT = 100
 
 def tier_analyses(measuring: Measuring, chosen: OperatingPoint | None) -> TierAnalyses | None:
     """What there is to tell of the chosen cascade, None where stages are no tiers."""
-    pool = measuring.splits.report.pool
+    pool = measuring.splits.report.stages
     if chosen is None or not isinstance(pool, TierPool):
         return None
     members = tuple(pool.names.index(name) for name in chosen.stages)

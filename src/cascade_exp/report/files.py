@@ -49,6 +49,7 @@ _FIXED_KEYS = (
     "top_score",
     "baseline_knots",
     "temperatures",
+    "learned",
     "environment",
 )
 
@@ -114,6 +115,7 @@ def summary(results: Results) -> dict[str, object]:
         "single_models": [dataclasses.asdict(model) for model in results.single_models],
         "baseline_knots": results.baseline,
         "temperatures": results.temperatures,
+        "learned": results.learned,
         "environment": results.environment,
     }
 
@@ -151,6 +153,7 @@ def read_results(folder: Path) -> Results:
             },
             reliability=_read_csv(folder / RELIABILITY, RELIABILITY_COLUMNS, _reliability_row),
             temperatures={name: float(t) for name, t in found["temperatures"].items()},
+            learned=found["learned"],
             sweep_curve=None,
             environment=found["environment"],
         )

@@ -36,6 +36,7 @@ def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> 
         "ensemble": settings.ensemble.name,
         "combine": settings.cascade.combine if isinstance(settings.cascade, TiersCascade) else None,
         "temperatures": {name: results.temperatures.get(name, 1.0) for name in models},
+        "learned": results.learned or None,
         "objective": settings.objective.name,
         "cost": settings.cost.column,
         "accounting": settings.cost.accounting,

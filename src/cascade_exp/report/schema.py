@@ -127,6 +127,8 @@ class Results:
         operating_points: by rule, in the order the rules were given; ``chosen`` is the first
             feasible one's rule.
         baseline: by split, the knots (score, cost) of the single-model baseline.
+        learned: with ``metric=learned``, by stage of the chosen cascade but the last, the deferral
+            model (``cascade.deferral``) that scores it; else empty.
         environment: versions, git revision, machine, seeds.
     """
 
@@ -139,5 +141,6 @@ class Results:
     baseline: dict[str, list[tuple[float, float]]]
     reliability: list[ReliabilityRow]
     temperatures: dict[str, float]
+    learned: dict[str, dict[str, object]]
     sweep_curve: SweepCurve | None
     environment: dict[str, object]

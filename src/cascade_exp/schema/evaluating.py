@@ -26,6 +26,14 @@ class TopK(Named):
 
 
 @dataclass
+class LearnedMetric(Named):
+    """A confidence learned from the plain one (``base``), cross-fitted in ``folds`` parts."""
+
+    base: str = MISSING
+    folds: int = 5
+
+
+@dataclass
 class F1(Named):
     """F1 of class 1 (``binary``) or averaged over all classes (``macro``)."""
 

@@ -6,7 +6,11 @@ from cascade_exp.schema import evaluating, training
 
 # Option files under conf/ build on these by name: `defaults: [/schema/metric/topk@_here_, _self_]`.
 OPTION_SCHEMAS: dict[str, dict[str, type]] = {
-    "metric": {"named": evaluating.Named, "topk": evaluating.TopK},
+    "metric": {
+        "named": evaluating.Named,
+        "topk": evaluating.TopK,
+        "learned": evaluating.LearnedMetric,
+    },
     "ensemble": {"named": evaluating.Named},
     "calibration": {"named": evaluating.Named},
     "objective": {"named": evaluating.Named, "topk": evaluating.TopK, "f1": evaluating.F1},

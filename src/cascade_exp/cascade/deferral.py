@@ -1,0 +1,192 @@
+"""Post-hoc deferral: a stage's confidence, learned from what it said (``metric=learned``).
+
+A logistic regression of whether a stage's answer is right, on its plain confidence and the class it
+answered: services and models are not equally sure of each class (Narasimhan et al. 2022; Jitkrittum
+et al. 2023). It is fitted on the selection split only. The selection split's own scores are
+cross-fitted, each example scored by a regression that has not seen it, as thresholds chosen on
+scores of the regression's own training examples would flatter themselves; other splits are scored
+by one regression of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from cascade_exp.cascade.stages import Floats, Ints, Stage, StagePool
+from cascade_exp.errors import CascadeError
+
+LEARNED = "learned"
+
+RARE = 20
+"""A class answered less often than this has no term of its own."""
+
+MOST_CLASSES = 64
+"""Classes with a term of their own, the most frequent ones."""
+
+_FAR = 30.0  # spreads from the middle, beyond which confidences are as good as equal
+
+
+@dataclass(frozen=True)
+class DeferralModel:
+    """The probability that an answer is right: 1 / (1 + exp(-(offset + slope u + offsets[class]))).
+
+    u is the confidence less ``center``, in ``scale``, cut to ±30.
+
+    Attributes:
+        classes: int64 [C], classes with a term of their own; offsets: float64 [C].
+    """
+
+    center: float
+    scale: float
+    slope: float
+    offset: float
+    classes: Ints
+    offsets: Floats
+
+    @classmethod
+    def fit(cls, confidence: Floats, prediction: Ints, right: Ints) -> DeferralModel:
+        """Fit by penalised maximum likelihood (scikit-learn's ``LogisticRegression``, C = 1).
+
+        Args:
+            confidence: float64 [N], finite. prediction: int64 [N]. right: int64 [N], 0 or 1.
+
+        Where all answers are right, or all wrong, there is nothing to learn: a constant. A slope
+        below 0, of a confidence that misleads, is kept.
+        """
+        low, center, high = np.percentile(confidence, [25, 50, 75]).tolist()
+        with np.errstate(over="ignore"):
+            spread = min(float(np.subtract(high, low)), float(np.finfo(np.float64).max))
+        scale = spread if spread > 0 else 1.0
+        known, counts = np.unique(prediction, return_counts=True)
+        often = known[np.argsort(-counts, kind="stable")][:MOST_CLASSES]
+        classes = np.sort(often[counts[np.searchsorted(known, often)] >= RARE]).astype(np.int64)
+        share = float(right.mean())
+        none = cls(center, scale, 0.0, 0.0, classes[:0], np.zeros(0))
+        if share in (0.0, 1.0):
+            return replace(none, offset=_FAR if share else -_FAR)
+        from sklearn.linear_model import LogisticRegression
+
+        u = none._standard(confidence)
+        features = np.column_stack([u, prediction[:, None] == classes])
+        found = LogisticRegression(C=1.0, max_iter=1000).fit(features, right)
+        slope, offsets = float(found.coef_[0, 0]), found.coef_[0, 1:].astype(np.float64)
+        return cls(center, scale, slope, float(found.intercept_[0]), classes, offsets)
+
+    def score(self, confidence: Floats, prediction: Ints) -> Floats:
+        """The log-odds float64 [N] that each answer is right: higher is surer."""
+        term = np.zeros(len(prediction))
+        if len(self.classes):
+            place = np.minimum(np.searchsorted(self.classes, prediction), len(self.classes) - 1)
+            term = np.where(self.classes[place] == prediction, self.offsets[place], 0.0)
+        return np.asarray(self.offset + self.slope * self._standard(confidence) + term)
+
+    def _standard(self, confidence: Floats) -> Floats:
+        with np.errstate(over="ignore"):
+            return np.clip((confidence - self.center) / self.scale, -_FAR, _FAR)
+
+
+@dataclass
+class Deferral:
+    """Deferral models by stage, each fitted when it is first asked for.
+
+    Attributes:
+        pool: the selection split's stages with their plain confidence.
+        right: whether a stage's answers on that split are right, int64 [N].
+        rows: int64, the examples of it that may be learned from.
+        folds: how many parts these are cut into, seeded by ``seed``, for cross-fitting.
+    """
+
+    pool: StagePool
+    right: Callable[[Stage], Ints]
+    rows: Ints
+    folds: int
+    seed: int
+    _fitted: dict[tuple[int, ...], tuple[DeferralModel, tuple[DeferralModel, ...]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.folds <= max(len(self.rows), 1):
+            raise CascadeError(
+                f"metric.folds={self.folds}: expected 2 to {len(self.rows)}, the examples that "
+                "metric=learned may learn from"
+            )
+
+    def fold_of_rows(self) -> Ints:
+        """Per example of the selection split, its fold; -1 where nothing learned from it."""
+        fold = np.full(self.pool.size, -1, dtype=np.int64)
+        shuffled = np.random.default_rng(self.seed).permutation(self.rows)
+        fold[shuffled] = np.arange(len(shuffled)) % self.folds
+        return fold
+
+    def models(self, members: tuple[int, ...]) -> tuple[DeferralModel, tuple[DeferralModel, ...]]:
+        """The stage's model of all rows, and by fold the one that has not seen that fold."""
+        if members not in self._fitted:
+            stage, fold = self.pool.stage(members), self.fold_of_rows()
+            right = self.right(stage)
+
+            def fit(rows: Ints) -> DeferralModel:
+                return DeferralModel.fit(
+                    stage.confidence[rows], stage.prediction[rows], right[rows]
+                )
+
+            unseen = tuple(
+                fit(np.flatnonzero((fold >= 0) & (fold != part))) for part in range(self.folds)
+            )
+            self._fitted[members] = fit(self.rows), unseen
+        return self._fitted[members]
+
+
+@dataclass
+class LearnedPool:
+    """Stages whose confidence is a :class:`Deferral`'s, of any pool of stages.
+
+    Attributes:
+        base: the same stages with their plain confidence.
+        fold: int64 [N], per example the fold of the deferral that it was learned in, else -1.
+    """
+
+    names: tuple[str, ...]
+    cost: Floats
+    base: StagePool
+    deferral: Deferral
+    fold: Ints
+
+    @classmethod
+    def of(cls, base: StagePool, deferral: Deferral, fold: Ints) -> LearnedPool:
+        """The stages of ``base``, whose examples were learned from in ``fold`` (-1: were not)."""
+        return cls(base.names, base.cost, base, deferral, fold)
+
+    @property
+    def size(self) -> int:
+        """Number of examples N."""
+        return self.base.size
+
+    @property
+    def prefix_free(self) -> bool:
+        """Whether a stage depends on its last member only."""
+        return bool(getattr(self.base, "prefix_free", False))
+
+    def stage(self, members: tuple[int, ...]) -> Stage:
+        """The stage that answers once ``members`` have run, with its learned confidence."""
+        plain = self.base.stage(members)
+        whole, unseen = self._models(members)
+        confidence = whole.score(plain.confidence, plain.prediction)
+        for part, model in enumerate(unseen):
+            rows = np.flatnonzero(self.fold == part)
+            confidence[rows] = model.score(plain.confidence[rows], plain.prediction[rows])
+        return replace(plain, confidence=confidence + 0.0)
+
+    def model(self, members: tuple[int, ...]) -> DeferralModel:
+        """The stage's model of all that may be learned from: what a deployment scores it with."""
+        return self._models(members)[0]
+
+    def _models(self, members: tuple[int, ...]) -> tuple[DeferralModel, tuple[DeferralModel, ...]]:
+        return self.deferral.models(members[-1:] if self.prefix_free else members)
+
+    def final_statistics(self, members: tuple[int, ...]) -> Ints:
+        """``stage(members).statistics`` [N, S] alone, for which nothing need be learned."""
+        return self.base.final_statistics(members)
