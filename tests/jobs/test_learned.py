@@ -71,7 +71,7 @@ def test_black_boxes_compared_with_plain_confidence(tmp_path):
             "y": (labels, np.ones(120)),
         }
         write_answers(tmp_path, costs, split, labels, answers)
-    folder = run(
+    run(
         "evaluate",
         tmp_path / "job",
         f"recordings={tmp_path}",
@@ -82,6 +82,7 @@ def test_black_boxes_compared_with_plain_confidence(tmp_path):
         "bootstrap.resamples=20",
         "analyses=false",
     )
+    folder = tmp_path / "job" / "results"
     rows = list(csv.DictReader((folder / "methods.csv").open()))
     assert [row["method"] for row in rows] == ["recorded", "learned"]
     deployed = json.loads((folder / "operating_point.json").read_text())

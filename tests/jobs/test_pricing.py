@@ -111,7 +111,7 @@ def test_stages_have_links_too_and_single_models_that_of_where_they_run(tmp_path
 
 
 def test_simulated_latencies_are_written(cifar10_row, tmp_path):
-    folder = run(
+    run(
         "evaluate",
         tmp_path / "job",
         f"recordings={cifar10_row}",
@@ -127,6 +127,7 @@ def test_simulated_latencies_are_written(cifar10_row, tmp_path):
         "bootstrap.resamples=20",
         "analyses=false",
     )
+    folder = tmp_path / "job" / "results"
     rows = {row["rule"]: row for row in csv.DictReader((folder / "latency.csv").open())}
     assert list(rows) == ["fixed", "all to the last"]
     cascade, cloud = (

@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def test_results_tell_tiers_and_single_models_apart(folder, tmp_path):
-    results_folder = run(
+    run(
         "evaluate",
         tmp_path / "job",
         f"recordings={folder}",
@@ -38,6 +38,7 @@ def test_results_tell_tiers_and_single_models_apart(folder, tmp_path):
         "logger=none",
         "bootstrap.resamples=20",
     )
+    results_folder = tmp_path / "job" / "results"
     results = read_results(results_folder)
     assert [model.name for model in results.single_models] == ["a", "b", "c", "d"]
     point = results.operating_points["fixed"]

@@ -41,7 +41,7 @@ def report(job: Job, recordings: Recordings) -> Path:
     from cascade_exp.report.analyses import write_analyses
     from cascade_exp.report.files import write_json, write_results
     from cascade_exp.report.tables import print_results
-    from cascade_exp.report.tiers import write_latencies, write_tiers
+    from cascade_exp.report.tiers import draw_tiers, write_latencies, write_tiers
 
     with search_progress(job.console) as progress:
         evaluation = evaluate_recordings(
@@ -59,7 +59,9 @@ def report(job: Job, recordings: Recordings) -> Path:
     write_analyses(analyses, folder)
     tiers = tier_analyses(evaluation.measuring, chosen(results))
     plots = _draw(job, results, analyses, folder) if job.settings.plots else []
-    plots += write_tiers(results, tiers, folder)
+    write_tiers(tiers, folder)
+    if job.settings.plots:
+        plots += draw_tiers(results, tiers, folder)
     write_latencies(latencies(evaluation.measuring, results.operating_points), folder)
     job.loggers.log_numbers(headline(results))
     if job.loggers.wandb is not None:

@@ -31,8 +31,8 @@ LATENCY = "latency.csv"
 _BARS = 12
 
 
-def write_tiers(results: Results, analyses: TierAnalyses | None, folder: Path) -> list[Path]:
-    """Write tables and pictures below ``folder`` (a job's ``results/``); return the pictures.
+def write_tiers(analyses: TierAnalyses | None, folder: Path) -> None:
+    """Write the tables below ``folder`` (a job's ``results/``).
 
     What these results do not have is removed if an earlier evaluation left it there.
     """
@@ -42,6 +42,10 @@ def write_tiers(results: Results, analyses: TierAnalyses | None, folder: Path) -
             write_bytes(folder / name, tables[name])
         else:
             (folder / name).unlink(missing_ok=True)
+
+
+def draw_tiers(results: Results, analyses: TierAnalyses | None, folder: Path) -> list[Path]:
+    """Draw the pictures below ``folder``; return their paths. Those there are not are removed."""
 
     def bound(
         build: Callable[[Results, TierAnalyses, Size], Figure | None],
