@@ -11,6 +11,7 @@ from cascade_exp.cascade.tiers import TierPool
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.evaluation import check_settings
 from cascade_exp.jobs.tier_analyses import tier_analyses
+from cascade_exp.jobs.tier_rivals import tier_rivals
 from cascade_exp.report.files import read_results
 from tests.jobs.evaluating import evaluated, settings_of, write_answers
 from tests.jobs.running import run
@@ -54,9 +55,13 @@ def test_results_tell_tiers_and_single_models_apart(folder, tmp_path):
     rows = list(csv.DictReader((results_folder / "tiers.csv").open()))
     assert [row["tier"] for row in rows] == ["edge", "cloud"]
     assert sum(float(row["cumulative_cost"]) for row in rows) == pytest.approx(point.report.cost)
+    compared = list(csv.DictReader((results_folder / "tier_comparison.csv").open()))
+    assert {row["method"] for row in compared} == {"tiers", "confidence", "single"}
+    assert (results_folder / "tier_costs.csv").is_file()
     assert {p.name for p in (results_folder / "plots").iterdir()} >= {
         "exits_by_threshold.png",
         "parallel.png",
+        "tier_comparison.png",
     }
     deployed = json.loads((results_folder / "operating_point.json").read_text())
     assert deployed["combine"] == "vote" and list(deployed["models"]) == ["a", "b", "c", "d"]
@@ -104,6 +109,33 @@ def test_what_is_told_of_tiers_is_what_counting_by_hand_gives(folder):
     assert never.parallel_cost == 12.0
     assert always.sequential_cost <= 15.0 and sum(always.examples) == 80
     assert tier_analyses(evaluation.measuring, None) is None
+
+
+def test_rivals_are_chosen_on_selection_and_cost_what_their_stages_do(folder):
+    evaluation, _ = evaluated(
+        folder, *TIERS, "threshold.rules=[fixed]", "threshold.fixed=[1]", "cost.parallel=max"
+    )
+    point = evaluation.results.operating_points["fixed"]
+    rivals = tier_rivals(evaluation.measuring, evaluation.results, point)
+    compared = {p.method: p for p in rivals.points if p.compared}
+    assert list(compared) == ["tiers", "confidence", "single"]
+    assert compared["tiers"].score == point.report.score
+    best = max(evaluation.results.single_models, key=lambda m: m.selection.score)
+    assert compared["single"].stages == [best.name]
+    confidence = [p for p in rivals.points if p.method == "confidence"]
+    assert {p.stages[-1] for p in confidence} <= {"a", "b", "c", "d"}
+    edge = {stage for p in confidence for stage in p.stages} - {"d"}
+    by_name = {m.name: m for m in evaluation.results.single_models}
+    top = max("abc", key=lambda n: (by_name[n].selection.score, -by_name[n].selection.cost))
+    assert edge <= {top}
+    enough = [p for p in confidence if p.selection_score >= point.selection.score]
+    assert compared["confidence"] in (enough[:1] or confidence[-1:])
+    for method, told in compared.items():
+        costs = [c for c in rivals.costs if c.method == method and c.unit == "macs"]
+        assert sum(c.share for c in costs) == pytest.approx(1)
+        assert sum(c.cumulative for c in costs) == pytest.approx(told.cost)
+        assert sum(c.exit_tier for c in costs) <= told.cost + 1e-9
+    assert tier_rivals(evaluation.measuring, evaluation.results, None) is None
 
 
 @pytest.mark.parametrize("combine", ["mean_logits", "mean_softmax"])

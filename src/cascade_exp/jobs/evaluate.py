@@ -15,6 +15,7 @@ from cascade_exp.jobs.latency import latencies
 from cascade_exp.jobs.methods import check_methods, compare_methods
 from cascade_exp.jobs.progress import search_progress
 from cascade_exp.jobs.tier_analyses import tier_analyses
+from cascade_exp.jobs.tier_rivals import tier_rivals
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.report.analyses_schema import Analyses
 from cascade_exp.report.headline import headline
@@ -41,6 +42,7 @@ def report(job: Job, recordings: Recordings) -> Path:
     from cascade_exp.report.analyses import write_analyses
     from cascade_exp.report.files import write_json, write_results
     from cascade_exp.report.tables import print_results
+    from cascade_exp.report.tier_rivals import draw_rivals, write_rivals
     from cascade_exp.report.tiers import draw_tiers, write_latencies, write_tiers
 
     with search_progress(job.console) as progress:
@@ -59,9 +61,11 @@ def report(job: Job, recordings: Recordings) -> Path:
     write_analyses(analyses, folder)
     tiers = tier_analyses(evaluation.measuring, chosen(results))
     plots = _draw(job, results, analyses, folder) if job.settings.plots else []
+    rivals = tier_rivals(evaluation.measuring, results, chosen(results))
     write_tiers(tiers, folder)
+    write_rivals(rivals, folder)
     if job.settings.plots:
-        plots += draw_tiers(results, tiers, folder)
+        plots += [*draw_tiers(results, tiers, folder), *draw_rivals(results, rivals, folder)]
     write_latencies(latencies(evaluation.measuring, results.operating_points), folder)
     job.loggers.log_numbers(headline(results))
     if job.loggers.wandb is not None:

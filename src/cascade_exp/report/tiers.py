@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,10 +60,15 @@ ANALYSES = ("exits_by_threshold", "wrong_agreements", "parallel")
 
 def write_latencies(rows: list[LatencyRow], folder: Path) -> None:
     """Write ``latency.csv`` below ``folder``; without rows, remove one that is there."""
+    write_table(folder / LATENCY, LatencyRow, rows)
+
+
+def write_table(path: Path, kind: type, rows: Sequence[object]) -> None:
+    """Write dataclasses of one ``kind`` as CSV, a column a field; without rows, remove the file."""
     if rows:
-        write_bytes(folder / LATENCY, _csv(_columns(LatencyRow), map(_cells, rows)))
+        write_bytes(path, _csv(_columns(kind), map(_cells, rows)))
     else:
-        (folder / LATENCY).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _tables(found: TierAnalyses) -> dict[str, bytes]:
@@ -103,8 +108,9 @@ def _cells(row: Any) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ">".join(value)
+    if isinstance(value, list | tuple):
+        words = all(isinstance(part, str) for part in value)
+        return ">".join(value) if words and value else ";".join(map(repr, value))
     return "" if value is None else value if isinstance(value, str) else repr(value)
 
 

@@ -102,3 +102,51 @@ class LatencyRow:
     p99: float
     link: float
     communication_saved: float
+
+
+@dataclass(frozen=True)
+class RivalPoint:
+    """One setting of one of the methods that are compared: chosen on selection, told on report.
+
+    Attributes:
+        method: ``tiers``, ``confidence`` (the best single model of each tier, thresholds swept) or
+            ``single``.
+        selection_cost, selection_score: on the selection split; cost, score: on the report split.
+        score_interval, cost_interval: 95 %, of the compared points only.
+        compared: whether this is the point that the table of costs is of.
+    """
+
+    method: str
+    stages: list[str]
+    thresholds: list[float]
+    selection_cost: float
+    selection_score: float
+    cost: float
+    score: float
+    compared: bool = False
+    score_interval: tuple[float, float] | None = None
+    cost_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class TierCost:
+    """One tier of a compared point in one kind of cost (Kolawole et al. 2024, Table 2).
+
+    ``cumulative`` and ``exit_tier`` are what it adds to the mean cost in either accounting.
+    """
+
+    method: str
+    stage: str
+    share: float
+    unit: str
+    cost: float
+    cumulative: float
+    exit_tier: float
+
+
+@dataclass(frozen=True)
+class TierRivals:
+    """Tiers beside what they replace: every point, and the costs of the compared ones."""
+
+    points: list[RivalPoint]
+    costs: list[TierCost]
