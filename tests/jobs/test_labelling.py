@@ -15,7 +15,9 @@ from tests.jobs.running import ROOT, run
 
 SMALL = (
     "data.limit_train=150",
-    "trainer.max_epochs=2",
+    "data.batch_size=16",
+    "trainer.max_epochs=4",
+    "optimizer.learning_rate=0.01",
     "trainer.accelerator=cpu",
     "trainer.options.log_every_n_steps=1",
     "logger=csv",
@@ -49,16 +51,18 @@ def test_only_the_stages_before_the_last_are_labelled_and_regularised(job):
     table = rows(labels)
     assert list(table[0]) == ["id", "correct_0", "correct_1", "difficulty"]
     assert len(table) == 150
+    assert {row["difficulty"] for row in table} == {"0", "1"}
     for row in table:
         assert row["difficulty"] == str(int("0" in (row["correct_0"], row["correct_1"])))
     first, last = (rows(job / "csv" / f"resnet_{n}px" / "metrics.csv") for n in (16, 32))
     assert "train/dar" not in last[0] and "selection/dis" in last[0]
     steps = [row for row in first if row["train/loss"]]
-    assert len(steps) == 6
+    assert len(steps) == 40
+    assert any(float(row["train/dar"]) > 0 for row in steps)
     for row in steps:
         task, term = float(row["train/task_loss"]), float(row["train/dar"])
         assert float(row["train/loss"]) == pytest.approx(task + 0.5 * term)
-    assert sum(bool(row["selection/dis"]) for row in first) == 2  # every epoch
+    assert sum(bool(row["selection/dis"]) for row in first) == 4  # every epoch
 
 
 def test_labels_are_kept_whatever_the_margin_and_the_jobs_seed(job, tmp_path, capsys):
