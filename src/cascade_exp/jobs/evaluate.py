@@ -14,6 +14,7 @@ from cascade_exp.jobs.job import Job, environment, open_job
 from cascade_exp.jobs.latency import latencies
 from cascade_exp.jobs.methods import check_methods, compare_methods
 from cascade_exp.jobs.progress import search_progress
+from cascade_exp.jobs.rivals import check_rivals, compare_rivals
 from cascade_exp.jobs.tier_analyses import tier_analyses
 from cascade_exp.jobs.tier_rivals import tier_rivals
 from cascade_exp.recordings.folder import Recordings, open_recordings
@@ -31,6 +32,7 @@ def evaluate(config: DictConfig) -> Path:
             return compare_jobs(job, job.settings.compare)
         check_settings(job.settings)
         check_methods(job.settings)
+        check_rivals(job.settings)
         folder = find_recordings(job.settings)
         job.console.print(f"Recordings: {folder}", highlight=False, soft_wrap=True)
         pool = job.settings.pool
@@ -79,6 +81,8 @@ def report(job: Job, recordings: Recordings) -> Path:
     print_results(results, folder, job.console)
     if job.settings.methods:
         compare_methods(job, recordings, results)
+    if job.settings.rivals.members:
+        compare_rivals(job, recordings)
     return folder
 
 

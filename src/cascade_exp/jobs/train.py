@@ -15,6 +15,7 @@ from cascade_exp.jobs.job import open_job
 from cascade_exp.jobs.labelling import label_fold
 from cascade_exp.jobs.methods import check_methods
 from cascade_exp.jobs.modules import check_training, fits_for
+from cascade_exp.jobs.rivals import check_rivals
 from cascade_exp.jobs.teaching import inner_task_loss, teaches
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.models.complete import CompleteModel, load_model, save_model
@@ -37,6 +38,7 @@ def train(config: DictConfig) -> Path:
         members = check_members(config.models)
         check_settings(settings)
         check_methods(settings)
+        check_rivals(settings)
         complete = [name for name in members if not _has_exits(members[name])]
         _check_exits(settings, members)
         check_training(settings, len(complete))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cascade_exp.report.analyses_schema import Analyses, CascadeAnalyses
 from cascade_exp.report.headline import headline
 from cascade_exp.report.methods import cells, method_rows
+from cascade_exp.report.rivals import row_cells
+from cascade_exp.report.rivals_schema import RivalAnalyses
 from cascade_exp.report.runs import ComparedRun, varied
 from cascade_exp.report.runs import cells as run_cells
 from cascade_exp.report.schema import FrontRow, Measured, OperatingPoint, Results
@@ -57,6 +59,14 @@ def log_methods(run: Run, methods: Mapping[str, Results], plot: Path) -> None:
             "methods/improvement": wandb.Image(str(plot)),
         }
     )
+
+
+def log_rivals(run: Run, found: RivalAnalyses, plots: Sequence[Path]) -> None:
+    """Log the comparison with early-exit networks and its pictures, as a section of their own."""
+    import wandb
+
+    run.log({"rivals/comparison": _table([row_cells(row) for row in found.rows])})
+    run.log({f"rivals/{plot.stem}": wandb.Image(str(plot)) for plot in plots})
 
 
 def log_runs(run: Run, runs: Sequence[ComparedRun], plot: Path | None) -> None:

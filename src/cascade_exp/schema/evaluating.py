@@ -152,6 +152,26 @@ class Method:
 
 
 @dataclass
+class Rival:
+    """One of the rivals to compare (``jobs.rivals``): a cascade, a network's exits, or models."""
+
+    stages: Optional[list[str]] = None
+    network: Optional[str] = None
+    models: Optional[list[str]] = None
+    metric: str = "max_softmax"
+    ensemble: str = "none"
+
+
+@dataclass
+class Rivals:
+    """Rivals by name, the speed-ups they are compared at, and the model that a speed-up is over."""
+
+    members: dict[str, Any] = field(default_factory=dict)
+    speed_ups: list[float] = field(default_factory=lambda: [2.0, 3.0, 4.0])
+    full: Optional[str] = None
+
+
+@dataclass
 class Bootstrap:
     """Resamples behind each 95 % interval."""
 
@@ -221,6 +241,7 @@ class EvaluateConfig:
     baseline: str = "hull"
     threshold: Threshold = MISSING
     methods: dict[str, Any] = field(default_factory=dict)
+    rivals: Rivals = field(default_factory=Rivals)
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     analyses: bool = True
     plots: bool = True

@@ -1,0 +1,132 @@
+"""A comparison of cascades with early-exit networks: ``rivals.csv``, four analyses, the terminal.
+
+CascadeBERT (Li et al. 2021): ``rivals.csv`` is Table 2, ``analyses/emitted.csv`` Fig. 2,
+``analyses/inversions.csv`` Fig. 3, ``analyses/added_models.csv`` Eq. 13. Pictures live in
+``rivals_plots``.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cascade_exp.atomic import write_text
+from cascade_exp.report import numbers
+from cascade_exp.report.rivals_plots import write_rival_plots
+from cascade_exp.report.rivals_schema import RivalAnalyses, RivalRow
+from cascade_exp.report.terminal import paragraph, plain, print_encodable
+from cascade_exp.schema.evaluating import EvaluateConfig
+
+Cell = str | int | float | None
+
+
+def write_rivals(found: RivalAnalyses, settings: EvaluateConfig, folder: Path) -> list[Path]:
+    """Write tables and, where ``plots`` says so, pictures below ``folder``; return the pictures.
+
+    Numbers are ``repr`` floats, one that is not defined is an empty cell.
+    """
+    write_text(folder / "rivals.csv", _csv(map(row_cells, found.rows)))
+    analyses: dict[str, list[dict[str, Cell]]] = {
+        "rival_curves": [
+            {"rival": curve.rival, "report_speed_up": up, "report_score": score}
+            for curve in found.curves
+            for up, score in zip(curve.speed_up, curve.score, strict=True)
+        ],
+        "emitted": [asdict(row) for row in found.emitted],
+        "inversions": [asdict(row) for row in found.inversions],
+        "added_models": [asdict(row) for row in found.added],
+    }
+    for name, rows in analyses.items():
+        path = folder / "analyses" / f"{name}.csv"
+        if rows:
+            write_text(path, _csv(rows))
+        else:
+            path.unlink(missing_ok=True)
+    return write_rival_plots(found, settings, folder) if settings.plots else []
+
+
+def row_cells(row: RivalRow) -> dict[str, Cell]:
+    """``row`` as a flat record."""
+    low, high = row.report_interval
+    return {
+        "rival": row.rival,
+        "target": row.target,
+        "stages": ">".join(row.stages),
+        "threshold": row.threshold,
+        "selection_speed_up": row.selection_speed_up,
+        "selection_score": row.selection_score,
+        "report_speed_up": row.report_speed_up,
+        "report_score": row.report_score,
+        "report_score_low": low,
+        "report_score_high": high,
+    }
+
+
+def print_rivals(
+    found: RivalAnalyses, settings: EvaluateConfig, folder: Path, console: Console
+) -> None:
+    """Print the comparison, one line per rival, and where it lies below ``folder``."""
+    print_encodable(console, functools.partial(_print_all, found, settings, folder))
+
+
+def _print_all(
+    found: RivalAnalyses, settings: EvaluateConfig, folder: Path, console: Console
+) -> None:
+    unit, splits = settings.cost.column, settings.splits
+    console.print()
+    console.print(
+        Text(f"Rivals on {splits.report}: {settings.objective.name} (speed-up)", style="bold")
+    )
+    targets = list(dict.fromkeys(row.target for row in found.rows))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("rival")
+    for target in targets:
+        table.add_column(f"{target:g}×", justify="right", no_wrap=True)
+    by_rival: dict[str, dict[float, RivalRow]] = {}
+    for row in found.rows:
+        by_rival.setdefault(row.rival, {})[row.target] = row
+    best = {t: _best(by_rival, t) for t in targets}
+    for rival, rows in by_rival.items():
+        cells = []
+        for target in targets:
+            if target not in rows:
+                cells.append(plain(""))
+                continue
+            row = rows[target]
+            text = f"{numbers.score(row.report_score)} ({row.report_speed_up:.2f}×)"
+            top = target > 1 and row.report_score == best[target]
+            cells.append(plain(("*" if top else "") + text, "bold" if top else ""))
+        name = found.full if rival == "full" else rival
+        table.add_row(Text(numbers.shorten(name, 28)), *cells)
+    console.print(table)
+    console.print()
+    paragraph(
+        console,
+        f"Speed-up: {unit} of {found.full} over mean {unit}. In each column the setting whose "
+        f"speed-up on {splits.selection} comes closest, and what it does on {splits.report}; *: "
+        "the best score of its column. Compare within a column only where speed-ups agree.",
+        "dim",
+    )
+    console.print()
+    console.print(Text(f"{'rivals':<8}{folder / 'rivals.csv'}"), soft_wrap=True)
+
+
+def _best(by_rival: Mapping[str, Mapping[float, RivalRow]], target: float) -> float:
+    return max(rows[target].report_score for rows in by_rival.values() if target in rows)
+
+
+def _csv(rows: Iterable[Mapping[str, Cell]]) -> str:
+    records = list(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in records)
+    return text.getvalue()
