@@ -8,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade_exp.cascade.objective import F1
-from cascade_exp.cascade.stages import table_of
-from cascade_exp.cascade.sweep import ordering_of, sweep_first, sweep_shared, total_cost
+from cascade_exp.cascade.stages import Stage, StageTable, table_of
+from cascade_exp.cascade.sweep import (
+    ordering_of,
+    settings_at,
+    sweep_first,
+    sweep_shared,
+    total_cost,
+)
 from cascade_exp.errors import CascadeError
 from tests.cascade.search_pools import CONFIDENCES, one_model, pools
 from tests.oracles import literal_thresholds as oracle
@@ -94,3 +100,19 @@ def test_an_empty_split_is_refused():
     for sweep in (sweep_first, sweep_shared):
         with pytest.raises(CascadeError, match="the split is empty"):
             sweep(table)
+
+
+@given(st.data(), st.sampled_from(["ge", "gt"]))
+def test_thresholds_of_another_split_amount_to_settings(data, compare):
+    values = st.sampled_from([-np.inf, 0.0, 0.25, 0.5, 1.0, np.inf])
+    confidence = np.array(data.draw(st.lists(values, min_size=1, max_size=8)))
+    thresholds = data.draw(st.lists(st.one_of(values, st.floats(-1, 2)), min_size=1, max_size=8))
+    right = np.arange(len(confidence))[:, None] % 2
+    stages = [Stage(confidence, right[:, 0], right), Stage(confidence, right[:, 0], 1 - right)]
+    table = StageTable(("a", "b"), tuple(stages), np.array([1.0, 2.0]))
+    sweep = sweep_first(table, [], compare)
+    at = settings_at(sweep, confidence, np.array(thresholds), compare)
+    for setting, threshold in zip(at, thresholds, strict=True):
+        outcome = table.run([threshold], compare)
+        assert sweep.total_cost[setting] == outcome.cost.sum()
+        assert sweep.totals[setting].tolist() == outcome.statistics.sum(axis=0).tolist()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,6 +185,23 @@ def sweep_shared(table: StageTable, compare: Compare = "ge") -> Sweep:
         total_cost=total_cost(reached[keep], table.cost, table.accounting),
         totals=totals[keep],
     )
+
+
+def settings_at(
+    sweep: Sweep, confidence: Floats, thresholds: Floats, compare: Compare = "ge"
+) -> Ints:
+    """Which setting of ``sweep`` each of ``thresholds`` amounts to: int64, indices into it.
+
+    Thresholds of another split lie between this split's confidences; what matters is how many of
+    these go on.
+
+    Args:
+        confidence: float64, what was swept: of the first stage, or of all stages but the last where
+            they share the threshold.
+    """
+    side: Literal["left", "right"] = "left" if compare == "ge" else "right"
+    cutoffs = np.searchsorted(np.sort(confidence, axis=None), thresholds, side)
+    return np.searchsorted(sweep.cutoffs, cutoffs)
 
 
 def require_examples(size: int) -> None:

@@ -13,7 +13,7 @@ from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint, improvement_factor
 from cascade_exp.cascade.selection import NotFeasible
 from cascade_exp.cascade.stages import Compare, Outcome, StageTable, table_of
-from cascade_exp.cascade.sweep import sweep_first, sweep_shared
+from cascade_exp.cascade.sweep import settings_at, sweep_first, sweep_shared
 from cascade_exp.jobs.pools import BothSplits, OneSplit
 from cascade_exp.report.schema import FrontRow, Measured, OperatingPoint, SingleModel, SweepCurve
 
@@ -130,22 +130,21 @@ class Measuring:
         share one), on both splits."""
         if len(point.stages) < 2:
             return None
-        swept = {}
+        shared, swept = self.splits.kind.shared(), {}
         for role, one in (("selection", self.splits.selection), ("report", self.splits.report)):
             members = [one.pool.names.index(name) for name in point.stages]
             table = self.table(one, members)
+            stages = table.stages[:-1] if shared else table.stages[:1]
             sweep = (
                 sweep_shared(table, self.compare)
-                if self.splits.kind.shared()
+                if shared
                 else sweep_first(table, point.thresholds[1:], self.compare)
             )
-            swept[role] = (one, sweep)
+            swept[role] = (one, sweep, np.stack([stage.confidence for stage in stages]))
         thresholds = swept["selection"][1].thresholds
         cost, score = {}, {}
-        for role, (one, sweep) in swept.items():
-            # the first setting of this split at or above each threshold of the selection split
-            last = len(sweep.thresholds) - 1
-            at = np.minimum(np.searchsorted(sweep.thresholds, thresholds), last)
+        for role, (one, sweep, confidence) in swept.items():
+            at = settings_at(sweep, confidence, thresholds, self.compare)
             cost[role] = (sweep.total_cost[at] / one.pool.size).tolist()
             score[role] = one.objective.score(sweep.totals[at], one.pool.size).tolist()
         return SweepCurve(thresholds=thresholds.tolist(), cost=cost, score=score)

@@ -15,8 +15,8 @@ import numpy as np
 from cascade_exp.cascade.bootstrap import intervals
 from cascade_exp.cascade.reliability import dis
 from cascade_exp.cascade.speed_up import Neighbours, closest, expected_gain
-from cascade_exp.cascade.stages import Floats, StageTable
-from cascade_exp.cascade.sweep import sweep_shared
+from cascade_exp.cascade.stages import Floats
+from cascade_exp.cascade.sweep import Sweep, settings_at, sweep_shared
 from cascade_exp.errors import CascadeError, choice, did_you_mean
 from cascade_exp.jobs.all_kinds import kind_of
 from cascade_exp.jobs.job import Job
@@ -201,14 +201,17 @@ class _Swept:
         report = self.measuring.splits.report
         points = []
         for members in dict.fromkeys(setting.members for setting in self.settings):
-            own = [s.threshold for s in self.settings if s.members == members]
-            speed_ups, scores, thresholds = _sweep(
-                self.measuring.table(report, members), report, self.measuring, self.full_cost
-            )
-            # the first setting of this split at or above each threshold of the selection split
-            wanted = np.array([np.inf if t is None else t for t in own])
-            at = np.minimum(np.searchsorted(thresholds, wanted), len(thresholds) - 1)
-            points += list(zip(speed_ups[at].tolist(), scores[at].tolist(), strict=True))
+            table = self.measuring.table(report, members)
+            if len(members) == 1:
+                up, score = self.full_cost / float(table.cost[0]), report.score(table.run([]))
+                points.append((up, score))
+                continue
+            sweep = sweep_shared(table, self.measuring.compare)
+            ups, scores = _told(sweep, report, self.full_cost)
+            own = np.array([s.threshold for s in self.settings if s.members == members])
+            confidence = np.stack([stage.confidence for stage in table.stages[:-1]])
+            at = settings_at(sweep, confidence, own, self.measuring.compare)
+            points += list(zip(ups[at].tolist(), scores[at].tolist(), strict=True))
         points = sorted(set(points))
         return RivalCurve(
             self.name, self.static, [up for up, _ in points], [score for _, score in points]
@@ -264,9 +267,15 @@ def _swept(
     found: list[_Setting] = []
     speed_ups, scores = [], []
     for cascade in [(m,) for m in members] if alone else [members]:
-        ups, points, thresholds = _sweep(measuring.table(one, cascade), one, measuring, full_cost)
-        single = len(cascade) == 1
-        found += [_Setting(cascade, None if single else t) for t in thresholds.tolist()]
+        table = measuring.table(one, cascade)
+        if len(cascade) == 1:
+            found.append(_Setting(cascade, None))
+            speed_ups.append(np.array([full_cost / float(table.cost[0])]))
+            scores.append(np.array([one.score(table.run([]))]))
+            continue
+        sweep = sweep_shared(table, measuring.compare)
+        found += [_Setting(cascade, threshold) for threshold in sweep.thresholds.tolist()]
+        ups, points = _told(sweep, one, full_cost)
         speed_ups.append(ups)
         scores.append(points)
     return _Swept(
@@ -274,17 +283,10 @@ def _swept(
     )
 
 
-def _sweep(
-    table: StageTable, one: OneSplit, measuring: Measuring, full_cost: float
-) -> tuple[Floats, Floats, Floats]:
-    """Speed-up, score and shared threshold of every setting, each float64 [V]."""
-    if len(table.stages) == 1:
-        outcome = table.run([])
-        up = full_cost / float(outcome.cost.mean())
-        return np.array([up]), np.array([one.score(outcome)]), np.array([np.inf])
-    sweep = sweep_shared(table, measuring.compare)
+def _told(sweep: Sweep, one: OneSplit, full_cost: float) -> tuple[Floats, Floats]:
+    """Speed-up and score of every setting, each float64 [V]."""
     scores = np.asarray(one.objective.score(sweep.totals, one.pool.size), dtype=np.float64)
-    return full_cost / (sweep.total_cost / one.pool.size), scores, sweep.thresholds
+    return full_cost / (sweep.total_cost / one.pool.size), scores
 
 
 def _layers(recordings: Recordings) -> dict[str, int]:
