@@ -316,3 +316,25 @@ def test_a_job_writes_them_unless_told_not_to(tmp_path):
     assert with_them - without == set(FIGURES) - {"published"}
     page = (job / "results" / "report.html").read_text()
     assert "Between chance and knowing the labels" not in page
+
+
+def test_early_errors_are_the_surest_that_left_early_and_were_wrong(tmp_path):
+    labels = [0, 0, 1, 1, 0, 1]
+    small = ([0, 1, 0, 1, 1, 0], [0.9, 0.8, 0.95, 0.2, 0.1, 0.85])
+    large = ([0, 0, 1, 1, 0, 0], [0.9] * 6)
+    for split in ("selection", "report"):
+        answers = {"small": small, "large": large}
+        write_answers(tmp_path, {"small": 1.0, "large": 9.0}, split, labels, answers)
+    _, analyses = evaluated(
+        tmp_path,
+        "metric=recorded",
+        "cascade=stages",
+        "cascade.stages=[small,large]",
+        "threshold.rules=[fixed]",
+        "threshold.fixed=[0.8]",
+    )
+    assert analyses.cascade is not None
+    told = [(e.example, e.answer, e.label, e.last_answer) for e in analyses.cascade.early_errors]
+    assert told == [(2, 0, 1, 1), (5, 0, 1, 0), (1, 1, 0, 0)]
+    assert [e.confidence for e in analyses.cascade.early_errors] == [0.95, 0.85, 0.8]
+    assert {e.stage for e in analyses.cascade.early_errors} == {0}

@@ -51,6 +51,7 @@ from cascade_exp.report.analyses_schema import (
     ChosenThreshold,
     ClassExits,
     Deferral,
+    EarlyError,
     ModelCurves,
     OracleRow,
     Reoptimised,
@@ -62,6 +63,8 @@ from cascade_exp.schema.evaluating import EvaluateConfig
 
 # Points that are kept of any one curve; a picture shows no more.
 THINNED = 300
+# Early errors that are told, the surest of them.
+TOLD = 200
 
 _Curve = TypeVar(
     "_Curve", ReliabilityCurve, ThresholdCurve, RiskCoverage, ConfidentAccuracy, ReferenceCurve
@@ -169,7 +172,28 @@ def _cascade(measuring: Measuring, chosen: OperatingPoint) -> CascadeAnalyses:
         ],
         wrong_exits=wrong_exits(outcome, answers[-1], labels),
         exits_by_class=_exits_by_class(measuring.splits, outcome),
+        early_errors=_early_errors(measuring.splits, table, outcome),
     )
+
+
+def _early_errors(splits: BothSplits, table: StageTable, outcome: Outcome) -> list[EarlyError]:
+    labels = splits.report.models.labels
+    last = len(table.stages) - 1
+    confidence = np.stack([stage.confidence for stage in table.stages])
+    sure = confidence[outcome.exit_stage, np.arange(len(labels))]
+    wrong = np.flatnonzero((outcome.exit_stage < last) & (outcome.prediction != labels))
+    ids = splits.recordings.split(splits.report.name).ids
+    return [
+        EarlyError(
+            example=int(n if ids is None else ids[n]),
+            label=int(labels[n]),
+            answer=int(outcome.prediction[n]),
+            last_answer=int(table.stages[last].prediction[n]),
+            stage=int(outcome.exit_stage[n]),
+            confidence=float(sure[n]),
+        )
+        for n in wrong[np.argsort(-sure[wrong], kind="stable")][:TOLD]
+    ]
 
 
 def _deferral(

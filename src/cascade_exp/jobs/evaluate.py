@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -24,6 +25,8 @@ from cascade_exp.report.operating_point import deployment
 from cascade_exp.report.schema import Results
 from cascade_exp.report.view import chosen
 
+Preview = Callable[[int], str | bytes | None]
+
 
 def evaluate(config: DictConfig) -> Path:
     """Evaluate the cascades of recorded outputs, or compare jobs; returns the results folder."""
@@ -39,8 +42,12 @@ def evaluate(config: DictConfig) -> Path:
         return report(job, open_recordings(folder, pool.include, pool.exclude))
 
 
-def report(job: Job, recordings: Recordings) -> Path:
-    """Evaluate ``recordings`` as the job's settings say, and write and show all of it."""
+def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> Path:
+    """Evaluate ``recordings`` as the job's settings say, and write and show all of it.
+
+    Args:
+        preview: what the example of an id looks like, text or PNG; only who has the data knows.
+    """
     from cascade_exp.report.analyses import write_analyses
     from cascade_exp.report.files import write_json, write_results
     from cascade_exp.report.tables import print_results
@@ -62,7 +69,7 @@ def report(job: Job, recordings: Recordings) -> Path:
     write_json(folder / "operating_point.json", deployment(results, recordings.path, job.settings))
     write_analyses(analyses, folder)
     tiers = tier_analyses(evaluation.measuring, chosen(results))
-    plots = _draw(job, results, analyses, folder) if job.settings.plots else []
+    plots = _draw(job, results, analyses, folder, preview) if job.settings.plots else []
     rivals = tier_rivals(evaluation.measuring, results, chosen(results))
     write_tiers(tiers, folder)
     write_rivals(rivals, folder)
@@ -86,7 +93,13 @@ def report(job: Job, recordings: Recordings) -> Path:
     return folder
 
 
-def _draw(job: Job, results: Results, analyses: Analyses | None, folder: Path) -> list[Path]:
+def _draw(
+    job: Job,
+    results: Results,
+    analyses: Analyses | None,
+    folder: Path,
+    preview: Preview | None,
+) -> list[Path]:
     """Draw the pictures and the page; returns the pictures' paths."""
     from cascade_exp.report.analysis_plots import write_analysis_plots
     from cascade_exp.report.html import write_html
@@ -99,5 +112,6 @@ def _draw(job: Job, results: Results, analyses: Analyses | None, folder: Path) -
         config_yaml=job.config_yaml,
         command=job.command,
         analyses=analyses,
+        preview=preview,
     )
     return plots

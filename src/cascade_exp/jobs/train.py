@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from cascade_exp.data.preview import preview
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.jobs.evaluate import report
 from cascade_exp.jobs.evaluation import check_settings
@@ -61,7 +63,8 @@ def train(config: DictConfig) -> Path:
         if job.loggers.wandb is not None:
             log_recordings(job.loggers.wandb, folder)
         if settings.evaluate:
-            report(job, open_recordings(folder, settings.pool.include, settings.pool.exclude))
+            opened = open_recordings(folder, settings.pool.include, settings.pool.exclude)
+            report(job, opened, partial(preview, pool.splits.named("report")))
         return job.folder
 
 

@@ -69,6 +69,7 @@ TABLES = (
     "agreement",
     "wrong_exits",
     "exits_by_class",
+    "early_errors",
     "reoptimised_frontier",
 )
 
@@ -153,6 +154,13 @@ def _cascade_tables(found: CascadeAnalyses) -> dict[str, Table]:
                 (one.label, one.name, one.examples, stage, rate)
                 for one in found.exits_by_class
                 for stage, rate in zip(found.stages, one.exit_rates, strict=True)
+            ],
+        ),
+        "early_errors": (
+            ("example", "stage", "confidence", "answer", "label", "last_answer"),
+            [
+                (e.example, found.stages[e.stage], e.confidence, e.answer, e.label, e.last_answer)
+                for e in found.early_errors
             ],
         ),
     }

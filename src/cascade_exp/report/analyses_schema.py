@@ -7,7 +7,7 @@ Everything is told on the report split. Curves of ``cascade.reliability`` and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cascade_exp.cascade.reference_curves import ConfidentAccuracy, ReferenceCurve
 from cascade_exp.cascade.reliability import (
@@ -90,14 +90,36 @@ class ClassExits:
 
 
 @dataclass(frozen=True)
+class EarlyError:
+    """An example that left the chosen cascade before its last stage, wrongly answered.
+
+    Attributes:
+        example: its id, or its row in the recording where that has no ids.
+        stage: the place (from 0) where it left; confidence: how sure that stage was.
+        last_answer: what the last stage would have said.
+    """
+
+    example: int
+    label: int
+    answer: int
+    last_answer: int
+    stage: int
+    confidence: float
+
+
+@dataclass(frozen=True)
 class CascadeAnalyses:
-    """What needs two stages: present only where the chosen point is a cascade."""
+    """What needs two stages: present only where the chosen point is a cascade.
+
+    ``early_errors`` are the surest ones, at most ``jobs.analyses.TOLD``, the surest first.
+    """
 
     stages: list[str]
     deferral: Deferral
     agreements: list[StagePair]
     wrong_exits: WrongExits
     exits_by_class: list[ClassExits]
+    early_errors: list[EarlyError] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ what it draws from ``plots``; the layout is ``templates/report.html.j2``.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cascade_exp.atomic import write_text
 from cascade_exp.report import analysis_plots, numbers, plots, style, svg, view
-from cascade_exp.report.analyses_schema import Analyses
+from cascade_exp.report.analyses_schema import Analyses, EarlyError
 from cascade_exp.report.schema import FrontRow, OperatingPoint, Results
 from cascade_exp.report.style import Size
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 # Rows of the page's table of trade-offs; frontier.csv has them all.
 _TRADE_OFFS = 14
+
+# Early errors shown, and the characters of an example's text.
+_EARLY, _TEXT = 12, 240
 
 # The analyses that the page shows, each with what it says to those who cannot see it.
 _ANALYSES = {
@@ -47,19 +51,27 @@ def write_html(
     config_yaml: str,
     command: str,
     analyses: Analyses | None = None,
+    preview: Callable[[int], str | bytes | None] | None = None,
 ) -> None:
     """Write the page about ``results`` to ``path``, atomically.
 
     ``config_yaml`` is the composed configuration as YAML, ``command`` the command line that gives
-    these results again; both are shown as they are. Of the ``analyses`` the page shows deferral
-    and transfer.
+    these results again; both are shown as they are. Of the ``analyses`` the page shows deferral,
+    transfer, exits by class and the surest early errors, with what ``preview`` gives for their ids.
     """
-    text = html_text(results, config_yaml=config_yaml, command=command, analyses=analyses)
+    text = html_text(
+        results, config_yaml=config_yaml, command=command, analyses=analyses, preview=preview
+    )
     write_text(path, text)
 
 
 def html_text(
-    results: Results, *, config_yaml: str, command: str, analyses: Analyses | None = None
+    results: Results,
+    *,
+    config_yaml: str,
+    command: str,
+    analyses: Analyses | None = None,
+    preview: Callable[[int], str | bytes | None] | None = None,
 ) -> str:
     """The page as text; see :func:`write_html`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -81,6 +93,8 @@ def html_text(
         chosen=view.chosen(results),
         best=view.best_single(results),
         analyses=analyses,
+        early=_early(analyses, preview),
+        early_of=_early_words(analyses),
         pictures=_pictures(results, analyses),
         trade_offs=[(row, *_answers_if(results, row)) for row in _trade_offs(results)],
         drawn=(len(plots.drawn_rows(results)), len(results.frontier)),
@@ -88,6 +102,37 @@ def html_text(
         environment=list(flat(results.environment)),
         config_yaml=config_yaml.rstrip(),
         command=command,
+    )
+
+
+def _early(
+    analyses: Analyses | None, preview: Callable[[int], str | bytes | None] | None
+) -> list[tuple[EarlyError, str, str]]:
+    """The surest early errors, each with its text and the data address of its picture."""
+    cascade = analyses.cascade if analyses is not None else None
+    found = []
+    for error in cascade.early_errors[:_EARLY] if cascade is not None else []:
+        shown = preview(error.example) if preview is not None else None
+        text = numbers.shorten(shown, _TEXT) if isinstance(shown, str) else ""
+        picture = (
+            f"data:image/png;base64,{b64encode(shown).decode()}" if isinstance(shown, bytes) else ""
+        )
+        found.append((error, text, picture))
+    return found
+
+
+def _early_words(analyses: Analyses | None) -> str:
+    """How many left early and wrong, and how many of them no stage would have got right."""
+    cascade = analyses.cascade if analyses is not None else None
+    if cascade is None:
+        return ""
+    exits = cascade.wrong_exits
+    left, wrong, too = (
+        int(a[:-1].sum()) for a in (exits.left, exits.wrong, exits.wrong_at_last_too)
+    )
+    return (
+        f"{numbers.count(wrong)} of {numbers.count(left)} examples that left early were answered "
+        f"wrongly; the last stage would have been wrong on {numbers.count(too)} of them too."
     )
 
 
