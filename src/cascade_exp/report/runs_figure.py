@@ -39,7 +39,7 @@ def write_runs_figure(runs: Sequence[ComparedRun], path: Path) -> Path | None:
 def runs_figure(runs: Sequence[ComparedRun]) -> Figure:
     """One panel per kind of score and cost; the best average improvements are named."""
     groups, keys = comparable(runs), varied(runs)
-    figure = style.new_figure(Size(8.0, 5.2 * len(groups)))
+    figure = style.new_figure(Size(11.0, 5.2 * len(groups)))
     panels = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
     for axes, ((name, unit), members) in zip(panels, groups.items(), strict=True):
         _panel(axes, members, keys, name, unit)
@@ -91,7 +91,7 @@ def _panel(
             color=COLORS[color],
             linestyle=(0, DASHES[dashes]) if DASHES[dashes] else "solid",
             linewidth=1.3,
-            label=f"{numbers.shorten(label(run, keys), 44)}  {average}" if place < _NAMED else None,
+            label=f"{numbers.shorten(label(run, keys), 40)}  {average}" if place < _NAMED else None,
         )
         scores += [row.report_score for row in rows]
         singles |= {(m.report.cost, m.report.score): None for m in run.results.single_models}
@@ -115,6 +115,8 @@ def _panel(
         title="best average improvement" + (f" (and {more} more)" if more > 0 else ""),
         title_fontsize=8.5,
         alignment="left",
-        loc="lower right",
-        fontsize=7.5,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        borderaxespad=0.0,
+        fontsize=8.5,
     )
