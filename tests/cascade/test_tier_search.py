@@ -76,14 +76,14 @@ def test_the_budget_is_kept_and_the_best_tiers_stay(budget):
     tiers = tier_sets(4, [2, 3], 100).tiers
     cost = np.array([float(sum(m + 1 for m in tier)) for tier in tiers])
     score = rng.random(len(tiers))
-    cascades, taken = within_budget(tiers, cost, score, 2, True, budget)
+    cascades, taken = within_budget(tiers, cost, lambda: score, 2, True, budget)
     assert len(cascades) <= budget
     everything = literal(tiers, cost, 2, range(4, len(tiers)), range(len(tiers)))
     assert set(cascades) <= everything
     if budget >= len(everything):
         assert set(cascades) == everything and taken == len(tiers) - 4
     else:
-        more, _ = within_budget(tiers, cost, score, 2, True, 10**6)
+        more, _ = within_budget(tiers, cost, lambda: score, 2, True, 10**6)
         used = {t for run in cascades for t in run if t >= 4}
         layers = front_layers(score[4:], cost[4:])
         assert len(used) == taken

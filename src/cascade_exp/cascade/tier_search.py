@@ -6,7 +6,7 @@ Sets of models and their order only; thresholds are swept by ``search``, votes a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 
@@ -98,7 +98,7 @@ def front_layers(score: Floats, cost: Floats) -> Ints:
 def within_budget(
     tiers: Sequence[Tier],
     cost: Floats,
-    score: Floats,
+    score: Callable[[], Floats],
     max_stages: int,
     alone_only_last: bool,
     budget: int,
@@ -110,13 +110,12 @@ def within_budget(
     models are always taken.
 
     Args:
-        score: float64 [T], of each tier alone.
+        score: gives float64 [T], the score of each tier alone; asked only where tiers are left out.
         alone_only_last: whether one model may be the last tier only (so in a vote).
     """
     alone = [t for t, tier in enumerate(tiers) if len(tier) == 1]
     several = [t for t, tier in enumerate(tiers) if len(tier) > 1]
-    layer = front_layers(score[several], cost[several])
-    ranked = [several[i] for i in np.lexsort((cost[several], layer)).tolist()]
+    ranked = several
 
     def cascades(taken: int) -> list[tuple[int, ...]]:
         some = ranked[:taken]
@@ -126,5 +125,7 @@ def within_budget(
 
     taken = len(ranked)
     if len(cascades(taken)) > budget:
+        layer = front_layers(score()[several], cost[several])
+        ranked = [several[i] for i in np.lexsort((cost[several], layer)).tolist()]
         taken = bisect_left(range(len(ranked)), True, key=lambda n: len(cascades(n)) > budget) - 1
     return cascades(max(taken, 0))[:budget], max(taken, 0)

@@ -198,11 +198,16 @@ class SearchedTiers(_Tiers):
         """
         assert isinstance(stages, TierPool)
         objective, budget = stages.models.objective, self.cascade.budget
-        totals = [stages.stage((t,)).statistics.sum(axis=0) for t in range(len(stages.tiers))]
+
+        def score() -> Floats:
+            every = range(len(stages.tiers))
+            totals = [stages.final_statistics((t,)).sum(axis=0) for t in every]
+            return objective.score(np.array(totals), stages.size)
+
         cascades, taken = within_budget(
             stages.tiers,
             stages.cost,
-            objective.score(np.array(totals), stages.size),
+            score,
             max_stages=self.settings.search.max_stages,
             alone_only_last=self.cascade.combine == VOTE,
             budget=budget,
