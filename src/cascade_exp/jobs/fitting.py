@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from cascade_exp.jobs.devices import with_devices
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.learning.classifier import Classifier, OptimizerSettings
 from cascade_exp.learning.feeding import Feed
@@ -102,4 +103,5 @@ def trainer_settings(
         gradient_clip_val=job.gradient_clip_val,
         options=job.options,
     )
-    return replace(wanted, precision=resolve_precision(wanted, isinstance(model.input, TextInput)))
+    precision = resolve_precision(wanted, isinstance(model.input, TextInput))
+    return with_devices(replace(wanted, precision=precision))

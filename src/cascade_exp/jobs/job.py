@@ -48,6 +48,7 @@ class Job:
         folder: everything the job writes is in here.
         settings: the composed configuration as the dataclasses of ``schema``.
         command: the line that runs it again.
+        multirun: whether it is one of a multirun's jobs.
         resumed: whether this folder holds an unfinished job of the same key, to go on with.
     """
 
@@ -59,6 +60,7 @@ class Job:
     command: str
     console: Console
     resumed: bool
+    multirun: bool
 
     @property
     def config_yaml(self) -> str:
@@ -102,6 +104,7 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
             + shlex.join([f"{hydra.job.name}.py", *map(str, hydra.overrides.task)]),
             console=Console(),
             resumed=start.resumed,
+            multirun=hydra.mode == RunMode.MULTIRUN,
         )
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from cascade_exp.data.preview import preview
 from cascade_exp.errors import CascadeError, choice
+from cascade_exp.jobs.devices import check_devices
 from cascade_exp.jobs.evaluate import report
 from cascade_exp.jobs.evaluation import check_settings
 from cascade_exp.jobs.fitting import fit_member
@@ -41,6 +42,8 @@ def train(config: DictConfig) -> Path:
         check_settings(settings)
         check_methods(settings)
         check_rivals(settings)
+        strategy = settings.trainer.options.get("strategy")
+        check_devices(settings.trainer.devices, strategy, job.multirun)
         complete = [name for name in members if not _has_exits(members[name])]
         _check_exits(settings, members)
         check_training(settings, len(complete))
