@@ -299,6 +299,33 @@ def test_phases_have_checkpoints_and_curves_of_their_own(job):
     assert {row.split(",")[0] for row in rows[1:]} == {"0", "1"}  # its heads have two epochs
 
 
+def test_the_last_phase_with_a_checkpoint_goes_on(job, tmp_path, capsys):
+    run(
+        "train",
+        tmp_path / "job",
+        "data=synthetic_text",
+        "models=bert_shaped",
+        "~models.members.bert_1l",
+        "~models.members.bert_2l",
+        member("deebert"),
+        "+models.members.deebert.training={head_epochs: 3}",
+        "data.train_size=200",
+        "data.test_size=120",
+        "trainer.max_epochs=1",
+        "callbacks=[checkpoint]",
+        "logger=csv",
+        "evaluate=false",
+        f"ckpt_path={job}",
+    )
+    said = capsys.readouterr().out.replace("\n", "")
+    assert f"resuming from {job}/checkpoints/deebert/heads/last.ckpt" in said
+    assert said.count("resuming from") == 1
+    assert not (tmp_path / "job" / "csv" / "deebert" / "metrics.csv").exists()
+    rows = (tmp_path / "job" / "csv" / "deebert" / "heads" / "metrics.csv").read_text().splitlines()
+    epochs = {row.split(",")[0] for row in rows[1:]}
+    assert "2" in epochs and "0" not in epochs
+
+
 def test_a_saved_network_says_what_was_recorded(job, tmp_path):
     run(
         "evaluate",
