@@ -103,7 +103,8 @@ def emitted_figure(found: RivalAnalyses, settings: EvaluateConfig) -> Figure | N
                 [row.accuracy for row in drawn],
                 color=color,
                 marker="o",
-                markersize=4,
+                markersize=4 if drawn is own else 7,
+                markerfacecolor=color if drawn is own else "none",
                 linestyle="solid" if drawn is own else "none",
                 label=label,
             )
@@ -111,7 +112,8 @@ def emitted_figure(found: RivalAnalyses, settings: EvaluateConfig) -> Figure | N
         house_axes.percent_ticks(axes.yaxis)
     layers = sorted({row.layers for row in found.emitted})
     grid[0][0].set_xticks(layers)
-    figure.supxlabel("layers run by the examples that leave there", fontsize=9, color=MUTED)
+    for axes in grid[-1]:
+        axes.set_xlabel("layers run")
     figure.supylabel(f"accuracy on {settings.splits.report} (%)", fontsize=9, color=MUTED)
     style.legend_below(figure, grid[0][0])
     return figure
