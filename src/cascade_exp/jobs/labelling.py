@@ -5,8 +5,10 @@ Jobs that need the same labels at the same time divide the folds between them.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,18 @@ def _store(pool: TrainingPool, name: str, dar: Dar) -> LabelStore:
     return LabelStore(root, made_from, train.ids, fold_of, dar.seeds)
 
 
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Leave out what building a model notes: it was said once, and folds are many."""
+    notes = logging.getLogger("cascade_exp.models")
+    before = notes.level
+    notes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        notes.setLevel(before)
+
+
 def _batches(data: Any) -> dict[str, Any]:
     made: dict[str, Any] = {"batch_size": data.batch_size}
     if isinstance(data, ImageData):
@@ -137,7 +151,8 @@ def _fit(
         train=pool.splits.train.take(np.flatnonzero(~held_out)),
         validation=pool.splits.train.take(np.flatnonzero(held_out)),
     )
-    model = pool.build(name, task.seed)
+    with _without_notes():
+        model = pool.build(name, task.seed)
     # these splits are read this once: no use in keeping them tokenised
     data = feed(model.input, splits, settings.data, seed=task.seed, cache_dir=None)
     module = Classifier(model.network, len(model.classes), optimizer_settings(settings, own))
