@@ -18,7 +18,10 @@ ROLES = ("selection", "report")
 
 
 def charts(results: Results, analyses: Analyses | None) -> dict[str, Any]:
-    """The charts by the names they are logged under; reliability needs the ``analyses``."""
+    """The charts by the names they are logged under, of those that have anything to show.
+
+    Reliability needs the ``analyses``, improvement a score that single models reach.
+    """
     name, unit = view.objective(results), view.unit(results)
     fronts, factors = {}, {}
     for role in ROLES:
@@ -36,11 +39,8 @@ def charts(results: Results, analyses: Analyses | None) -> dict[str, Any]:
         [model.report.cost for model in results.single_models],
         [model.report.score for model in results.single_models],
     )
-    found = {
-        "charts/front": _lines(fronts, f"{name} against mean cost ({unit})", "cost"),
-        "charts/improvement": _lines(factors, f"Improvement factor against {name}", "score"),
-    }
-    if analyses is not None and any(len(m.reliability.confidence) for m in analyses.models):
+    curves = {}
+    if analyses is not None:
         curves = {
             model.model: (
                 model.reliability.confidence.tolist(),
@@ -48,16 +48,23 @@ def charts(results: Results, analyses: Analyses | None) -> dict[str, Any]:
             )
             for model in analyses.models
         }
-        found["charts/reliability"] = _lines(curves, "Accuracy against confidence", "confidence")
-    return found
+    found = {
+        "front": _lines(fronts, f"{name} against mean cost ({unit})", "cost"),
+        "improvement": _lines(factors, f"Improvement factor against {name}", "score"),
+        "reliability": _lines(curves, "Accuracy against confidence", "confidence"),
+    }
+    return {f"charts/{name}": chart for name, chart in found.items() if chart is not None}
 
 
 def _lines(
     series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str
 ) -> Any:
+    """W&B's chart of the series that have points; None where none has."""
     import wandb
 
     drawn = {name: points for name, points in series.items() if len(points[0])}
+    if not drawn:
+        return None
     return wandb.plot.line_series(
         xs=[list(xs) for xs, _ in drawn.values()],
         ys=[list(ys) for _, ys in drawn.values()],
