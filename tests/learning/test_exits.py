@@ -20,6 +20,8 @@ from cascade_exp.learning.exits import (
 )
 from cascade_exp.learning.fit import TrainerSettings, fit
 from cascade_exp.models.complete import build_model
+from cascade_exp.models.exit_heads import HEADS
+from cascade_exp.models.members import TWO_PHASES
 
 SHAPE = {
     "model_type": "bert",
@@ -72,6 +74,11 @@ def test_losses_are_the_papers_sums(data):
             student = probabilities(row[exit])
             divergence += sum(t * math.log(t / s) for t, s in zip(teacher, student, strict=True))
     assert float(divergence_from_last(*tensors)) == pytest.approx(divergence / size, abs=1e-9)
+
+
+def test_configuration_knows_which_methods_have_two_phases():
+    assert set(TWO_PHASES) == {method for method, phases in PHASES.items() if len(phases) == 2}
+    assert set(PHASES) == set(HEADS)
 
 
 def test_the_teacher_does_not_learn_from_its_students():
