@@ -284,7 +284,7 @@ def test_nothing_is_reoptimised_where_thresholds_were_chosen_on_report(tmp_path)
     [
         (["published=imagnet"], "published=imagnet: expected one of imagenet (did you mean"),
         (["published=imagenet", "analyses=false"], "but analyses=false"),
-        (["published=imagenet", "cost=layers"], "costs in macs, but cost.column=layers"),
+        (["published=imagenet", "cost=layers"], "costs in macs, but these are in layers"),
         (["published=imagenet", "objective=f1"], "tells accuracies, but objective=f1"),
     ],
 )
