@@ -119,17 +119,21 @@ class StageTable:
             )
         size = len(self.stages[0].prediction)
         exit_stage = np.full(size, n - 1, dtype=np.int64)
+        prediction = self.stages[-1].prediction.copy()
+        statistics = self.stages[-1].statistics.copy()
         for i in range(n - 2, -1, -1):
-            confidence = self.stages[i].confidence
-            leaves = confidence >= thresholds[i] if compare == "ge" else confidence > thresholds[i]
-            exit_stage[leaves] = i
-        rows = np.arange(size)
-        predictions = np.stack([stage.prediction for stage in self.stages])
-        statistics = np.stack([stage.statistics for stage in self.stages])
+            stage = self.stages[i]
+            if compare == "ge":
+                leaves = stage.confidence >= thresholds[i]
+            else:
+                leaves = stage.confidence > thresholds[i]
+            np.copyto(exit_stage, i, where=leaves)
+            np.copyto(prediction, stage.prediction, where=leaves)
+            np.copyto(statistics, stage.statistics, where=leaves[:, None])
         return Outcome(
             exit_stage=exit_stage,
-            prediction=predictions[exit_stage, rows],
-            statistics=statistics[exit_stage, rows],
+            prediction=prediction,
+            statistics=statistics,
             cost=exit_costs(self.cost, self.accounting)[exit_stage],
             exit_rates=np.bincount(exit_stage, minlength=n) / max(size, 1),
         )
