@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade_exp.cascade.objective import F1, Accuracy
+from cascade_exp.cascade.pool import LogitsPool
 from cascade_exp.cascade.search import cascades_of, search
 from cascade_exp.errors import CascadeError
 from tests.cascade.search_pools import TablePool, check_against_oracle, one_model, pools
@@ -52,6 +53,31 @@ def test_one_threshold_for_all_stages(pool, stages, accounting, compare):
 @settings(max_examples=60, deadline=None)
 def test_worst_case_limit(pool, accounting, limit):
     check_against_oracle(pool, Accuracy(), 2, accounting, limit=limit)
+
+
+@given(
+    st.integers(1, 3),
+    st.integers(1, 12),
+    st.integers(2, 3),
+    st.integers(0, 10**6),
+)
+@settings(max_examples=60, deadline=None)
+def test_two_classes_have_one_front_under_four_metrics(models, size, stages, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, size)
+    logits = {f"m{m}": rng.integers(-40, 41, (size, 2)) / 8 for m in range(models)}  # gaps to 10
+    fronts = []
+    for metric in ("max_softmax", "entropy", "softmax_margin", "logits_margin"):
+        pool = LogitsPool.build(
+            logits,
+            {name: 10.0**m for m, name in enumerate(logits)},
+            labels,
+            metric=metric,
+            objective=Accuracy(),
+        )
+        found = search(pool, Accuracy(), max_stages=stages).front
+        fronts.append([(point.members, point.cost, point.score) for point in found])
+    assert fronts[0] == fronts[1] == fronts[2] == fronts[3]
 
 
 def test_equal_costs_run_in_either_order():
