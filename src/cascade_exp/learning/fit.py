@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.profilers import AdvancedProfiler, SimpleProfiler
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.building import build
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 TRAINER = "pytorch_lightning.Trainer"
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
+"""Lightning's names; by itself it would print what they found where nobody listens."""
 VALIDATED = ("validation", "selection")
 
 
@@ -68,7 +71,7 @@ def make_trainer(
     loggers: Sequence[Logger] = (),
     **fixed: Any,
 ) -> pl.Trainer:
-    """A Lightning trainer that writes only below ``folder``."""
+    """A Lightning trainer that writes only below ``folder``; a profile is ``fit-profile.txt``."""
     arguments = {
         "max_epochs": settings.max_epochs,
         "accelerator": settings.accelerator,
@@ -81,8 +84,12 @@ def make_trainer(
         "enable_model_summary": False,
         **fixed,
     }
+    options = dict(settings.options)
+    if options.get("profiler") in PROFILERS:
+        kind = PROFILERS[options["profiler"]]
+        options["profiler"] = kind(dirpath=str(folder), filename="profile")
     with quiet_lightning():
-        trainer: pl.Trainer = build(TRAINER, settings.options, key="trainer", **arguments)
+        trainer: pl.Trainer = build(TRAINER, options, key="trainer", **arguments)
     return trainer
 
 
