@@ -232,6 +232,8 @@ def local_maxima(scores: ArrayLike, costs: ArrayLike, baseline: Baseline, k: int
     sit on one hill: they are ranked by prominence, how far one must descend before climbing to a
     higher one (infinite for the highest), then by factor. Returned in the front's order.
     """
+    if k < 1:
+        return []
     from scipy.signal import find_peaks, peak_prominences  # slow to import, seldom needed
 
     factor = improvement_factor(scores, costs, baseline)
