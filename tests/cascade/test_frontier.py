@@ -24,6 +24,7 @@ from tests.oracles import frontier as oracle
 
 KINDS = st.sampled_from(["hull", "adjacent"])
 SCORES = st.integers(0, 12).map(lambda right: right / 12)
+LEVELS = st.integers(0, 1_000_003).map(lambda right: right / 1_000_003)  # ratios, as scores are
 COSTS = st.one_of(st.integers(1, 6).map(float), st.floats(0.5, 2e3))
 MODELS = st.lists(st.tuples(SCORES, COSTS), min_size=1, max_size=7)
 
@@ -42,14 +43,14 @@ def point(members, score, cost, worst=None, thresholds=None):
 
 
 class TestBaseline:
-    @given(MODELS, KINDS, st.lists(st.one_of(SCORES, st.floats(0, 1)), max_size=8))
+    @given(MODELS, KINDS, st.lists(st.one_of(SCORES, LEVELS), max_size=8))
     def test_costs_what_the_best_allowed_mix_costs(self, models, kind, levels):
         levels = levels + [score for score, _ in models]
         found = of(models, kind).cost_at(levels)
         expected = [oracle.baseline_cost(models, level, kind) for level in levels]
         assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
 
-    @given(MODELS, st.lists(st.floats(0, 1), max_size=8))
+    @given(MODELS, st.lists(LEVELS, max_size=8))
     def test_the_hull_never_costs_more_than_neighbours_joined(self, models, levels):
         hull, adjacent = (of(models, kind).cost_at(levels) for kind in ("hull", "adjacent"))
         assert np.all((hull <= adjacent * (1 + 1e-12)) | np.isnan(adjacent))
@@ -143,7 +144,7 @@ class TestNonDominated:
 class TestCostAtScore:
     @given(
         st.lists(st.tuples(SCORES, COSTS), max_size=8),
-        st.lists(st.one_of(SCORES, st.floats(0, 1))),
+        st.lists(st.one_of(SCORES, LEVELS)),
     )
     def test_is_the_least_cost_of_a_good_enough_point(self, points, levels):
         scores, costs = columns(points)
@@ -178,7 +179,7 @@ class TestImprovement:
         sampled = oracle.average_by_sampling(points, models, kind, low, stop, count)
         assert found == pytest.approx(sampled, rel=1e-9)
 
-    @given(MODELS, KINDS, st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted))
+    @given(MODELS, KINDS, st.lists(LEVELS, min_size=3, max_size=3).map(sorted))
     def test_average_is_additive_over_ranges(self, models, kind, limits):
         low, middle, high = limits
         baseline = of(models, kind)

@@ -350,7 +350,13 @@ def test_wandb_gets_a_section_with_table_and_picture(methods, tmp_path, monkeypa
     plot = write_methods_figure(methods, tmp_path)
     settings = {"wandb": WandbLogger()}
     with open_loggers(
-        settings, folder=tmp_path, config={}, job_type="evaluate", group=None
+        settings,
+        folder=tmp_path,
+        config={},
+        job_type="evaluate",
+        group=None,
+        run_id="methods",
+        resumed=False,
     ) as loggers:
         log_methods(loggers.wandb, methods, plot)
     (media,) = tmp_path.glob("wandb/offline-run-*/files/media")

@@ -12,9 +12,9 @@ from cascade_exp.report.tables import print_results
 FOLDER = Path("/somewhere/outputs/2026-01-01/12-00-00/with_a_long_name_for_a_sweep/results")
 
 
-def printed(results, width=80, **console):
+def printed(results, width=80, folder=FOLDER, **console):
     out = io.StringIO()
-    print_results(results, FOLDER, Console(file=out, width=width, **console))
+    print_results(results, folder, Console(file=out, width=width, **console))
     return out.getvalue()
 
 
@@ -52,7 +52,15 @@ def test_every_operating_point_is_told_with_its_numbers(results):
             assert stage.leaves in text
     for model in results.single_models:
         assert f"{model.name}     {100 * model.report.score:.1f} %" in text
-    assert "report  /somewhere/" in text and f"{FOLDER / 'plots'}" in text
+
+
+def test_what_was_written_is_pointed_at_and_nothing_else(results, tmp_path):
+    assert printed(results).endswith(f"results {FOLDER}\n")
+    (tmp_path / "report.html").touch()
+    assert f"report  {tmp_path / 'report.html'}\n" in printed(results, folder=tmp_path)
+    (tmp_path / "plots").mkdir()
+    text = printed(results, folder=tmp_path)
+    assert f"plots   {tmp_path / 'plots'}\n" in text and "results " not in text
 
 
 def test_a_pipe_gets_no_escape_codes_and_a_terminal_does(results):
