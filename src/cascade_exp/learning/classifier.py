@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.plugins.precision import Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryF1Score, MulticlassAccuracy, MulticlassF1Score
 from transformers import get_scheduler
@@ -126,6 +129,24 @@ class Classifier(pl.LightningModule):
     def predict_step(self, batch: Batch, _: int) -> dict[str, Tensor]:
         """The batch's ids and logits, for recording."""
         return {"id": batch["id"], "logits": self(batch["inputs"])}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, also for fused optimisers in bfloat16.
+
+        Lightning refuses these for the sake of float16, whose scaled gradients a fused optimiser
+        unscales only in its step (Lightning-AI/pytorch-lightning#21435).
+        """
+        plugin = self.trainer.precision_plugin
+        if gradient_clip_val is None or getattr(plugin, "scaler", None) is not None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+        Precision.clip_gradients(plugin, optimizer, gradient_clip_val, algorithm)
 
     def configure_optimizers(self) -> Any:
         """The optimiser, with its schedule stepped every batch."""
