@@ -12,6 +12,7 @@ from cascade_exp.jobs.job import Job
 from cascade_exp.report.runs import read_run, varied, write_csv
 from cascade_exp.report.runs_figure import write_runs_figure
 from cascade_exp.report.runs_page import write_page
+from cascade_exp.report.seeds import seed_tables, write_seed_tables
 from cascade_exp.report.status import FILE, read_status
 
 COMPARISON = "compare"
@@ -44,6 +45,7 @@ def compare_jobs(job: Job, pattern: str) -> Path:
     keys = varied(runs)
     job.console.print(f"{told}, by {', '.join(keys)}" if keys else told, highlight=False)
     lines = [f"  without results: {run.name}: {run.reason}" for run in missing]
+    write_seed_tables(seed_tables(runs), target, job.console)
     for line in (*lines, f"  {target / 'report.html'}"):
         job.console.print(line, highlight=False, soft_wrap=True, markup=False)
     return target

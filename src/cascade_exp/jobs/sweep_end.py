@@ -11,6 +11,7 @@ from cascade_exp.jobs.sweeping import SweepJob
 from cascade_exp.report.runs import ComparedRun, read_run, refused_run, write_csv
 from cascade_exp.report.runs_figure import write_runs_figure
 from cascade_exp.report.runs_page import write_page
+from cascade_exp.report.seeds import seed_tables, write_seed_tables
 from cascade_exp.report.status import FAILED
 
 SUMMARY = "sweep_summary.csv"
@@ -29,6 +30,7 @@ def tell(folder: Path, jobs: Sequence[SweepJob]) -> None:
     write_page(runs, folder / "report.html", title=str(folder), command=command)
     done = sum(run.results is not None for run in runs)
     console = Console(stderr=True)
+    write_seed_tables(seed_tables(runs), folder, console)
     console.print(f"{done} of {len(runs)} jobs have results", highlight=False)
     for name in (SUMMARY, "report.html"):
         console.print(f"  {folder / name}", highlight=False, soft_wrap=True)

@@ -7,17 +7,14 @@ that is needed. Showing the rows lives in ``methods_table``, ``methods_figure`` 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cascade_exp.atomic import write_text
 from cascade_exp.cascade.frontier import Baseline, average_improvement
+from cascade_exp.report.records import Cell, csv_text
 from cascade_exp.report.schema import OperatingPoint, Results
-
-Cell = str | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -101,12 +98,7 @@ def write_methods(methods: Mapping[str, Results], folder: Path) -> Path:
 
     Numbers are ``repr`` floats, one that is not defined is an empty cell.
     """
-    records = [cells(row) for row in method_rows(methods)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _csv(value) for key, value in record.items()} for record in records)
-    write_text(folder / "methods.csv", text.getvalue())
+    write_text(folder / "methods.csv", csv_text(cells(row) for row in method_rows(methods)))
     return folder / "methods.csv"
 
 
@@ -151,9 +143,3 @@ def _point_cells(point: OperatingPoint) -> dict[str, Cell]:
         pair = None if point.report is None else getattr(point.report, f"{key}_interval")
         told[f"report_{key}_low"], told[f"report_{key}_high"] = pair or (None, None)
     return {f"{point.rule}_{key}": value for key, value in told.items()}
-
-
-def _csv(value: Cell) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else value if isinstance(value, str) else repr(float(value))

@@ -7,10 +7,8 @@ CascadeBERT (Li et al. 2021): ``rivals.csv`` is Table 2, ``analyses/emitted.csv`
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,12 +18,11 @@ from rich.text import Text
 
 from cascade_exp.atomic import write_text
 from cascade_exp.report import numbers
+from cascade_exp.report.records import Cell, csv_text
 from cascade_exp.report.rivals_plots import write_rival_plots
 from cascade_exp.report.rivals_schema import RivalAnalyses, RivalRow
 from cascade_exp.report.terminal import paragraph, plain, print_encodable
 from cascade_exp.schema.evaluating import EvaluateConfig
-
-Cell = str | int | float | None
 
 
 def write_rivals(found: RivalAnalyses, settings: EvaluateConfig, folder: Path) -> list[Path]:
@@ -33,7 +30,7 @@ def write_rivals(found: RivalAnalyses, settings: EvaluateConfig, folder: Path) -
 
     Numbers are ``repr`` floats, one that is not defined is an empty cell.
     """
-    write_text(folder / "rivals.csv", _csv(map(row_cells, found.rows)))
+    write_text(folder / "rivals.csv", csv_text(map(row_cells, found.rows)))
     analyses: dict[str, list[dict[str, Cell]]] = {
         "rival_curves": [
             {"rival": curve.rival, "report_speed_up": up, "report_score": score}
@@ -47,7 +44,7 @@ def write_rivals(found: RivalAnalyses, settings: EvaluateConfig, folder: Path) -
     for name, rows in analyses.items():
         path = folder / "analyses" / f"{name}.csv"
         if rows:
-            write_text(path, _csv(rows))
+            write_text(path, csv_text(rows))
         else:
             path.unlink(missing_ok=True)
     return write_rival_plots(found, settings, folder) if settings.plots else []
@@ -121,12 +118,3 @@ def _print_all(
 
 def _best(by_rival: Mapping[str, Mapping[float, RivalRow]], target: float) -> float:
     return max(rows[target].report_score for rows in by_rival.values() if target in rows)
-
-
-def _csv(rows: Iterable[Mapping[str, Cell]]) -> str:
-    records = list(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in records)
-    return text.getvalue()

@@ -7,8 +7,6 @@ told as the reason why a job is not compared. The page and the picture live in `
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +17,13 @@ from omegaconf.errors import OmegaConfBaseException
 from cascade_exp.atomic import write_text
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.files import read_results
+from cascade_exp.report.records import Cell, csv_text
 from cascade_exp.report.schema import FrontRow, OperatingPoint, Results
 from cascade_exp.report.status import FAILED, FINISHED, read_status
 
 # Where jobs are told and put, and what starts one, are no choices that explain a difference.
 _NO_CHOICE = ("logger", "paths", "compare")
 BUDGETS = 10
-
-Cell = str | float | None
 
 
 @dataclass(frozen=True)
@@ -181,15 +178,7 @@ def cells(run: ComparedRun, keys: Sequence[str]) -> dict[str, Cell]:
 def write_csv(runs: Sequence[ComparedRun], path: Path) -> None:
     """Write one row per run; numbers are ``repr`` floats, what is not there is empty."""
     keys = varied(runs)
-    records = [cells(run, keys) for run in runs]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {k: repr(float(v)) if isinstance(v, int | float) else v or "" for k, v in record.items()}
-        for record in records
-    )
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(cells(run, keys) for run in runs))
 
 
 def cautions(runs: Sequence[ComparedRun]) -> list[str]:

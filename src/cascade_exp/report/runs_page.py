@@ -26,6 +26,7 @@ from cascade_exp.report.runs import (
 )
 from cascade_exp.report.runs_figure import COLORS, DASHES, by_improvement, looks, told_rows
 from cascade_exp.report.schema import FrontRow
+from cascade_exp.report.seeds import SPREAD, seed_tables
 
 # Points drawn of all fronts together; frontier.csv of each job has them all.
 _POINTS = 3000
@@ -67,6 +68,8 @@ def page_text(runs: Sequence[ComparedRun], *, title: str, command: str) -> str:
         finished=sum(run.results is not None for run in runs),
         seconds=sum(run.seconds or 0.0 for run in runs),
         keys=keys,
+        seed_tables=seed_tables(runs),
+        spread=SPREAD,
         groups=groups,
         data=Markup(data),
         n=numbers,
