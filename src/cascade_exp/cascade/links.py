@@ -7,7 +7,7 @@ and for the link to tier i alone (Kolawole et al. 2024, §4.3).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -69,6 +69,11 @@ class Links:
         """
         mean = self.mean
         return mean if accounting == "exit_tier" else np.append(mean[:1], np.diff(mean))
+
+    def at(self, places: Sequence[int]) -> Links:
+        """The links to tiers that run at ``places``, of which several may be one."""
+        delays, transfers = ([times[p] for p in places] for times in (self.delays, self.transfers))
+        return replace(self, delays=tuple(delays), transfers=tuple(transfers))
 
     def draw(self, tier: Ints, rng: np.random.Generator) -> Floats:
         """Seconds float64 [N] on the link of examples that leave at ``tier`` int64 [N]."""
@@ -144,10 +149,17 @@ def latency_of(compute: Floats, link: Floats) -> Latency:
     return Latency(float(total.mean()), p50, p95, p99, float(link.mean()))
 
 
-def communication_saved(shares: Sequence[float], links: Links) -> float:
+def communication_saved(
+    shares: Sequence[float], links: Links, farthest: float | None = None
+) -> float:
     """Mean time on links if all went to the last tier, over that of the cascade.
+
+    Args:
+        shares: of the examples that leave at each tier.
+        farthest: seconds of the link that all would go over, where that is not the last tier's.
 
     Source: Kolawole et al. 2024, §4.3: 14x on SST-2, of which 0.07 go to the cloud.
     """
     mean = links.mean
-    return float(mean[-1] / (np.asarray(shares, dtype=np.float64) @ mean))
+    most = mean[-1] if farthest is None else farthest
+    return float(most / (np.asarray(shares, dtype=np.float64) @ mean))

@@ -30,14 +30,22 @@ class TierSets:
     complete: bool
 
 
-def tier_sets(models: int, sizes: Sequence[int], limit: int) -> TierSets:
+def tier_sets(
+    models: int, sizes: Sequence[int], limit: int, places: Sequence[int] | None = None
+) -> TierSets:
     """Every model alone, and every set of ``sizes`` models, smaller ones first, up to ``limit``.
+
+    Args:
+        places: by model, where it runs, since a tier is in one place; None: all in one.
 
     >>> tier_sets(3, [2], 10).tiers
     [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
     """
     several = (
-        tier for size in sorted({*sizes} - {1}) for tier in combinations(range(models), size)
+        tier
+        for size in sorted({*sizes} - {1})
+        for tier in combinations(range(models), size)
+        if places is None or len({places[model] for model in tier}) == 1
     )
     found = list(islice(several, limit + 1))
     alone = [(m,) for m in range(models)]
@@ -46,30 +54,30 @@ def tier_sets(models: int, sizes: Sequence[int], limit: int) -> TierSets:
 
 def tier_cascades(
     tiers: Sequence[Tier],
-    cost: Floats,
+    order: Floats,
     max_stages: int,
     first: Sequence[int],
     last: Sequence[int],
 ) -> Iterator[tuple[int, ...]]:
-    """Every cascade of 1..``max_stages`` tiers in order of growing cost, no model in two of them.
+    """Every cascade of 1..``max_stages`` tiers by growing ``order``, no model in two of them.
 
     Yields the single stages of ``last``, then cascades whose tiers but the last are of ``first``;
-    tiers of equal cost come in either order.
+    tiers of equal order come either way round.
 
     Args:
-        tiers: models by tier. cost: float64 [tiers].
+        tiers: models by tier. order: float64 [tiers], their cost, or what stands for it.
         first: tiers that may be any but the last. last: tiers that may be the last.
     """
     held = [sum(1 << model for model in tier) for tier in tiers]
-    firsts = sorted(first, key=lambda t: (cost[t], t))
-    lasts = sorted(last, key=lambda t: (cost[t], t))
-    first_costs, last_costs = [cost[t] for t in firsts], [cost[t] for t in lasts]
+    firsts = sorted(first, key=lambda t: (order[t], t))
+    lasts = sorted(last, key=lambda t: (order[t], t))
+    first_order, last_order = [order[t] for t in firsts], [order[t] for t in lasts]
 
     def longer(run: tuple[int, ...], used: int, length: int) -> Iterator[tuple[int, ...]]:
-        least = cost[run[-1]] if run else -np.inf
+        least = order[run[-1]] if run else -np.inf
         ends = len(run) + 1 == length
-        order, costs = (lasts, last_costs) if ends else (firsts, first_costs)
-        for tier in order[bisect_left(costs, least) :]:
+        choices, orders = (lasts, last_order) if ends else (firsts, first_order)
+        for tier in choices[bisect_left(orders, least) :]:
             if not used & held[tier]:
                 if ends:
                     yield (*run, tier)
@@ -102,6 +110,7 @@ def within_budget(
     max_stages: int,
     alone_only_last: bool,
     budget: int,
+    order: Floats | None = None,
 ) -> tuple[list[tuple[int, ...]], int]:
     """At most ``budget`` cascades of tiers, and how many tiers of several models they are out of.
 
@@ -112,15 +121,17 @@ def within_budget(
     Args:
         score: gives float64 [T], the score of each tier alone; asked only where tiers are left out.
         alone_only_last: whether one model may be the last tier only (so in a vote).
+        order: float64 [T], by which cascades grow; None: their cost.
     """
     alone = [t for t, tier in enumerate(tiers) if len(tier) == 1]
     several = [t for t, tier in enumerate(tiers) if len(tier) > 1]
     ranked = several
+    grows = cost if order is None else order
 
     def cascades(taken: int) -> list[tuple[int, ...]]:
         some = ranked[:taken]
         firsts = some if alone_only_last else [*alone, *some]
-        every = tier_cascades(tiers, cost, max_stages, firsts, [*alone, *some])
+        every = tier_cascades(tiers, grows, max_stages, firsts, [*alone, *some])
         return list(islice(every, budget + 1))
 
     taken = len(ranked)

@@ -156,7 +156,7 @@ def _own_threshold(
 
 def _cascade(measuring: Measuring, chosen: OperatingPoint) -> CascadeAnalyses:
     one = measuring.splits.report
-    members = [one.pool.names.index(name) for name in chosen.stages]
+    members = measuring.members(one, chosen.stages)
     table = measuring.table(one, members)
     outcome = table.run(chosen.thresholds, measuring.compare)
     labels = one.models.labels

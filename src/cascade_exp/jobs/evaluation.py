@@ -126,7 +126,7 @@ def evaluate_recordings(
 
 def _learned(splits: BothSplits, point: OperatingPoint) -> dict[str, dict[str, object]]:
     pool = splits.selection.pool
-    return told_of(pool, [pool.names.index(stage) for stage in point.stages])
+    return told_of(pool, splits.kind.members(splits.selection.stages, point.stages))
 
 
 def _told(splits: BothSplits) -> dict[str, object]:

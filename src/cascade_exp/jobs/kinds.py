@@ -10,16 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, cast
 
+import numpy as np
+
+from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.ensembling import check_combination
 from cascade_exp.cascade.exits import PATIENCE
+from cascade_exp.cascade.placement import PlacedPool, Placement
 from cascade_exp.cascade.pool import LogitsPool
 from cascade_exp.cascade.search import cascades_of
 from cascade_exp.cascade.stages import StagePool
 from cascade_exp.cascade.tiers import VOTE
 from cascade_exp.errors import CascadeError, did_you_mean
-from cascade_exp.jobs.pricing import alone_costs, link_costs, refuse_links, tier_links
+from cascade_exp.jobs.pricing import (
+    alone_costs,
+    link_costs,
+    needed_places,
+    places_of,
+    refuse_places,
+    tier_links,
+)
 from cascade_exp.recordings.folder import Recordings, Split
 from cascade_exp.schema.evaluating import EvaluateConfig, Method, StagesCascade
 
@@ -78,6 +89,10 @@ class CascadeKind(Protocol):
         """
         ...
 
+    def members(self, stages: StagePool, names: Sequence[str]) -> tuple[int, ...]:
+        """The cascade out of ``stages`` that results call by these names of stages."""
+        ...
+
     def shared(self) -> bool:
         """Whether all stages of a cascade share one threshold."""
         ...
@@ -133,10 +148,30 @@ class RecordedModels:
         """How many tiers there are, and by model's name, in which it runs; told to ``cost`` only.
 
         Raises:
-            CascadeError: if costs need it and the kind cannot know.
+            CascadeError: if costs need it and nothing says it.
         """
-        refuse_links(self.settings.cost, self.settings.cascade.name)
-        return 1, lambda name: 0
+        places = needed_places(self.settings.cost, self.settings.cascade.name)
+        return (1, lambda name: 0) if places is None else (len(places.models), places.of)
+
+    def placement(self, names: Sequence[str], tiers: Sequence[Sequence[int]]) -> Placement | None:
+        """Where ``tiers`` of the models ``names`` run in a search; None where cost does not ask.
+
+        Raises:
+            CascadeError: if a model has no place, or a place no model.
+        """
+        cost = self.settings.cost
+        places = places_of(cost)
+        if places is None:
+            return None
+        links = tier_links(cost, len(places.models))
+        assert links is not None
+        of_model = places.of_all(names)
+        accounting = cast(Accounting, cost.accounting)
+        return Placement.of([of_model[tier[0]] for tier in tiers], links, accounting)
+
+    def members(self, stages: StagePool, names: Sequence[str]) -> tuple[int, ...]:
+        """See :class:`CascadeKind`."""
+        return tuple(stages.names.index(name) for name in names)
 
     def scoring(self, split: Split) -> tuple[str, str]:
         """See :class:`CascadeKind`."""
@@ -169,9 +204,28 @@ class RecordedModels:
 class Searched(RecordedModels):
     """``cascade=search``: every cascade of up to ``search.max_stages`` models, by growing cost."""
 
-    def candidates(self, stages: StagePool) -> Candidates:
+    def stages(self, models: LogitsPool) -> StagePool:
         """See :class:`CascadeKind`."""
-        return Candidates(cascades_of(stages.cost, self.settings.search.max_stages))
+        placement = self.placement(models.names, [(m,) for m in range(len(models.names))])
+        if placement is None:
+            return models
+        links = tier_links(self.settings.cost, len(np.unique(placement.place)))
+        assert links is not None
+        return PlacedPool(models, models.cost - links.mean[placement.place], placement)
+
+    def candidates(self, stages: StagePool) -> Candidates:
+        """See :class:`CascadeKind`; where models have places, by place and then by cost."""
+        most = self.settings.search.max_stages
+        if not isinstance(stages, PlacedPool):
+            return Candidates(cascades_of(stages.cost, most))
+        placement = stages.placement
+        found = cascades_of(placement.order(stages.running), most)
+        return Candidates([placement.members(cascade) for cascade in found])
+
+    def members(self, stages: StagePool, names: Sequence[str]) -> tuple[int, ...]:
+        """See :class:`CascadeKind`."""
+        found = super().members(stages, names)
+        return stages.placement.members(found) if isinstance(stages, PlacedPool) else found
 
 
 class Given(RecordedModels):
@@ -191,6 +245,11 @@ class Given(RecordedModels):
         if not names or len(set(names)) != len(names):
             raise CascadeError(f"cascade.stages={names}: expected one or more different models")
         return names
+
+    def check(self, method: Method) -> None:
+        """See :class:`CascadeKind`."""
+        super().check(method)
+        refuse_places(self.settings.cost, "cascade.stages")
 
     def candidates(self, stages: StagePool) -> Candidates:
         """See :class:`CascadeKind`."""

@@ -34,6 +34,10 @@ class Measuring:
         """The exit rule."""
         return cast(Compare, self.splits.settings.threshold.compare)
 
+    def members(self, one: OneSplit, names: Sequence[str]) -> tuple[int, ...]:
+        """The cascade that results call by these names of stages."""
+        return self.splits.kind.members(one.stages, names)
+
     def table(self, one: OneSplit, members: Sequence[int]) -> StageTable:
         """The cascade of the stages ``members`` (indices) on one split."""
         return table_of(one.pool, tuple(members), self.accounting)
@@ -132,7 +136,7 @@ class Measuring:
             return None
         shared, swept = self.splits.kind.shared(), {}
         for role, one in (("selection", self.splits.selection), ("report", self.splits.report)):
-            members = [one.pool.names.index(name) for name in point.stages]
+            members = self.members(one, point.stages)
             table = self.table(one, members)
             stages = table.stages[:-1] if shared else table.stages[:1]
             sweep = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import cast
 
 import numpy as np
@@ -12,6 +14,7 @@ from cascade_exp.cascade.links import DISTRIBUTIONS, Distribution, Links, links_
 from cascade_exp.cascade.stages import Floats
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.recordings.folder import Recordings
+from cascade_exp.recordings.names import models_of
 from cascade_exp.recordings.prices import gpu_prices, rates_of
 from cascade_exp.schema.evaluating import Cost, DollarsCost, EdgeCloudCost
 
@@ -29,6 +32,7 @@ def check_cost(cost: Cost) -> None:
         gpu_prices(cost.prices)
     if isinstance(cost, EdgeCloudCost):
         choice(cost.distribution, DISTRIBUTIONS, "cost.distribution")
+        places_of(cost)
 
 
 def unit_of(cost: Cost) -> str:
@@ -90,13 +94,111 @@ def alone_costs(
     return {name: costs[name] + float(links.mean[tier_of(name)]) for name in costs}
 
 
-def refuse_links(cost: Cost, cascade: str) -> None:
-    """Raise :class:`CascadeError` if costs depend on where each model runs, which no one said."""
-    if isinstance(cost, EdgeCloudCost):
+@dataclass(frozen=True)
+class Places:
+    """``cost.places``: by place, nearest first, the names or globs of the models that run there."""
+
+    models: Mapping[str, Sequence[str]]
+
+    def of(self, model: str) -> int:
+        """The place (from 0) of a model: the one that names it, else the first whose glob fits.
+
+        Raises:
+            CascadeError: if there is none.
+        """
+        patterns = list(self.models.values())
+        for place, names in enumerate(patterns):
+            if model in names:
+                return place
+        for place, names in enumerate(patterns):
+            if any(fnmatchcase(model, name) for name in names):
+                return place
         raise CascadeError(
-            f"cost={cost.name} with cascade={cascade}: which tier a model runs in must be known, "
-            "expected cascade=stages or cascade=tiers with cascade.tiers"
+            f"cost.places: no place for model '{model}'; expected one for every model of the pool "
+            "(pool.include and pool.exclude narrow it)"
         )
+
+    def of_all(self, models: Sequence[str]) -> list[int]:
+        """The places of a pool's models.
+
+        Raises:
+            CascadeError: if a model has none, or a place no model.
+        """
+        found = [self.of(model) for model in models]
+        for place, name in enumerate(self.models):
+            if place not in found:
+                given = ", ".join(self.models[name])
+                raise CascadeError(
+                    f"cost.places.{name}=[{given}]: no model of the pool runs there; it holds "
+                    f"{', '.join(models)}"
+                )
+        return found
+
+
+def places_of(cost: Cost) -> Places | None:
+    """Where models run, as ``cost.places`` says it; None where it says nothing.
+
+    Raises:
+        CascadeError: if it is no models by place, or a model is named in two.
+    """
+    if not isinstance(cost, EdgeCloudCost) or cost.places is None:
+        return None
+    given = cost.places
+    if not isinstance(given, dict) or not given:
+        raise CascadeError(
+            f"cost.places={given}: expected models by place, nearest first, as "
+            "'cost.places={edge:[a,b,c],cloud:[d]}'"
+        )
+    models: dict[str, list[str]] = {}
+    for place, names in given.items():
+        listed = [names] if isinstance(names, str) else names
+        if not isinstance(listed, list) or not listed:
+            raise CascadeError(f"cost.places.{place}={names}: expected one or more models")
+        models[str(place)] = [str(name) for name in listed]
+        for name in models[str(place)]:
+            before = [p for p, held in models.items() if name in held and p != str(place)]
+            if before:
+                raise CascadeError(
+                    f"cost.places.{place}: '{name}' is in place '{before[0]}' already"
+                )
+    return Places(models)
+
+
+def needed_places(cost: Cost, cascade: str) -> Places | None:
+    """The places that a search must know; None where costs do not depend on them.
+
+    By its position in a cascade no model can be placed: the search would run the best models
+    nearest, where nothing is far away.
+
+    Raises:
+        CascadeError: if costs depend on where each model runs, and ``cost.places`` does not say it.
+    """
+    places = places_of(cost)
+    if isinstance(cost, EdgeCloudCost) and places is None:
+        raise CascadeError(
+            f"cost={cost.name} with cascade={cascade}: a search must be told where each model "
+            "runs, expected 'cost.places={edge:[a,b],cloud:[c]}', or the tiers themselves "
+            "(cascade=stages, or cascade=tiers with cascade.tiers)"
+        )
+    return places
+
+
+def refuse_places(cost: Cost, key: str) -> None:
+    """Raise :class:`CascadeError` for ``cost.places`` beside ``key``, which says the same."""
+    if isinstance(cost, EdgeCloudCost) and cost.places is not None:
+        raise CascadeError(
+            f"cost.places with {key}: each given tier is a place of its own; expected one of the "
+            "two keys"
+        )
+
+
+def cascade_links(cost: Cost, stages: Sequence[str]) -> Links | None:
+    """The links to the tiers of one cascade, named as in results; None where costs know of none."""
+    places = places_of(cost)
+    links = tier_links(cost, len(stages) if places is None else len(places.models))
+    if links is None or places is None:
+        return links
+    return links.at([places.of(models_of(stage)[0]) for stage in stages])
 
 
 def _numbers(given: object, key: str) -> Sequence[float] | None:

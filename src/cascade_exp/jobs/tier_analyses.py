@@ -27,7 +27,7 @@ def tier_analyses(measuring: Measuring, chosen: OperatingPoint | None) -> TierAn
     pool = measuring.splits.report.stages
     if chosen is None or not isinstance(pool, TierPool):
         return None
-    members = tuple(pool.names.index(name) for name in chosen.stages)
+    members = measuring.members(measuring.splits.report, chosen.stages)
     table = measuring.table(measuring.splits.report, members)
     return TierAnalyses(
         stages=list(chosen.stages),

@@ -40,7 +40,7 @@ def tier_rivals(
     pool, there = selection.stages, report.stages
     if chosen is None or not (isinstance(pool, TierPool) and isinstance(there, TierPool)):
         return None
-    members = [pool.names.index(name) for name in chosen.stages]
+    members = measuring.members(selection, chosen.stages)
     confidence = _Confidence.of(measuring, pool, there, members)
     points = [
         *_tiers(results, chosen),

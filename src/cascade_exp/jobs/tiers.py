@@ -20,7 +20,7 @@ from cascade_exp.cascade.tier_search import Tier, TierSets, tier_sets, within_bu
 from cascade_exp.cascade.tiers import VOTE, TierPool, check_tiers, vote_threshold
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.kinds import Candidates, CascadeKind, RecordedModels, check_model
-from cascade_exp.jobs.pricing import link_costs, tier_links
+from cascade_exp.jobs.pricing import link_costs, places_of, refuse_places, tier_links
 from cascade_exp.recordings.folder import RecordedAnswers, Split
 from cascade_exp.recordings.names import models_of
 from cascade_exp.schema.evaluating import EvaluateConfig, Method, TiersCascade
@@ -136,6 +136,7 @@ class GivenTiers(_Tiers):
     def check(self, method: Method) -> None:
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
         super().check(method)
+        refuse_places(self.settings.cost, "cascade.tiers")
         for tier, names in list(self.written.items())[:-1]:
             if method.metric == VOTE and len(names) == 1:
                 raise CascadeError(
@@ -188,8 +189,20 @@ class SearchedTiers(_Tiers):
             raise CascadeError(f"cascade.budget={self.cascade.budget}: expected at least 1")
 
     def stages(self, models: LogitsPool) -> StagePool:
-        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`; single models first."""
-        return self.pool_of(models, self._sets(models).tiers)
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`; single models first.
+
+        Where models have places, each tier once for every place before it (``Placement``).
+        """
+        tiers = self._sets(models).tiers
+        placement = self.placement(models.names, tiers)
+        if placement is None:
+            return self.pool_of(models, tiers)
+        count, place = self.places()
+        links = tier_links(self.settings.cost, count)
+        assert links is not None
+        running = models.cost - links.mean[[place(name) for name in models.names]]
+        members = [tiers[tier] for tier in placement.stage.tolist()]
+        return self.pool_of(models, members, running, placement.adds)
 
     def candidates(self, stages: StagePool) -> Candidates:
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`.
@@ -198,28 +211,35 @@ class SearchedTiers(_Tiers):
         """
         assert isinstance(stages, TierPool)
         objective, budget = stages.models.objective, self.cascade.budget
+        sets = self._sets(stages.models)
+        tiers = sets.tiers
+        cost = stages.cost[: len(tiers)]
+        placement = self.placement(stages.models.names, tiers)
 
         def score() -> Floats:
-            every = range(len(stages.tiers))
+            every = range(len(tiers))
             totals = [stages.final_statistics((t,)).sum(axis=0) for t in every]
             return objective.score(np.array(totals), stages.size)
 
         cascades, taken = within_budget(
-            stages.tiers,
-            stages.cost,
+            tiers,
+            cost,
             score,
             max_stages=self.settings.search.max_stages,
             alone_only_last=self.cascade.combine == VOTE,
             budget=budget,
+            order=cost if placement is None else placement.order(cost),
         )
-        several = sum(len(tier) > 1 for tier in stages.tiers)
+        if placement is not None:
+            cascades = [placement.members(cascade) for cascade in cascades]
+        several = sum(len(tier) > 1 for tier in tiers)
         left_out = ""
         if taken < several:
             left_out = (
                 f"cascade.budget={budget}: cascades of the {taken:,} tiers nearest to the front of "
                 f"score and cost, out of {several:,}"
             )
-        if not self._sets(stages.models).complete:
+        if not sets.complete:
             left_out += f"{'; ' if left_out else ''}larger tiers beyond {budget:,} left out"
         return Candidates(cascades, left_out)
 
@@ -227,8 +247,21 @@ class SearchedTiers(_Tiers):
         """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
         return {**super().told(), "sizes": self.cascade.sizes, "budget": self.cascade.budget}
 
+    def members(self, stages: StagePool, names: Sequence[str]) -> tuple[int, ...]:
+        """See :class:`~cascade_exp.jobs.kinds.CascadeKind`."""
+        assert isinstance(stages, TierPool)
+        found = super().members(stages, names)
+        placement = self.placement(stages.models.names, self._sets(stages.models).tiers)
+        return found if placement is None else placement.members(found)
+
     def _sets(self, models: LogitsPool) -> TierSets:
-        return tier_sets(len(models.names), self.cascade.sizes, self.cascade.budget)
+        places = places_of(self.settings.cost)
+        return tier_sets(
+            len(models.names),
+            self.cascade.sizes,
+            self.cascade.budget,
+            None if places is None else places.of_all(models.names),
+        )
 
 
 def _counts(size: object) -> bool:

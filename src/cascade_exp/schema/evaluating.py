@@ -60,8 +60,12 @@ class DollarsCost(Cost):
 
 @dataclass
 class EdgeCloudCost(Cost):
-    """Seconds of the models that ran, and of the link to the tier that answered."""
+    """Seconds of the models that ran, and of the link to the tier that answered.
 
+    ``places``: models by place, nearest first, for a search, which must know where each one runs.
+    """
+
+    places: Any = None
     delays: Any = None
     payload: float = 0.0
     bandwidth: Any = None
