@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -15,7 +16,7 @@ from cascade_exp.jobs.job import Job, environment, open_job
 from cascade_exp.jobs.latency import latencies
 from cascade_exp.jobs.methods import check_methods, compare_methods
 from cascade_exp.jobs.progress import search_progress
-from cascade_exp.jobs.rivals import check_rivals, compare_rivals
+from cascade_exp.jobs.rivals import analyse_rivals, check_rivals, tell_rivals
 from cascade_exp.jobs.tier_analyses import tier_analyses
 from cascade_exp.jobs.tier_rivals import tier_rivals
 from cascade_exp.recordings.folder import Recordings, open_recordings
@@ -24,6 +25,9 @@ from cascade_exp.report.headline import headline
 from cascade_exp.report.operating_point import deployment
 from cascade_exp.report.schema import Results
 from cascade_exp.report.view import chosen
+
+if TYPE_CHECKING:
+    from cascade_exp.report.sections import Sections
 
 Preview = Callable[[int], str | bytes | None]
 
@@ -50,9 +54,10 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
     """
     from cascade_exp.report.analyses import write_analyses
     from cascade_exp.report.files import write_json, write_results
+    from cascade_exp.report.sections import Sections
     from cascade_exp.report.tables import print_results
-    from cascade_exp.report.tier_rivals import draw_rivals, write_rivals
-    from cascade_exp.report.tiers import draw_tiers, write_latencies, write_tiers
+    from cascade_exp.report.tier_rivals import write_rivals
+    from cascade_exp.report.tiers import write_latencies, write_tiers
 
     with search_progress(job.console) as progress:
         evaluation = evaluate_recordings(
@@ -64,18 +69,21 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
             if job.settings.analyses
             else None
         )
+    settings, measuring = job.settings, evaluation.measuring
+    sections = Sections(
+        tiers=tier_analyses(measuring, chosen(results)),
+        tier_rivals=tier_rivals(measuring, results, chosen(results)),
+        latencies=latencies(measuring, results.operating_points),
+        rivals=analyse_rivals(recordings, settings) if settings.rivals.members else None,
+    )
     folder = job.folder / "results"
     write_results(results, folder)
-    write_json(folder / "operating_point.json", deployment(results, recordings.path, job.settings))
+    write_json(folder / "operating_point.json", deployment(results, recordings.path, settings))
     write_analyses(analyses, folder)
-    tiers = tier_analyses(evaluation.measuring, chosen(results))
-    plots = _draw(job, results, analyses, folder, preview) if job.settings.plots else []
-    rivals = tier_rivals(evaluation.measuring, results, chosen(results))
-    write_tiers(tiers, folder)
-    write_rivals(rivals, folder)
-    if job.settings.plots:
-        plots += [*draw_tiers(results, tiers, folder), *draw_rivals(results, rivals, folder)]
-    write_latencies(latencies(evaluation.measuring, results.operating_points), folder)
+    write_tiers(sections.tiers, folder)
+    write_rivals(sections.tier_rivals, folder)
+    write_latencies(sections.latencies, folder)
+    plots = _draw(job, results, analyses, sections, folder, preview) if settings.plots else []
     job.loggers.log_numbers(headline(results))
     if job.loggers.wandb is not None:
         from cascade_exp.report.artifacts import log_operating_point, use_recordings
@@ -88,8 +96,8 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
     print_results(results, folder, job.console)
     if job.settings.methods:
         compare_methods(job, recordings, results)
-    if job.settings.rivals.members:
-        compare_rivals(job, recordings)
+    if sections.rivals is not None:
+        tell_rivals(job, results, sections.rivals)
     return folder
 
 
@@ -97,6 +105,7 @@ def _draw(
     job: Job,
     results: Results,
     analyses: Analyses | None,
+    sections: Sections,
     folder: Path,
     preview: Preview | None,
 ) -> list[Path]:
@@ -104,14 +113,22 @@ def _draw(
     from cascade_exp.report.analysis_plots import write_analysis_plots
     from cascade_exp.report.html import write_html
     from cascade_exp.report.plots import write_plots
+    from cascade_exp.report.tier_rivals import draw_rivals
+    from cascade_exp.report.tiers import draw_tiers
 
-    plots = [*write_plots(results, folder), *write_analysis_plots(results, analyses, folder)]
+    plots = [
+        *write_plots(results, folder),
+        *write_analysis_plots(results, analyses, folder),
+        *draw_tiers(results, sections.tiers, folder),
+        *draw_rivals(results, sections.tier_rivals, folder),
+    ]
     write_html(
         results,
         folder / "report.html",
         config_yaml=job.config_yaml,
         command=job.command,
         analyses=analyses,
+        sections=sections,
         preview=preview,
     )
     return plots

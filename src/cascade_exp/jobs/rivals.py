@@ -33,6 +33,7 @@ from cascade_exp.report.rivals_schema import (
     RivalCurve,
     RivalRow,
 )
+from cascade_exp.report.schema import Results
 from cascade_exp.schema.evaluating import (
     EvaluateConfig,
     ExitsCascade,
@@ -75,17 +76,14 @@ def _check(where: str, given: Any) -> Rival:
     return rival
 
 
-def compare_rivals(job: Job, recordings: Recordings) -> None:
-    """Compare the job's rivals; write, draw, log and print it below ``results/``.
-
-    Raises:
-        CascadeError: if the recordings do not fit a rival, which is named.
-    """
+def tell_rivals(job: Job, results: Results, found: RivalAnalyses) -> None:
+    """Write, draw, log and print the comparison below ``results/``."""
     from cascade_exp.report.rivals import print_rivals, write_rivals
+    from cascade_exp.report.rivals_plots import draw_rivals
 
     folder = job.folder / "results"
-    found = analyse_rivals(recordings, job.settings)
-    plots = write_rivals(found, job.settings, folder)
+    write_rivals(found, folder)
+    plots = draw_rivals(results, found, folder) if job.settings.plots else []
     if job.loggers.wandb is not None:
         from cascade_exp.report.board import log_rivals
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cascade_exp.report import numbers, view
 from cascade_exp.report.schema import Results
-from cascade_exp.report.style import CASCADE, CHOSEN, INK, PAPER, Size
+from cascade_exp.report.style import CASCADE, CHOSEN, PALETTE, PAPER, Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,6 @@ def stacked_bars(
         axes.barh(range(len(names)), values, left=left, height=0.68, color=color, label=label)
         for i, value in enumerate(values):
             if value >= _READABLE * (2 if size.narrow else 1):
-                dark = _luminance(color) < 0.5
                 axes.text(
                     left[i] + value / 2,
                     i,
@@ -59,7 +58,7 @@ def stacked_bars(
                     ha="center",
                     va="center",
                     fontsize=8,
-                    color=PAPER if dark else INK,
+                    color=_type_on(color),
                 )
         left = [start + value for start, value in zip(left, values, strict=True)]
     axes.set_yticks(range(len(names)), names)
@@ -67,6 +66,14 @@ def stacked_bars(
     axes.set_xlim(0, 1)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
+
+
+def _type_on(color: str) -> str:
+    """What type is legible on ``color``: the page's paper where the page changes the colour with
+    itself, else dark or light by the colour alone."""
+    if color in (light for light, _ in PALETTE.values()):
+        return PAPER
+    return "#fdfdfd" if _luminance(color) < 0.5 else "#10151b"
 
 
 def _luminance(color: str) -> float:

@@ -233,7 +233,12 @@ def _improvements(axes: Axes, results: Results, oracle: Reoptimised) -> None:
             linewidths=0,
             zorder=3,
         )
-    axes.axvline(1.0, color=MUTED, linewidth=1.2, linestyle=DASHED)
+    if not (found or told or best):
+        axes.set_xlim(0.8, 1.2)
+        words = "no single model\nscores as high"
+        axes.text(0.5, 0.5, words, ha="center", color=MUTED, transform=axes.transAxes)
+    else:
+        axes.axvline(1.0, color=MUTED, linewidth=1.2, linestyle=DASHED)
     axes.xaxis.set_major_formatter(lambda value, _: f"{round(value, 6):g}×")
     axes.set_xlabel("improvement factor")
 

@@ -15,9 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade_exp.atomic import write_text
-from cascade_exp.report import analysis_plots, numbers, plots, style, svg, view
+from cascade_exp.report import (
+    analysis_plots,
+    numbers,
+    plots,
+    rivals_view,
+    style,
+    svg,
+    tiers_view,
+    view,
+)
 from cascade_exp.report.analyses_schema import Analyses, EarlyError
 from cascade_exp.report.schema import FrontRow, OperatingPoint, Results
+from cascade_exp.report.sections import Sections
 from cascade_exp.report.style import Size
 
 if TYPE_CHECKING:
@@ -35,6 +45,8 @@ _ANALYSES = {
     "transfer": "The front with thresholds of selection, and the one re-optimised on report.",
 }
 
+_NO_SECTIONS = Sections()
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -51,16 +63,23 @@ def write_html(
     config_yaml: str,
     command: str,
     analyses: Analyses | None = None,
+    sections: Sections = _NO_SECTIONS,
     preview: Callable[[int], str | bytes | None] | None = None,
 ) -> None:
     """Write the page about ``results`` to ``path``, atomically.
 
     ``config_yaml`` is the composed configuration as YAML, ``command`` the command line that gives
     these results again; both are shown as they are. Of the ``analyses`` the page shows deferral,
-    transfer, exits by class and the surest early errors, with what ``preview`` gives for their ids.
+    transfer, exits by class and the surest early errors, with what ``preview`` gives for their ids;
+    ``sections`` hold what evaluations of their kind tell besides.
     """
     text = html_text(
-        results, config_yaml=config_yaml, command=command, analyses=analyses, preview=preview
+        results,
+        config_yaml=config_yaml,
+        command=command,
+        analyses=analyses,
+        sections=sections,
+        preview=preview,
     )
     write_text(path, text)
 
@@ -71,6 +90,7 @@ def html_text(
     config_yaml: str,
     command: str,
     analyses: Analyses | None = None,
+    sections: Sections = _NO_SECTIONS,
     preview: Callable[[int], str | bytes | None] | None = None,
 ) -> str:
     """The page as text; see :func:`write_html`."""
@@ -93,9 +113,12 @@ def html_text(
         chosen=view.chosen(results),
         best=view.best_single(results),
         analyses=analyses,
+        sections=sections,
+        tiers_view=tiers_view,
+        rivals_view=rivals_view,
         early=_early(analyses, preview),
         early_of=_early_words(analyses),
-        pictures=_pictures(results, analyses),
+        pictures=_pictures(results, analyses, sections),
         trade_offs=[(row, *_answers_if(results, row)) for row in _trade_offs(results)],
         drawn=(len(plots.drawn_rows(results)), len(results.frontier)),
         settings=list(flat(results.settings)),
@@ -166,41 +189,30 @@ def _trade_offs(results: Results) -> list[FrontRow]:
     return [rows[i] for i in sorted(i % len(rows) for i in picked)]
 
 
-def _pictures(results: Results, analyses: Analyses | None) -> dict[str, Picture]:
+def _pictures(
+    results: Results, analyses: Analyses | None, sections: Sections
+) -> dict[str, Picture]:
     """The figures by name; those that these results do not have are missing."""
-    report = view.split(results, "report")
-    front = ["\n".join(view.front_label(results, row)) for row in plots.drawn_rows(results)]
-    singles = [
-        f"{model.name}\n{report}: {numbers.score(model.report.score)} at "
-        f"{numbers.cost(model.report.cost, view.unit(results))}"
-        for model in results.single_models
-    ]
-    chosen = [_point_tip(results, rules, p) for rules, p in _feasible(results)]
     name = view.objective(results)
-    specifications: dict[str, tuple[str, dict[str, list[str]]]] = {
-        "frontier": (
-            f"Cost against {name} of every setting on the front, the single models and the "
-            "operating points.",
-            {
-                plots.FRONT_POINTS: front,
-                plots.SINGLE_POINTS: singles,
-                plots.CHOSEN_POINTS: chosen,
-            },
-        ),
-        "improvement": (f"Improvement factor over single models against {name}.", {}),
-        "thresholds": (f"{name} and mean cost against the chosen cascade's threshold.", {}),
-        "reliability": ("AUROC of correctness, DIS and ECE of every model.", {}),
+    told = {
+        "frontier": f"Cost against {name} of every setting on the front, the single models and the "
+        "operating points.",
+        "improvement": f"Improvement factor over single models against {name}.",
+        "thresholds": f"{name} and mean cost against the chosen cascade's threshold.",
+        "reliability": "AUROC of correctness, DIS and ECE of every model.",
     }
-    builders: dict[str, Callable[[Results, Size], Figure | None]] = dict(plots.FIGURES)
+    builders: dict[str, tuple[str, Callable[[Size], Figure | None]]] = {
+        key: (label, partial(plots.FIGURES[key], results)) for key, label in told.items()
+    }
     if analyses is not None:
         for key, label in _ANALYSES.items():
-            specifications[key] = (label, {})
-            builders[key] = partial(_of_analyses, analysis_plots.FIGURES[key], analyses)
+            builders[key] = (label, partial(analysis_plots.FIGURES[key], results, analyses))
+    tips = {"frontier": _front_tips(results)}
     found = {}
     with style.house_style():
-        for key, (label, tips) in specifications.items():
+        for key, (label, build) in (builders | sections.pictures(results)).items():
             wide, narrow = (
-                _drawn(builders[key], results, size, f"{key}-{i}", label, tips)
+                _drawn(build, size, f"{key}-{i}", label, tips.get(key, {}))
                 for i, size in enumerate((style.WIDE, style.NARROW))
             )
             if wide is not None and narrow is not None:
@@ -208,18 +220,24 @@ def _pictures(results: Results, analyses: Analyses | None) -> dict[str, Picture]
     return found
 
 
-def _of_analyses(
-    build: Callable[[Results, Analyses, Size], Figure | None],
-    analyses: Analyses,
-    results: Results,
-    size: Size,
-) -> Figure | None:
-    return build(results, analyses, size)
+def _front_tips(results: Results) -> dict[str, list[str]]:
+    """By kind of point, what each one drawn on the front's picture is."""
+    report = view.split(results, "report")
+    return {
+        plots.FRONT_POINTS: [
+            "\n".join(view.front_label(results, row)) for row in plots.drawn_rows(results)
+        ],
+        plots.SINGLE_POINTS: [
+            f"{model.name}\n{report}: {numbers.score(model.report.score)} at "
+            f"{numbers.cost(model.report.cost, view.unit(results))}"
+            for model in results.single_models
+        ],
+        plots.CHOSEN_POINTS: [_point_tip(results, rules, p) for rules, p in _feasible(results)],
+    }
 
 
 def _drawn(
-    build: Callable[[Results, Size], Figure | None],
-    results: Results,
+    build: Callable[[Size], Figure | None],
     size: Size,
     prefix: str,
     label: str,
@@ -227,7 +245,7 @@ def _drawn(
 ) -> str | None:
     from markupsafe import Markup
 
-    figure = build(results, size)
+    figure = build(size)
     if figure is None:
         return None
     shown = {gid: texts for gid, texts in tips.items() if texts}

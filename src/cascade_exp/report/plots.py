@@ -172,6 +172,8 @@ def improvement_figure(results: Results, size: Size) -> Figure:
     marks = [(p.score, p.improvement) for _, p in _chosen(results) if p.improvement is not None]
     _mark(axes, marks, f"chosen by rule, on {report}")
     factors = [factor for _, factor in drawn + shown + marks] + [1.0]
+    if figures.average_improvement is not None:
+        factors.append(figures.average_improvement)
     span = max(factors) - min(factors)
     axes.set_ylim(min(factors) - max(0.08 * span, 0.05), max(factors) + max(0.15 * span, 0.05))
     axes.set_xlim(*house_axes.score_limits([s for s, _ in drawn + shown] + [low, high], 0.05))
@@ -221,7 +223,7 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
         axes.axvline(at, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.margins(y=0.12)
     told = view.told(point)
-    words = numbers.threshold(first)
+    words = numbers.share(first) if metric == "vote" else numbers.threshold(first)
     _mark(upper, [(at, told.score)], f"chosen threshold {words}")
     _mark(lower, [(at, told.cost)], "")
     upper.set_ylim(*house_axes.score_limits([*curve.score["report"], *curve.score["selection"]]))

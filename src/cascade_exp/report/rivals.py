@@ -8,7 +8,6 @@ CascadeBERT (Li et al. 2021): ``rivals.csv`` is Table 2, ``analyses/emitted.csv`
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,19 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from cascade_exp.atomic import write_text
-from cascade_exp.report import numbers
+from cascade_exp.report import numbers, rivals_view
 from cascade_exp.report.records import Cell, csv_text
-from cascade_exp.report.rivals_plots import write_rival_plots
 from cascade_exp.report.rivals_schema import RivalAnalyses, RivalRow
 from cascade_exp.report.terminal import paragraph, plain, print_encodable
 from cascade_exp.schema.evaluating import EvaluateConfig
 
 
-def write_rivals(found: RivalAnalyses, settings: EvaluateConfig, folder: Path) -> list[Path]:
-    """Write tables and, where ``plots`` says so, pictures below ``folder``; return the pictures.
-
-    Numbers are ``repr`` floats, one that is not defined is an empty cell.
-    """
+def write_rivals(found: RivalAnalyses, folder: Path) -> None:
+    """Write the tables below ``folder``: ``repr`` floats, an empty cell where none is defined."""
     write_text(folder / "rivals.csv", csv_text(map(row_cells, found.rows)))
     analyses: dict[str, list[dict[str, Cell]]] = {
         "rival_curves": [
@@ -47,7 +42,6 @@ def write_rivals(found: RivalAnalyses, settings: EvaluateConfig, folder: Path) -
             write_text(path, csv_text(rows))
         else:
             path.unlink(missing_ok=True)
-    return write_rival_plots(found, settings, folder) if settings.plots else []
 
 
 def row_cells(row: RivalRow) -> dict[str, Cell]:
@@ -82,27 +76,20 @@ def _print_all(
     console.print(
         Text(f"Rivals on {splits.report}: {settings.objective.name} (speed-up)", style="bold")
     )
-    targets = list(dict.fromkeys(row.target for row in found.rows))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("rival")
-    for target in targets:
+    for target in rivals_view.targets(found):
         table.add_column(f"{target:g}×", justify="right", no_wrap=True)
-    by_rival: dict[str, dict[float, RivalRow]] = {}
-    for row in found.rows:
-        by_rival.setdefault(row.rival, {})[row.target] = row
-    best = {t: _best(by_rival, t) for t in targets}
-    for rival, rows in by_rival.items():
+    for line in rivals_view.lines(found):
         cells = []
-        for target in targets:
-            if target not in rows:
+        for row in line.cells:
+            if row is None:
                 cells.append(plain(""))
                 continue
-            row = rows[target]
             text = f"{numbers.score(row.report_score)} ({row.report_speed_up:.2f}×)"
-            top = target > 1 and row.report_score == best[target]
+            top = rivals_view.is_best(found, row)
             cells.append(plain(("*" if top else "") + text, "bold" if top else ""))
-        name = found.full if rival == "full" else rival
-        table.add_row(Text(numbers.shorten(name, 28)), *cells)
+        table.add_row(Text(numbers.shorten(line.name, 28)), *cells)
     console.print(table)
     console.print()
     paragraph(
@@ -114,7 +101,3 @@ def _print_all(
     )
     console.print()
     console.print(Text(f"{'rivals':<8}{folder / 'rivals.csv'}"), soft_wrap=True)
-
-
-def _best(by_rival: Mapping[str, Mapping[float, RivalRow]], target: float) -> float:
-    return max(rows[target].report_score for rows in by_rival.values() if target in rows)

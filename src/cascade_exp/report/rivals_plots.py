@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cascade_exp.atomic import write_bytes
 from cascade_exp.report import axes as house_axes
-from cascade_exp.report import style
-from cascade_exp.report.analysis_style import SERIES
+from cascade_exp.report import numbers, style, view
+from cascade_exp.report.analysis_style import SERIES, figure_title, on_report
+from cascade_exp.report.plots import write_pictures
 from cascade_exp.report.rivals_schema import EmittedRow, RivalAnalyses
-from cascade_exp.report.style import INK, MUTED, Size
-from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.report.schema import Results
+from cascade_exp.report.style import INK, Size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SIZE = Size(7.2, 4.8, title=True)
+# Type on the map's own blues, which are the same on a light and a dark page.
+_ON_LIGHT, _ON_DARK = "#10151b", "#fdfdfd"
 
 
-def write_rival_plots(found: RivalAnalyses, settings: EvaluateConfig, folder: Path) -> list[Path]:
-    """Write ``plots/{rivals,emitted,inversions}.png`` below ``folder``; return those drawn.
+def draw_rivals(results: Results, found: RivalAnalyses | None, folder: Path) -> list[Path]:
+    """Draw ``plots/{rivals,emitted,inversions}.png`` below ``folder``; return those drawn.
 
     One that has nothing to show is removed if an earlier evaluation left it there.
     """
-    figures: dict[str, Callable[[RivalAnalyses, EvaluateConfig], Figure | None]] = {
-        "rivals": speed_up_figure,
-        "emitted": emitted_figure,
-        "inversions": inversions_figure,
+    return write_pictures(figures(results, found), folder)
+
+
+def figures(
+    results: Results, found: RivalAnalyses | None
+) -> dict[str, Callable[[Size], Figure | None]]:
+    """What builds each picture, by its name; without rivals all build none."""
+
+    def bound(
+        build: Callable[[Results, RivalAnalyses, Size], Figure | None],
+    ) -> Callable[[Size], Figure | None]:
+        return (lambda size: None) if found is None else partial(build, results, found)
+
+    return {
+        "rivals": bound(speed_up_figure),
+        "emitted": bound(emitted_figure),
+        "inversions": bound(inversions_figure),
     }
-    written = []
-    for name, build in figures.items():
-        path = folder / "plots" / f"{name}.png"
-        picture = io.BytesIO()
-        with style.house_style():
-            figure = build(found, settings)
-            if figure is None:
-                path.unlink(missing_ok=True)
-                continue
-            figure.savefig(picture, format="png", dpi=style.DPI, metadata={"Software": None})
-        write_bytes(path, picture.getvalue())
-        written.append(path)
-    return written
 
 
-def speed_up_figure(found: RivalAnalyses, settings: EvaluateConfig) -> Figure:
+def speed_up_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure:
     """Score against speed-up on the report split: a line per rival, points for static models."""
-    figure = style.new_figure(_SIZE)
-    axes = figure.subplots()
+    figure = style.new_figure(size)
+    axes = figure.add_subplot()
     for i, curve in enumerate(found.curves):
         axes.plot(
             curve.speed_up,
@@ -68,30 +69,36 @@ def speed_up_figure(found: RivalAnalyses, settings: EvaluateConfig) -> Figure:
     ups = [up for curve in found.curves for up in curve.speed_up]
     axes.set_xscale("log")
     axes.set_xlim(min([0.9, *ups]) * 0.97, max([4.2, *ups]) * 1.03)
-    ticks = [t for t in (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12) if t <= axes.get_xlim()[1]]
+    low, high = axes.get_xlim()
+    ticks = [t for t in (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12) if low <= t <= high]
     axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
     axes.set_xticks([], minor=True)
     house_axes.percent_ticks(axes.yaxis)
-    axes.set_xlabel(f"speed-up ({settings.cost.column} of {found.full} over mean)")
-    axes.set_ylabel(f"{settings.objective.name} on {settings.splits.report} (%)")
-    axes.set_title(f"Cascades and early-exit networks on {settings.splits.report}", loc="left")
+    column = results.settings["cost"]["column"]  # type: ignore[index]
+    full_name = numbers.shorten(found.full, size.name_width)
+    axes.set_xlabel(f"speed-up ({column} of {full_name} over mean)")
+    axes.set_ylabel(f"{view.objective(results)} (%)")
+    if size.title:
+        axes.set_title(f"Cascades and early-exit networks {on_report(results)}")
     style.legend_below(figure, axes)
     return figure
 
 
-def emitted_figure(found: RivalAnalyses, settings: EvaluateConfig) -> Figure | None:
+def emitted_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure | None:
     """Accuracy by layer on what each network emits there (CascadeBERT, Fig. 2), a panel each."""
     panels: dict[tuple[str, float], list[EmittedRow]] = {}
     for row in found.emitted:
         panels.setdefault((row.rival, row.target), []).append(row)
     if not panels:
         return None
-    rivals = list(dict.fromkeys(rival for rival, _ in panels))
-    targets = list(dict.fromkeys(target for _, target in panels))
-    figure = style.new_figure(Size(2.8 * len(targets) + 0.8, 2.5 * len(rivals) + 0.8))
-    grid = figure.subplots(len(rivals), len(targets), sharex=True, sharey=True, squeeze=False)
-    for (rival, target), rows in panels.items():
-        axes = grid[rivals.index(rival)][targets.index(target)]
+    # a row per network, unless the screen is too narrow for its speed-ups
+    across = 2 if size.narrow else len({target for _, target in panels})
+    down = -(-len(panels) // across)
+    height = 1.0 + down * size.height * (0.42 if size.narrow else 0.5)
+    figure = style.new_figure(Size(size.width, height, size.title))
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    places = grid.flat
+    for ((rival, target), rows), axes in zip(panels.items(), places, strict=False):
         own = [row for row in rows if "@" in row.model]
         complete = [row for row in rows if "@" not in row.model]
         for label, color, drawn in (
@@ -108,18 +115,21 @@ def emitted_figure(found: RivalAnalyses, settings: EvaluateConfig) -> Figure | N
                 linestyle="solid" if drawn is own else "none",
                 label=label,
             )
-        axes.set_title(f"{rival} at {target:g}×", fontsize=9)
+        axes.set_title(f"{numbers.shorten(rival, size.name_width)} at {target:g}×", fontsize=9)
         house_axes.percent_ticks(axes.yaxis)
+    for axes in places:  # the last row's places that no panel takes
+        axes.set_visible(False)
     layers = sorted({row.layers for row in found.emitted})
-    grid[0][0].set_xticks(layers)
+    grid[0][0].set_xticks(layers[:: 1 + len(layers) // 9])
     for axes in grid[-1]:
         axes.set_xlabel("layers run")
-    figure.supylabel(f"accuracy on {settings.splits.report} (%)", fontsize=9, color=MUTED)
+    figure.supylabel(f"accuracy {on_report(results)} (%)", fontsize=9)
+    figure_title(figure, "Accuracy on what each network emits", size)
     style.legend_below(figure, grid[0][0])
     return figure
 
 
-def inversions_figure(found: RivalAnalyses, settings: EvaluateConfig) -> Figure | None:
+def inversions_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure | None:
     """DIS over layers and models as a heat map (CascadeBERT, Fig. 3); no cell where undefined."""
     if not found.inversions:
         return None
@@ -129,17 +139,31 @@ def inversions_figure(found: RivalAnalyses, settings: EvaluateConfig) -> Figure 
     for row in found.inversions:  # of several complete models of one depth the surest is drawn
         at = groups.index(row.group), layers.index(row.layers)
         cells[at] = np.fmax(cells[at], np.nan if row.dis is None else row.dis)
-    figure = style.new_figure(Size(0.75 * len(layers) + 2.4, 0.5 * len(groups) + 1.6))
-    axes = figure.subplots()
-    axes.imshow(cells, cmap="Blues", aspect="auto")
-    middle = (np.nanmin(cells) + np.nanmax(cells)) / 2 if np.isfinite(cells).any() else 0.0
+    figure = style.new_figure(Size(size.width, 0.5 * len(groups) + 1.4, size.title))
+    axes = figure.add_subplot()
+    mesh = axes.pcolormesh(
+        np.ma.masked_invalid(cells), cmap="Blues", edgecolors="face", linewidth=0.3
+    )
+    # how bright each cell is to the eye, by ITU-R BT.601
+    bright = mesh.to_rgba(np.ma.masked_invalid(cells))[..., :3] @ (0.299, 0.587, 0.114)
+    digits = 0 if size.narrow and len(layers) > 6 else 1
     for (i, j), value in np.ndenumerate(cells):
         if np.isfinite(value):
-            color = "white" if value > middle else INK
-            axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", color=color, fontsize=9)
-    axes.set_xticks(range(len(layers)), [str(layer) for layer in layers])
-    axes.set_yticks(range(len(groups)), groups)
+            axes.text(
+                j + 0.5,
+                i + 0.5,
+                f"{100 * value:.{digits}f}",
+                ha="center",
+                va="center",
+                color=_ON_LIGHT if bright[i, j] > 0.5 else _ON_DARK,
+                fontsize=8 if size.narrow else 9,
+            )
+    axes.set_xticks(np.arange(len(layers)) + 0.5, [str(layer) for layer in layers])
+    names = [numbers.shorten(group, size.name_width) for group in groups]
+    axes.set_yticks(np.arange(len(groups)) + 0.5, names)
+    axes.invert_yaxis()
     axes.grid(visible=False)
     axes.set_xlabel("layers")
-    axes.set_title(f"DIS on {settings.splits.report} (%, higher is better)", loc="left")
+    if size.title:
+        axes.set_title(f"DIS {on_report(results)} (%, higher is better)")
     return figure

@@ -6,6 +6,7 @@ The picture is CoE's Fig. 3, the table of costs its Table 2 in both accountings 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,18 @@ def write_rivals(rivals: TierRivals | None, folder: Path) -> None:
 
 def draw_rivals(results: Results, rivals: TierRivals | None, folder: Path) -> list[Path]:
     """Draw ``plots/tier_comparison.png`` below ``folder``; without rivals, remove it."""
+    return write_pictures(figures(results, rivals), folder)
+
+
+def figures(
+    results: Results, rivals: TierRivals | None
+) -> dict[str, Callable[[Size], Figure | None]]:
+    """What builds the one picture, by its name; it builds none without rivals."""
 
     def build(size: Size) -> Figure | None:
         return None if rivals is None else rivals_figure(results, rivals, size)
 
-    return write_pictures({"tier_comparison": build}, folder)
+    return {"tier_comparison": build}
 
 
 def rivals_figure(results: Results, rivals: TierRivals, size: Size) -> Figure:

@@ -58,7 +58,7 @@ def draw_tiers(results: Results, analyses: TierAnalyses | None, folder: Path) ->
 ANALYSES = ("exits_by_threshold", "wrong_agreements", "parallel")
 
 
-def write_latencies(rows: list[LatencyRow], folder: Path) -> None:
+def write_latencies(rows: Sequence[LatencyRow], folder: Path) -> None:
     """Write ``latency.csv`` below ``folder``; without rows, remove one that is there."""
     write_table(folder / LATENCY, LatencyRow, rows)
 
