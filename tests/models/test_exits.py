@@ -9,7 +9,7 @@ from transformers import AutoModel
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import build_model, load_model, save_model, weights_key
-from cascade_exp.models.meter import measure, measure_exits
+from cascade_exp.models.meter import example_inputs, exit_latencies, measure, measure_exits
 from tests.oracles import macs
 from tests.oracles.exit_networks import answers
 
@@ -192,3 +192,37 @@ def test_minilm_has_six_exits(method):
     model = build(MINILM, method, max_length=32)
     assert model.layers == 6
     assert model.network(batch()).shape == (2, 6, 3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_seconds_until_each_exit_grow_and_are_of_what_the_network_answers(encoder_dir, method):
+    model = build(encoder_dir("bert", layers=4), method)
+    network = model.network
+    network(example_inputs(model, 2, 8))
+    hooks = [len(layer._forward_hooks) for layer in network.all_layers()]  # transformers' own
+    asked = []
+    hook = network.heads.register_forward_hook(
+        lambda heads, args, logits: asked.append((args[0], logits))
+    )
+    seconds = exit_latencies(model, batch_size=2, repeats=4, length=8)
+    hook.remove()
+    assert len(seconds) == 4 and seconds[0] > 0
+    assert all(before < after for before, after in pairwise(seconds))
+    assert [exit for exit, _ in asked] == [0, 1, 2, 3] * 7
+    with torch.no_grad():
+        whole = network.eval()(example_inputs(model, 2, 8))
+    for exit, logits in asked:
+        assert torch.allclose(logits, whole[:, exit], atol=1e-5)
+    assert [len(layer._forward_hooks) for layer in network.all_layers()] == hooks
+
+
+def test_only_networks_with_exits_have_seconds_by_exit(encoder_dir):
+    member = {
+        "family": "transformers",
+        "encoder": str(encoder_dir("bert", layers=1)),
+        "max_length": 8,
+    }
+    with pytest.raises(CascadeError, match="expected a network with exits"):
+        exit_latencies(build_model("whole", member, CLASSES))
+    with pytest.raises(CascadeError, match="repeats=0"):
+        exit_latencies(build(encoder_dir("bert", layers=1)), repeats=0)

@@ -214,3 +214,10 @@ def test_the_command_as_it_is_typed():
     (row,) = rows(done.stdout)
     assert row["name"] == "test_efficientnet" and row["input"] == "3x160x160"
     assert len(done.stdout.splitlines()) == 2
+
+
+def test_the_command_measures_seconds_where_asked(capfd):
+    assert main(["test_resnet", "image_size=32", "repeats=1", "batch_size=2"]) == 0
+    (row,) = rows(capfd.readouterr().out)
+    assert list(row) == ["name", "input", "macs", "params", "layers", "seconds"]
+    assert float(row["seconds"]) > 0

@@ -20,6 +20,7 @@ from cascade_exp.jobs.methods import check_methods
 from cascade_exp.jobs.modules import check_training, fits_for
 from cascade_exp.jobs.rivals import check_rivals
 from cascade_exp.jobs.teaching import inner_task_loss, teaches
+from cascade_exp.jobs.timing import seconds_of, timed
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.models.complete import CompleteModel, load_model, save_model
 from cascade_exp.models.exit_network import ExitNetwork
@@ -43,6 +44,7 @@ def train(config: DictConfig) -> Path:
         check_methods(settings)
         check_rivals(settings)
         strategy = settings.trainer.options.get("strategy")
+        times = timed(settings)
         check_devices(settings.trainer.devices, strategy, job.multirun)
         complete = [name for name in members if not _has_exits(members[name])]
         _check_exits(settings, members)
@@ -61,8 +63,15 @@ def train(config: DictConfig) -> Path:
                 mine = teacher if name in rest else None
                 _train_and_record(pool, name, measured[name][0], last=name == last, teacher=mine)
         folder = job.folder / "recordings"
-        write_exits(folder, {name: exits for name, (_, exits) in measured.items() if exits})
-        write_models(folder, {name: _costs(found) for name, (found, _) in measured.items()})
+        costs = {name: _costs(found) for name, (found, _) in measured.items()}
+        exits = {name: of_exits for name, (_, of_exits) in measured.items() if of_exits}
+        if times:
+            for name, seconds in seconds_of(settings, job.folder, list(members)).items():
+                costs[name]["seconds"] = seconds[-1]
+                for at, until in zip(exits.get(name, ()), seconds, strict=name in exits):
+                    at["seconds"] = until
+        write_exits(folder, exits)
+        write_models(folder, costs)
         if job.loggers.wandb is not None:
             log_recordings(job.loggers.wandb, folder)
         if settings.evaluate:

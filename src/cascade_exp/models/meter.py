@@ -4,6 +4,7 @@ As a command it writes CSV to the standard output and nothing else there::
 
     python -m cascade_exp.models.meter resnet50 vit_small_patch16_224
     python -m cascade_exp.models.meter ../shared/models/minilm_l6_h384 length=64
+    python -m cascade_exp.models.meter outputs/…/models/minilm_2l repeats=20    # seconds, too
 
 A name is one of timm's, a directory that ``save_model`` wrote, or an encoder of transformers (hub
 name or directory; its config.json is enough, for weights are not needed to count).
@@ -15,7 +16,7 @@ import csv
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -63,10 +64,14 @@ class Options:
     Attributes:
         length: tokens of the sequence a text model is fed.
         image_size: height and width of the image that a timm name is fed; null = its own.
+        repeats: batches over which seconds per example are measured here; 0 = they are not.
+        batch_size: examples of such a batch.
     """
 
     length: int = 128
     image_size: int | None = None
+    repeats: int = 0
+    batch_size: int = 1
 
 
 def measure(model: CompleteModel, length: int | None = None) -> Measured:
@@ -145,22 +150,75 @@ def latency(
     Raises:
         CascadeError: for a batch size or a number of repeats below 1.
     """
-    if batch_size < 1 or repeats < 1:
-        raise CascadeError(
-            f"latency of {model.name}: found batch_size={batch_size}, repeats={repeats}, "
-            "expected 1 or more"
-        )
+    _check_timing(model, batch_size, repeats)
     inputs = example_inputs(model, batch_size, length)
-    on_gpu = next(model.network.parameters()).device.type == "cuda"
     seconds = []
     with evaluating(model.network), torch.inference_mode():
         for _ in range(3 + repeats):
             start = time.perf_counter()
             model.network(inputs)
-            if on_gpu:
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
+            seconds.append(_now(model) - start)
     return statistics.median(seconds[3:]) / batch_size
+
+
+def exit_latencies(
+    model: CompleteModel, batch_size: int = 1, repeats: int = 20, length: int | None = None
+) -> tuple[float, ...]:
+    """Median seconds per example until each exit of a network with exits has answered.
+
+    The network runs layer by layer, each exit's head right after its layer, and the clock is read
+    after each head; so what an exit has cost holds the heads before it, and grows from exit to exit
+    in every single run, and therefore in the medians. Otherwise as :func:`latency`.
+
+    Raises:
+        CascadeError: if the model has no exits; as :func:`latency` besides.
+    """
+    _check_timing(model, batch_size, repeats)
+    network = model.network
+    if not isinstance(network, ExitNetwork):
+        raise CascadeError(f"{model.name}: a complete model, expected a network with exits")
+    inputs = example_inputs(model, batch_size, length)
+    assert not isinstance(inputs, Tensor)  # encoders read tokens
+    mask, clock = inputs["attention_mask"], [0.0] * network.exits
+
+    def answer(exit: int, state: Tensor) -> None:
+        network.heads(exit, state, mask)
+        clock[exit] = _now(model)
+
+    def after(exit: int) -> Callable[[nn.Module, Any, Any], None]:
+        return lambda layer, given, output: answer(
+            exit, output if isinstance(output, Tensor) else output[0]
+        )
+
+    layers = network.all_layers()
+    hooks = [layer.register_forward_hook(after(exit)) for exit, layer in enumerate(layers)]
+    runs = []
+    try:
+        with evaluating(network), torch.inference_mode():
+            for _ in range(3 + repeats):
+                start = time.perf_counter()
+                network.states(inputs)
+                runs.append([read - start for read in clock])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    by_exit = zip(*runs[3:], strict=True)
+    return tuple(statistics.median(seconds) / batch_size for seconds in by_exit)
+
+
+def _check_timing(model: CompleteModel, batch_size: int, repeats: int) -> None:
+    if batch_size < 1 or repeats < 1:
+        raise CascadeError(
+            f"latency of {model.name}: found batch_size={batch_size}, repeats={repeats}, "
+            "expected 1 or more"
+        )
+
+
+def _now(model: CompleteModel) -> float:
+    """The clock, once the model's device has done all that it was given."""
+    if next(model.network.parameters()).device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def example_inputs(
@@ -246,7 +304,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if not names:
             raise CascadeError(
-                "usage: python -m cascade_exp.models.meter NAME… [length=128] [image_size=224]"
+                "usage: python -m cascade_exp.models.meter NAME… [length=128] [image_size=224] "
+                "[repeats=20] [batch_size=1]"
             )
         given = OmegaConf.from_cli([a for a in arguments if "=" in a])
         options = read_keys("", given, Options)
@@ -257,11 +316,15 @@ def main(arguments: Sequence[str]) -> int:
             for name in names:
                 model = model_named(name, options)
                 length = options.length if isinstance(model.input, TextInput) else None
-                rows.append({"name": name, **asdict(measure(model, length))})
+                row = {"name": name, **asdict(measure(model, length))}
+                if options.repeats:
+                    row["seconds"] = latency(model, options.batch_size, options.repeats, length)
+                rows.append(row)
     except CascadeError as error:
         print(error, file=sys.stderr)
         return 1
     columns = ["name", "input", "macs", "params", "layers"]
+    columns += ["seconds"] if options.repeats else []
     writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

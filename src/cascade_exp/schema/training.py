@@ -194,6 +194,18 @@ MEMBERS = {
 
 
 @dataclass
+class Timing:
+    """Whether seconds per example are measured once all models are trained, and how.
+
+    ``measure`` null: where the costs are made from the column ``seconds``.
+    """
+
+    measure: Optional[bool] = None
+    batch_size: int = 1
+    repeats: int = 20
+
+
+@dataclass
 class Models(Named):
     """A pool of models by name; each is one of MEMBERS, told apart by its ``family``.
 
@@ -215,6 +227,7 @@ class TrainConfig(EvaluateConfig):
     optimizer: Optimizer = MISSING
     trainer: TrainerOptions = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
+    timing: Timing = field(default_factory=Timing)
     encoder: Optional[str] = None
     train: bool = True
     evaluate: bool = True
