@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cascade_exp.report import numbers, view
 from cascade_exp.report.schema import Results
-from cascade_exp.report.style import CASCADE, CHOSEN, PALETTE, PAPER, Size
+from cascade_exp.report.style import CASCADE, CHOSEN, INK, PALETTE, PAPER, Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,11 +69,11 @@ def stacked_bars(
 
 
 def _type_on(color: str) -> str:
-    """What type is legible on ``color``: the page's paper where the page changes the colour with
-    itself, else dark or light by the colour alone."""
+    """What type is legible on ``color``, which a dark page changes only if it is of the palette."""
+    dark = _luminance(color) < 0.5
     if color in (light for light, _ in PALETTE.values()):
-        return PAPER
-    return "#fdfdfd" if _luminance(color) < 0.5 else "#10151b"
+        return PAPER if dark else INK
+    return "#fdfdfd" if dark else "#10151b"
 
 
 def _luminance(color: str) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from cascade_exp.report.sections import Sections
 from cascade_exp.report.style import Size
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from matplotlib.figure import Figure
 
 # Rows of the page's table of trade-offs; frontier.csv has them all.
@@ -94,17 +95,8 @@ def html_text(
     preview: Callable[[int], str | bytes | None] | None = None,
 ) -> str:
     """The page as text; see :func:`write_html`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("cascade_exp.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     unit = view.unit(results)
-    return environment.get_template("report.html.j2").render(
+    return _template().render(
         r=results,
         view=view,
         n=numbers,
@@ -126,6 +118,21 @@ def html_text(
         config_yaml=config_yaml.rstrip(),
         command=command,
     )
+
+
+@cache
+def _template() -> Template:
+    """The page's template, compiled once for all jobs of a multirun."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("cascade_exp.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
 
 
 def _early(

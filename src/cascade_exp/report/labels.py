@@ -59,10 +59,11 @@ def place(
     the fewest ``obstacles`` (float64 [P, 2], data coordinates); where a label that is not
     ``needed`` would cover any, it is left out. The figure's layout is settled here: draw last.
     """
+    from cascade_exp.report.layout import settle
+
     figure = axes.get_figure()
     assert figure is not None
-    figure.draw_without_rendering()  # type: ignore[union-attr]
-    figure.set_layout_engine("none")  # type: ignore[union-attr]
+    settle(figure)  # type: ignore[arg-type]
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     pixels = axes.transData.transform(obstacles) if len(obstacles) else np.empty((0, 2))
     frame = axes.get_window_extent(renderer)

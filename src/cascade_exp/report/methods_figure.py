@@ -5,7 +5,6 @@ After Lebovitz et al. 2023, Fig. 3; the rows and the CSV live in ``methods``.
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,11 +42,12 @@ _NAME_WIDTH = 28
 
 def write_methods_figure(methods: Mapping[str, Results], folder: Path) -> Path:
     """Write ``plots/methods.png`` below ``folder`` (a job's ``results/``); return its path."""
-    picture = io.BytesIO()
+    from cascade_exp.report import layout
+
     with style.house_style():
         figure = methods_figure(methods)
-        figure.savefig(picture, format="png", dpi=style.DPI, metadata={"Software": None})
-    write_bytes(folder / "plots" / "methods.png", picture.getvalue())
+        picture = layout.png(figure)
+    write_bytes(folder / "plots" / "methods.png", picture)
     return folder / "plots" / "methods.png"
 
 

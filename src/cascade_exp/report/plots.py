@@ -6,7 +6,6 @@ writes them as PNG, ``html`` puts the same ones into the page.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
@@ -52,6 +51,8 @@ def write_pictures(
 
     Where one builds none, the picture is removed if it is there. Returns the paths written.
     """
+    from cascade_exp.report import layout
+
     written = []
     with style.house_style():
         for name, build in builders.items():
@@ -60,9 +61,7 @@ def write_pictures(
             if figure is None:
                 path.unlink(missing_ok=True)
                 continue
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png", dpi=style.DPI, metadata={"Software": None})
-            write_bytes(path, picture.getvalue())
+            write_bytes(path, layout.png(figure))
             written.append(path)
     return written
 
@@ -139,11 +138,8 @@ def improvement_figure(results: Results, size: Size) -> Figure:
     report = view.split(results, "report")
     selection = [(row.score, row.improvement) for row in results.frontier]
     rows = results.frontier
-    told = [
-        (rows[i].report_score, factor)
-        for i, factor in enumerate(view.report_improvements(results))
-        if i in set(_spread(len(rows), DRAWN_POINTS))
-    ]
+    factors_told = view.report_improvements(results)
+    told = [(rows[i].report_score, factors_told[i]) for i in _spread(len(rows), DRAWN_POINTS)]
     drawn = [(s, f) for s, f in selection if f is not None]
     shown = [(s, f) for s, f in told if f is not None]
     if drawn:

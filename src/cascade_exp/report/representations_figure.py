@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +40,8 @@ def write_representations_figure(
     """Write the PNG at ``path``: a panel per model, at most three in a row."""
     columns = min(3, len(found))
     rows = -(-len(found) // columns)
+    from cascade_exp.report import layout
+
     with style.house_style():
         figure = style.new_figure(Size(3.4 * columns + 0.4, 3.5 * rows + 0.8, title=True))
         grid = figure.subplots(rows, columns, squeeze=False)
@@ -66,6 +67,5 @@ def write_representations_figure(
             axes.grid(visible=False)
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
         style.legend_below(figure, grid[0, 0])
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=style.DPI, metadata={"Software": None})
-    write_bytes(path, picture.getvalue())
+        picture = layout.png(figure)
+    write_bytes(path, picture)

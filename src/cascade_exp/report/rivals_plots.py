@@ -118,7 +118,7 @@ def emitted_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure
         axes.set_title(f"{numbers.shorten(rival, size.name_width)} at {target:g}×", fontsize=9)
         house_axes.percent_ticks(axes.yaxis)
     for axes in places:  # the last row's places that no panel takes
-        axes.set_visible(False)
+        axes.remove()
     layers = sorted({row.layers for row in found.emitted})
     grid[0][0].set_xticks(layers[:: 1 + len(layers) // 9])
     for axes in grid[-1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +27,12 @@ def write_runs_figure(runs: Sequence[ComparedRun], path: Path) -> Path | None:
     """Write the picture as PNG; None, and no file, where no run has results."""
     if not any(run.results for run in runs):
         return None
-    picture = io.BytesIO()
+    from cascade_exp.report import layout
+
     with style.house_style():
         figure = runs_figure(runs)
-        figure.savefig(picture, format="png", dpi=style.DPI, metadata={"Software": None})
-    write_bytes(path, picture.getvalue())
+        picture = layout.png(figure)
+    write_bytes(path, picture)
     return path
 
 

@@ -7,9 +7,10 @@ the roles into CSS variables, and inline SVG uses those (``svg``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -112,20 +113,45 @@ def new_figure(size: Size) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(size.width, size.height), layout="constrained")
+    from cascade_exp.report.layout import OnePass
+
+    figure = Figure(figsize=(size.width, size.height), layout=OnePass())
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # type: ignore[union-attr,call-arg]
+    # near what layouts come to, so that panels tick from the start as they will in the end
+    wide, high = size.width, size.height
+    figure.subplots_adjust(
+        left=min(0.65 / wide, 0.4), right=1 - 0.12 / wide, bottom=min(0.8 / high, 0.4), wspace=0.12
+    )
     return figure
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
     """Put the legend under the figure, never over data, in as many columns as the width takes."""
+    from cascade_exp.report.layout import PAD
+
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    for columns in range(len(handles), 0, -1):
-        legend = figure.legend(handles, labels, loc="outside lower left", ncols=columns)
-        width = legend.get_window_extent(figure.canvas.get_renderer()).width  # type: ignore[attr-defined]
-        if width <= figure.bbox.width * 0.98 or columns == 1:
-            return
-        legend.remove()
+    corner = (PAD / figure.get_figwidth(), PAD / figure.get_figheight())
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": corner, "borderaxespad": 0}
+    legend = figure.legend(handles, labels, ncols=len(handles), **place)
+    room = figure.bbox.width * 0.98
+    if len(handles) == 1 or legend.get_window_extent().width <= room:
+        return
+    words = [text.get_window_extent().width for text in legend.get_texts()]
+    legend.remove()
+    columns = next((n for n in range(len(words) - 1, 1, -1) if _width(words, n, figure) <= room), 1)
+    figure.legend(handles, labels, ncols=columns, **place)
+
+
+def _width(words: Sequence[float], columns: int, figure: Figure) -> float:
+    """Pixels of a legend of texts so wide: filled by columns, the first ones fuller by one."""
+    from matplotlib import rcParams
+
+    least, fuller = divmod(len(words), columns)
+    ends = list(accumulate([least + (i < fuller) for i in range(columns)], initial=0))
+    em = rcParams["legend.fontsize"] * figure.dpi / 72
+    beside = rcParams["legend.handlelength"] + rcParams["legend.handletextpad"]
+    between = rcParams["legend.columnspacing"] * (columns - 1) + 2 * rcParams["legend.borderpad"]
+    widest = sum(max(words[start:end]) for start, end in pairwise(ends))
+    return float(widest + em * (beside * columns + between))

@@ -6,7 +6,6 @@ CSS variables of ``style.PALETTE``, so that light and dark pages need one pictur
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -35,10 +34,10 @@ def inline_svg(
     Raises:
         ValueError: if a scatter's number of points is not that of its tips.
     """
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    # Parsed text was written by matplotlib a line above; nothing foreign is parsed here.
-    root = ElementTree.fromstring(drawn.getvalue())
+    from cascade_exp.report import layout
+
+    # Parsed text is written by matplotlib; nothing foreign is parsed here.
+    root = ElementTree.fromstring(layout.svg(figure))
     for element in root.iter():
         element.tag = element.tag.rsplit("}", 1)[-1]
         if _HREF in element.attrib:
