@@ -7,10 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from cascade_exp.data.examples import Choice, Examples
+from cascade_exp.data.examples import Choice, Examples, Text
 
 # Pixels of the longer side of a picture; smaller ones are enlarged by whole factors.
 SIDE = 64
+
+
+def told(examples: Examples) -> list[tuple[int, str, str]]:
+    """Id, text and picture's path of every example; none where pictures are no files."""
+    rows = []
+    for id, shown in zip(examples.ids.tolist(), examples.inputs, strict=True):
+        if isinstance(shown, Choice | tuple):
+            rows.append((id, _text(shown), ""))
+        elif isinstance(shown, Path):
+            rows.append((id, "", str(shown.resolve())))
+    return rows
+
+
+def _text(shown: Choice | Text) -> str:
+    parts = (shown.context, *shown.endings) if isinstance(shown, Choice) else shown
+    return " / ".join(text for text in parts if text)
 
 
 def preview(examples: Examples, example: int) -> str | bytes | None:
@@ -21,10 +37,8 @@ def preview(examples: Examples, example: int) -> str | bytes | None:
     if not len(found):
         return None
     shown = examples.inputs[int(found[0])]
-    if isinstance(shown, Choice):
-        return " / ".join((shown.context, *shown.endings))
-    if isinstance(shown, tuple):
-        return " / ".join(text for text in shown if text)
+    if isinstance(shown, Choice | tuple):
+        return _text(shown)
     picture: Image.Image
     if isinstance(shown, Path):
         picture = Image.open(shown).convert("RGB")

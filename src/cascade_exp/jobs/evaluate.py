@@ -20,6 +20,7 @@ from cascade_exp.jobs.rivals import analyse_rivals, check_rivals, tell_rivals
 from cascade_exp.jobs.tier_analyses import tier_analyses
 from cascade_exp.jobs.tier_rivals import tier_rivals
 from cascade_exp.recordings.folder import Recordings, open_recordings
+from cascade_exp.recordings.previews import read_previews
 from cascade_exp.report.analyses_schema import Analyses
 from cascade_exp.report.headline import headline
 from cascade_exp.report.operating_point import deployment
@@ -43,7 +44,8 @@ def evaluate(config: DictConfig) -> Path:
         folder = find_recordings(job.settings)
         job.console.print(f"Recordings: {folder}", highlight=False, soft_wrap=True)
         pool = job.settings.pool
-        return report(job, open_recordings(folder, pool.include, pool.exclude))
+        recordings = open_recordings(folder, pool.include, pool.exclude)
+        return report(job, recordings, read_previews(folder, job.settings.splits.report))
 
 
 def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cascade_exp.data.preview import preview
+from cascade_exp.data.preview import preview, told
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.jobs.devices import check_devices
 from cascade_exp.jobs.evaluate import report
@@ -26,6 +26,7 @@ from cascade_exp.models.complete import CompleteModel, load_model, save_model
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.meter import Measured, measure, measure_exits
 from cascade_exp.recordings.folder import open_recordings
+from cascade_exp.recordings.previews import write_examples
 from cascade_exp.recordings.write import write_exits, write_models
 from cascade_exp.report.artifacts import log_recordings
 from cascade_exp.report.numbers import cost
@@ -74,9 +75,11 @@ def train(config: DictConfig) -> Path:
         write_models(folder, costs)
         if job.loggers.wandb is not None:
             log_recordings(job.loggers.wandb, folder)
+        shown = pool.splits.named("report")
+        write_examples(job.folder, "report", told(shown))
         if settings.evaluate:
             opened = open_recordings(folder, settings.pool.include, settings.pool.exclude)
-            report(job, opened, partial(preview, pool.splits.named("report")))
+            report(job, opened, partial(preview, shown))
         return job.folder
 
 

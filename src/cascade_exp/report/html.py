@@ -108,6 +108,7 @@ def html_text(
         sections=sections,
         tiers_view=tiers_view,
         rivals_view=rivals_view,
+        previews=preview is not None,
         early=_early(analyses, preview),
         early_of=_early_words(analyses),
         pictures=_pictures(results, analyses, sections),

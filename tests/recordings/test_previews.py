@@ -1,0 +1,56 @@
+"""What examples look like, from a table beside their logits."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from cascade_exp.errors import CascadeError
+from cascade_exp.recordings.previews import SIDE, read_previews, write_examples
+
+
+def test_texts_that_a_job_kept_are_read_back(tmp_path):
+    texts = [(3, 'commas, "quotes"\nand lines', ""), (7, "ß", "")]
+    write_examples(tmp_path, "report", texts)
+    found = read_previews(tmp_path / "recordings", "report")
+    assert [found(id) for id, *_ in texts] == [text for _, text, _ in texts]
+    assert found(4) is None
+    assert read_previews(tmp_path / "recordings", "selection") is None
+    write_examples(tmp_path, "report", [])
+    assert read_previews(tmp_path / "recordings", "report") is None
+
+
+def test_a_table_among_the_recordings_wins_and_pictures_are_by_its_folder(tmp_path):
+    write_examples(tmp_path, "report", [(0, "the job's", "")])
+    split = tmp_path / "recordings" / "report"
+    split.mkdir(parents=True)
+    Image.new("RGB", (300, 150), "red").save(split / "a.jpg")
+    (split / "examples.csv").write_text("id,picture,text\n0,a.jpg,\n1,,own\n2,,\n")
+    found = read_previews(tmp_path / "recordings", "report")
+    with Image.open(io.BytesIO(found(0))) as picture:
+        assert (picture.format, picture.size) == ("PNG", (SIDE, SIDE // 2))
+    assert (found(1), found(2)) == ("own", None)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("name,text\n1,x\n", "no column 'id'"),
+        ("id,text\none,x\n", "line 2: id='one'; expected a whole number"),
+        ("id,text\n1\n", "line 2 has 1 fields"),
+    ],
+)
+def test_refusals(tmp_path, table, said):
+    split = tmp_path / "report"
+    split.mkdir()
+    (split / "examples.csv").write_text(table)
+    with pytest.raises(CascadeError, match=said):
+        read_previews(tmp_path, "report")
+
+
+def test_a_picture_that_is_none(tmp_path):
+    split = tmp_path / "report"
+    split.mkdir()
+    (split / "examples.csv").write_text("id,picture\n5,gone.png\n")
+    with pytest.raises(CascadeError, match=r"id 5: picture .*gone.png cannot be read"):
+        read_previews(tmp_path, "report")(5)
