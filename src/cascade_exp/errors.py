@@ -14,6 +14,10 @@ class CascadeError(Exception):
     """A mistake that the user can mend; the message is one line that says where and how."""
 
 
+class Pruned(Exception):
+    """The job was ended early by the search that it is a trial of, which is no failure."""
+
+
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known word nearest to ``found``, or ``""``.
 

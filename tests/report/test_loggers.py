@@ -95,7 +95,7 @@ def test_a_number_to_optimise_is_of_the_selection_split(tmp_path):
     from cascade_exp.report.files import write_results
 
     results = simulated_results()
-    write_results(results, tmp_path)
+    write_results(results, tmp_path / "results")
     name = "front/selection/average_improvement"
     assert told_number(tmp_path, name) == results.figures["selection"].average_improvement
     with pytest.raises(CascadeError, match="did you mean"):

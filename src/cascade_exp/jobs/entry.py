@@ -6,6 +6,7 @@ What a job does lives in ``train`` and ``evaluate``; this module only stands bet
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import sys
@@ -17,25 +18,31 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.errors import CascadeError, Pruned, did_you_mean
 from cascade_exp.schema.checks import check_keys
 
+log = logging.getLogger(__name__)
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def run_job(name: str, config: DictConfig) -> float | None:
     """Check the composed ``config`` and run the body ``cascade_exp.jobs.<name>.<name>``.
 
-    Returns the number that ``optimize`` names, which a sweeper that searches wants; else None.
+    Returns the number that ``optimize`` names, which a sweeper that searches wants; else None. A
+    job that its search pruned has none, and says so in its ``job.json``.
     """
     check_keys(config)
     body = importlib.import_module(f"cascade_exp.jobs.{name}")
-    folder = getattr(body, name)(config)
+    try:
+        folder = getattr(body, name)(config)
+    except Pruned as pruned:
+        log.info(f"Pruned: {pruned}")
+        return None
     if config.optimize is None:
         return None
     from cascade_exp.report.headline import told_number
 
-    return told_number(folder / "results" if name == "train" else folder, str(config.optimize))
+    return told_number(folder if name == "train" else folder.parent, str(config.optimize))
 
 
 def run_main(main: Callable[[], Any]) -> None:

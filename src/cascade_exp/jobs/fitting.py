@@ -19,8 +19,11 @@ from cascade_exp.learning.fit import (
     fit,
     resolve_precision,
 )
+from cascade_exp.learning.watching import WatchedValidation
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.inputs import TextInput
+from cascade_exp.report.headline import keep_validation
+from cascade_exp.report.lightning_loggers import BEST
 from cascade_exp.schema.training import MemberTraining, TrainConfig
 
 
@@ -43,7 +46,11 @@ def fit_member(pool: TrainingPool, model: CompleteModel, fits: Sequence[Fit], da
     """Fit ``model`` in these ``fits``, one after another, with the job's callbacks and loggers.
 
     Checkpoints go to ``<job>/checkpoints/<name>``, of a later phase one folder deeper; where asked
-    to resume, the last phase that has one goes on and those before it are over.
+    to resume, the last phase that has one goes on and those before it are over. The best of each
+    validation metric goes into ``<job>/validation.json``.
+
+    Raises:
+        Pruned: after an epoch, if the search that this job is a trial of says so.
     """
     settings, name = pool.settings, model.name
     # what was done between building and fitting must not change what dropout draws
@@ -53,15 +60,21 @@ def fit_member(pool: TrainingPool, model: CompleteModel, fits: Sequence[Fit], da
     for this, resume in list(zip(fits, found, strict=True))[first:]:
         if resume:
             pool.say(f"  resuming from {resume}")
-        fit(
+        named = f"{name}/{this.phase}".rstrip("/")
+        goes_on = pool.trial.watching(named) if pool.trial is not None else None
+        best = fit(
             this.module,
             data,
             trainer_settings(settings, this.training, model),
             {n: CallbackSettings(c.builds, c.options) for n, c in settings.callbacks.items()},
             folder=pool.job.folder / "checkpoints" / name / this.phase,
-            loggers=pool.job.loggers.for_lightning(f"{name}/{this.phase}".rstrip("/")),
+            watch=WatchedValidation(BEST, goes_on),
+            loggers=pool.job.loggers.for_lightning(named),
             resume=resume,
         )
+        keep_validation(pool.job.folder, {f"{named}/{n}": value for n, value in best.items()})
+        if pool.trial is not None:
+            pool.trial.end_if_pruned()
 
 
 def _checkpoint(pool: TrainingPool, name: str, phase: str) -> Path | None:

@@ -22,12 +22,13 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from cascade_exp.errors import CascadeError
+from cascade_exp.errors import CascadeError, Pruned
 from cascade_exp.jobs.entry import one_line
 from cascade_exp.jobs.finding import find_recordings
 from cascade_exp.report.status import (
     FAILED,
     FINISHED,
+    PRUNED,
     RUNNING,
     JobStatus,
     read_status,
@@ -75,7 +76,7 @@ def _recordings(config: DictConfig) -> list[object]:
 
 @contextmanager
 def kept_status(folder: Path, job: str, key: str, overrides: Sequence[str]) -> Iterator[Start]:
-    """Keep ``job.json`` in ``folder`` while the block runs; it ends as finished or failed.
+    """Keep ``job.json`` in ``folder`` while the block runs; it ends as finished, pruned or failed.
 
     A job that ends by an interrupt keeps the state ``running``, as one that was killed.
     """
@@ -95,8 +96,9 @@ def kept_status(folder: Path, job: str, key: str, overrides: Sequence[str]) -> I
     try:
         yield Start(status.run_id, same)
     except Exception as error:
-        seconds = time.perf_counter() - began
-        write_status(folder, replace(status, state=FAILED, seconds=seconds, reason=one_line(error)))
+        seconds, pruned = time.perf_counter() - began, isinstance(error, Pruned)
+        state, reason = (PRUNED, str(error)) if pruned else (FAILED, one_line(error))
+        write_status(folder, replace(status, state=state, seconds=seconds, reason=reason))
         raise
     write_status(folder, replace(status, state=FINISHED, seconds=time.perf_counter() - began))
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
@@ -29,7 +31,7 @@ class SweepJob:
     Attributes:
         overrides: those of this job, as Hydra writes them.
         folder: where it is; None for one that cannot be composed.
-        state: ``running`` until it is known better. reason: why it failed.
+        state: ``running`` until it is known better. reason: why it failed or was pruned.
         before: whether it was finished by an earlier start of the sweep.
     """
 
@@ -61,29 +63,38 @@ def settle_folder(config: DictConfig, arguments: Sequence[str]) -> Path:
         log.info(f"Going on with the sweep in {folder}; a new one: hydra.sweep.dir=…")
     with read_write(config), read_write(hydra), open_dict(hydra):
         hydra.sweep.dir = str(folder)
-    note(folder, identity, RUNNING)
+    before = _noted(folder)
+    start = before.get("start") if before.get("state") != FINISHED else None
+    _note(folder, {"sweep": identity, "state": RUNNING, "start": start or secrets.token_hex(8)})
     return folder
 
 
-def note(folder: Path, identity: Sequence[str], state: str) -> None:
-    """Write ``sweep.json``: the sweep's ``identity`` (its job and arguments) and its state."""
-    write_text(
-        folder / FILE, json.dumps({"sweep": list(identity), "state": state}, indent=2) + "\n"
-    )
+def start_of(folder: Path) -> str:
+    """What names this start of the sweep in ``folder``; kept until a start ran to its end well."""
+    return str(_noted(folder)["start"])
 
 
 def end(folder: Path, failed: bool) -> None:
     """Note that the sweep in ``folder`` ran to its end."""
-    noted = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    note(folder, noted["sweep"], FAILED if failed else FINISHED)
+    _note(folder, {**_noted(folder), "state": FAILED if failed else FINISHED})
+
+
+def _note(folder: Path, noted: Mapping[str, object]) -> None:
+    """Write ``sweep.json``: which ``sweep`` it is (its job and arguments), its state and start."""
+    write_text(folder / FILE, json.dumps(noted, indent=2) + "\n")
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    try:
+        noted = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
 
 
 def _unfinished(parent: Path, identity: Sequence[str]) -> Path | None:
     for path in sorted(parent.glob(f"*/{FILE}"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
-        try:
-            noted = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
+        noted = _noted(path.parent)
         if noted.get("sweep") == list(identity):
             return None if noted.get("state") == FINISHED else path.parent
     return None
@@ -120,6 +131,10 @@ class Places:
             folder = self.sweep / str(number)
         self.taken.add(folder)
         return folder, None
+
+    def done(self, folder: Path, status: JobStatus) -> None:
+        """Know the job in ``folder`` from now on, for jobs to come that ask for the same."""
+        self.known[status.key] = (folder, status)
 
     def pinned(self, folder: Path) -> list[str]:
         """The overrides that put a job into ``folder`` under any launcher."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cascade_exp.data.preview import preview, told
@@ -22,6 +23,7 @@ from cascade_exp.jobs.rivals import check_rivals
 from cascade_exp.jobs.teaching import inner_task_loss, teaches
 from cascade_exp.jobs.timing import seconds_of, timed
 from cascade_exp.jobs.training_pool import TrainingPool
+from cascade_exp.jobs.trials import check_optimize, trial_of
 from cascade_exp.models.complete import CompleteModel, load_model, save_model
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.meter import Measured, measure, measure_exits
@@ -50,7 +52,9 @@ def train(config: DictConfig) -> Path:
         complete = [name for name in members if not _has_exits(members[name])]
         _check_exits(settings, members)
         check_training(settings, len(complete))
-        pool = TrainingPool(job, settings, members)
+        check_optimize(settings.optimize, members)
+        trial = trial_of(HydraConfig.get().sweeper, settings.optimize)
+        pool = TrainingPool(job, settings, members, trial)
         measured = {name: _measure(pool.build(name, pool.seed_of(name))) for name in members}
         last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
         rest = [name for name in complete if name != last]

@@ -21,6 +21,7 @@ from cascade_exp.data.splitting import carve
 from cascade_exp.data.synthetic_text import vocabulary
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.jobs.job import Job
+from cascade_exp.jobs.trials import Trial
 from cascade_exp.learning.feeding import Feed, feed
 from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
 from cascade_exp.models.complete import CompleteModel, build_model, weights_key
@@ -36,8 +37,15 @@ RECORDED = ("selection", "report")
 class TrainingPool:
     """The members of one job by name, and what they share."""
 
-    def __init__(self, job: Job, settings: TrainConfig, members: Mapping[str, Member]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        settings: TrainConfig,
+        members: Mapping[str, Member],
+        trial: Trial | None = None,
+    ) -> None:
         self.job = job
+        self.trial = trial
         self.settings = settings
         self.members = members
         self.cache = Path(settings.paths.cache_dir)

@@ -10,7 +10,7 @@ from typing import Any
 from cascade_exp.errors import CascadeError, did_you_mean
 
 # A configuration may come from somebody else: only classes of these libraries are ever called.
-ALLOWED = ("torch.optim.", "pytorch_lightning.", "cascade_exp.learning.")
+ALLOWED = ("torch.optim.", "pytorch_lightning.", "optuna.pruners.", "cascade_exp.learning.")
 
 
 def build(path: str, options: Mapping[str, Any], *, key: str, **fixed: Any) -> Any:

@@ -18,6 +18,7 @@ from pytorch_lightning.profilers import AdvancedProfiler, SimpleProfiler
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.building import build
 from cascade_exp.learning.feeding import Feed
+from cascade_exp.learning.watching import WatchedValidation
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -100,10 +101,13 @@ def fit(
     callbacks: Mapping[str, CallbackSettings],
     *,
     folder: Path,
+    watch: WatchedValidation,
     loggers: Sequence[Logger] = (),
     resume: Path | None = None,
-) -> None:
+) -> dict[str, float]:
     """Fit ``module`` and leave it with its best weights by the monitored validation metric.
+
+    Returns the best of the metrics that ``watch`` watches, over all epochs.
 
     Args:
         data: trained on is its train split; after each epoch its validation and its selection split
@@ -115,7 +119,7 @@ def fit(
     checkpoints = [c for c in built if isinstance(c, ModelCheckpoint)]
     for checkpoint in checkpoints:
         checkpoint.dirpath = str(folder)
-    trainer = make_trainer(settings, folder=folder, callbacks=built, loggers=loggers)
+    trainer = make_trainer(settings, folder=folder, callbacks=[*built, watch], loggers=loggers)
     with quiet_lightning():
         trainer.fit(
             module,
@@ -128,6 +132,9 @@ def fit(
     best = next((c.best_model_path for c in checkpoints if c.best_model_path), None)
     if best:
         module.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+    names = [f"{metric}.{kind}" for metric, kind in watch.best.items()]
+    found = trainer.callback_metrics
+    return {name: float(found[name]) for name in names if name in found}
 
 
 def checkpoint_to_resume(ckpt_path: str, job: Path, model: str) -> Path:

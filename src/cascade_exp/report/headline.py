@@ -5,11 +5,16 @@ What W&B's board, its sweeps and Optuna optimise and sort by; ``docs/wandb.md`` 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
+from cascade_exp.atomic import write_text
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.report.files import read_results
 from cascade_exp.report.schema import Results
+
+VALIDATION = "validation.json"
 
 
 def headline(results: Results) -> dict[str, float | str | None]:
@@ -32,16 +37,34 @@ def headline(results: Results) -> dict[str, float | str | None]:
     return {name: value for name, value in numbers.items() if value is not None}
 
 
-def told_number(folder: Path, name: str) -> float:
-    """The number ``name`` of the results in ``folder``, for a sweeper to optimise.
+def keep_validation(job: Path, best: Mapping[str, float]) -> None:
+    """Add ``best``, the best validation numbers of a model's epochs, to ``<job>/validation.json``.
+
+    They have the names that W&B's summary has: ``<model>/val/accuracy.max``.
+    """
+    write_text(job / VALIDATION, json.dumps({**_validation(job), **best}, indent=2) + "\n")
+
+
+def told_number(job: Path, name: str) -> float:
+    """The number ``name`` of the job in the folder ``job``, for a sweeper to optimise.
 
     Raises:
         CascadeError: if there is none of that name, or it is on the report split, which no choice
             may see.
     """
-    found = headline(read_results(folder))
-    numbers = {key: value for key, value in found.items() if not isinstance(value, str)}
-    value = numbers[choice(name, [key for key in numbers if "selection" in key], "optimize")]
+    known: dict[str, float | None] = {**_validation(job)}
+    if name not in known:
+        found = headline(read_results(job / "results"))
+        known |= {n: v for n, v in found.items() if "selection" in n and not isinstance(v, str)}
+    value = known[choice(name, known, "optimize")]
     if value is None:
         raise CascadeError(f"optimize={name}: not defined for these results")
     return float(value)
+
+
+def _validation(job: Path) -> dict[str, float]:
+    try:
+        text = (job / VALIDATION).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    return {str(name): float(value) for name, value in json.loads(text).items()}

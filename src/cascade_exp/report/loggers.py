@@ -15,8 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.errors import CascadeError, Pruned, choice
 from cascade_exp.report.mlflow_run import MlflowRun, mlflow_run
+from cascade_exp.report.status import PRUNED
 from cascade_exp.schema.evaluating import WandbLogger
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def open_loggers(
 ) -> Iterator[JobLoggers]:
     """Open the loggers in ``settings`` (by name, as in ``LOGGERS``) for one job.
 
-    The W&B and MLflow runs fail if the block raises, so a crashed job never looks finished.
+    The W&B and MLflow runs fail if the block raises, so a crashed job never looks finished; those
+    of a job that was pruned end well and say so.
 
     Args:
         folder: the job's output folder. config: the whole resolved configuration.
@@ -114,9 +116,15 @@ class _Finish:
     def __enter__(self) -> None:
         """Nothing: the run is open."""
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.run.finish(exit_code=0 if kind is None else 1)
-        if kind is None and self.run.offline:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if isinstance(error, Pruned):
+            self.run.tags = (*(self.run.tags or ()), PRUNED)
+            self.run.summary[PRUNED] = str(error)
+        ended = kind is None or issubclass(kind, Pruned)
+        self.run.finish(exit_code=0 if ended else 1)
+        if ended and self.run.offline:
             folder = Path(self.run.dir).parent
             log.info(f"W&B wrote this run offline; to upload it: wandb sync {folder}")
 

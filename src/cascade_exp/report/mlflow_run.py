@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascade_exp.errors import CascadeError
+from cascade_exp.errors import CascadeError, Pruned
+from cascade_exp.report.status import PRUNED
 from cascade_exp.schema.evaluating import MlflowLogger
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def mlflow_run(
 ) -> Iterator[MlflowRun]:
     """Open the job's run; it ends FINISHED, or FAILED if the block raises.
 
+    The run of a job that was pruned ends FINISHED with the tag ``pruned``.
+
     Raises:
         CascadeError: if MLflow is not installed, or refuses.
     """
@@ -73,6 +76,10 @@ def mlflow_run(
     opened = MlflowRun(client, run.info.run_id, settings.experiment, uri)
     try:
         yield opened
+    except Pruned as pruned:
+        opened.log_text({PRUNED: str(pruned)})
+        client.set_terminated(opened.id, "FINISHED")
+        raise
     except BaseException:
         client.set_terminated(opened.id, "FAILED")
         raise

@@ -17,9 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 from cascade_exp.atomic import write_text
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.files import read_results
+from cascade_exp.report.headline import told_number
 from cascade_exp.report.records import Cell, csv_text
 from cascade_exp.report.schema import FrontRow, OperatingPoint, Results
-from cascade_exp.report.status import FAILED, FINISHED, read_status
+from cascade_exp.report.status import FAILED, FINISHED, PRUNED, JobStatus, read_status
 
 # Where jobs are told and put, and what starts one, are no choices that explain a difference.
 _NO_CHOICE = ("logger", "paths", "compare")
@@ -33,9 +34,11 @@ class ComparedRun:
     Attributes:
         name: the folder below the one that all jobs share.
         choices: its whole configuration, flat: ``{"metric": "entropy", "seed": "0"}``.
-        state: ``finished``, ``running`` or ``failed``. reason: why there is nothing to compare.
+        state: ``finished``, ``running``, ``pruned`` or ``failed``.
+        reason: why there is nothing to compare.
         seconds: from its latest start to its end.
         results: None exactly where there is a reason.
+        optimized: the number that ``optimize`` names, of a job that has it.
     """
 
     name: str
@@ -45,6 +48,7 @@ class ComparedRun:
     reason: str | None
     seconds: float | None
     results: Results | None
+    optimized: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,19 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     try:
         results = read_results(folder / "results")
     except CascadeError as error:
-        reason = status.reason if status is not None and status.state == FAILED else None
+        told = status is not None and status.state in (FAILED, PRUNED)
+        reason = status.reason if status is not None and told else None
         reason = reason or ("not finished" if status and status.state != FINISHED else str(error))
+    choices = _choices(folder / "config.yaml", results)
     return ComparedRun(
         name=name,
         folder=folder,
-        choices=_choices(folder / "config.yaml", results),
+        choices=choices,
         state=status.state if status is not None else FINISHED if results else FAILED,
         reason=reason,
         seconds=None if status is None else status.seconds,
         results=results,
+        optimized=_optimized(folder, choices.get("optimize"), status),
     )
 
 
@@ -161,6 +168,7 @@ def cells(run: ComparedRun, keys: Sequence[str]) -> dict[str, Cell]:
     record: dict[str, Cell] = {"job": run.name, "state": run.state, "reason": run.reason}
     record |= {key: run.choices.get(key) for key in keys}
     record["seconds"] = run.seconds
+    record["optimized"] = run.optimized
     for role in ("selection", "report"):
         figures = run.results.figures[role] if run.results else None
         for name in ("average_improvement", "max_improvement", "top_score"):
@@ -203,6 +211,15 @@ def _choices(path: Path, results: Results | None) -> dict[str, str]:
         return {}
     kept = {str(k): v for k, v in loaded.items() if k not in _NO_CHOICE}
     return {key.removesuffix(".name"): value for key, value in _flat(kept)}
+
+
+def _optimized(folder: Path, name: str | None, status: JobStatus | None) -> float | None:
+    if name is None or status is None or status.state != FINISHED:
+        return None
+    try:
+        return told_number(folder, name)
+    except CascadeError:
+        return None
 
 
 def _flat(mapping: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:

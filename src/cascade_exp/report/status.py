@@ -13,7 +13,7 @@ from pathlib import Path
 from cascade_exp.atomic import write_text
 
 FILE = "job.json"
-RUNNING, FINISHED, FAILED = "running", "finished", "failed"
+RUNNING, FINISHED, FAILED, PRUNED = "running", "finished", "failed", "pruned"
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class JobStatus:
     Attributes:
         key: sha256 of the resolved configuration and the recordings it reads (``jobs.restart``).
         job: ``train`` or ``evaluate``.
-        state: ``running`` (or killed), ``finished`` or ``failed``.
+        state: ``running`` (or killed), ``finished``, ``failed``, or ``pruned`` by its search.
         run_id: of its W&B run, kept over restarts.
         overrides: of the command line, as written.
         started: UTC, ISO 8601; of the latest start. attempts: how often it was started.
         seconds: from that start to the end; None until it ends.
-        reason: why it failed, in one line.
+        reason: why it failed or was pruned, in one line.
     """
 
     key: str

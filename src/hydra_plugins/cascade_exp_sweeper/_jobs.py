@@ -1,0 +1,150 @@
+"""The jobs of one start of a sweep, under any sweeper: placed, launched unless done, and told.
+
+Where jobs go, and which are done, is settled in ``cascade_exp.jobs.sweeping``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from cascade_exp.errors import CascadeError
+from cascade_exp.jobs import sweep_end, sweeping
+from cascade_exp.jobs.entry import one_line
+from cascade_exp.jobs.sweeping import Places, SweepJob
+from cascade_exp.report.status import FAILED, FINISHED, PRUNED, RUNNING, read_status
+
+log = logging.getLogger(__name__)
+DONE = (FINISHED, PRUNED)
+
+
+class SweepJobs:
+    """The jobs of a sweep in ``folder`` that this start has come to, by their place."""
+
+    def __init__(
+        self, folder: Path, config: DictConfig, context: HydraContext, launcher: Launcher
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.context = context
+        self.launcher = launcher
+        self.places = Places(folder)
+        self.jobs: list[SweepJob] = []
+        self.pins: dict[int, list[str]] = {}
+
+    def recall(self) -> None:
+        """Count in the jobs that earlier starts in this folder have done."""
+        found = [(folder, s) for folder, s in self.places.known.values() if s.state in DONE]
+        self.jobs += [
+            SweepJob(tuple(s.overrides), folder, s.state, s.reason, before=True)
+            for folder, s in sorted(found, key=lambda one: one[1].started)
+        ]
+
+    def add(self, overrides: Sequence[str], pins: Sequence[str] = ()) -> int:
+        """Place a further job; returns its place. One that cannot be composed has failed.
+
+        Args:
+            pins: overrides that do not tell it from others.
+        """
+        place = len(self.jobs)
+        job = SweepJob(tuple(overrides), None)
+        self.jobs.append(job)
+        try:
+            composed = self.context.config_loader.load_sweep_config(
+                master_config=self.config, sweep_overrides=list(overrides)
+            )
+            folder, status = self.places.place(composed, place)
+        except Exception as error:
+            self.fail(place, error)
+            return place
+        self.pins[place] = [*pins, *self.places.pinned(folder)]
+        job = replace(job, folder=folder)
+        if status is not None and status.state in DONE:
+            job = replace(job, state=status.state, reason=status.reason, before=True)
+        self.jobs[place] = job
+        return place
+
+    def again(self, place: int) -> None:
+        """Have the job at ``place`` run although it was done before."""
+        self.jobs[place] = replace(self.jobs[place], state=RUNNING, reason=None, before=False)
+
+    def to_run(self, places: Sequence[int]) -> list[int]:
+        """Those of ``places`` whose jobs are neither done nor refused."""
+        return [place for place in places if self.jobs[place].state == RUNNING]
+
+    def overrides(self, place: int) -> list[str]:
+        """With what the job at ``place`` is launched."""
+        return [*self.jobs[place].overrides, *self.pins[place]]
+
+    def launch(self, places: Sequence[int], first: int) -> list[JobReturn]:
+        """Run the jobs at ``places`` side by side; gives back those that did not fail.
+
+        Args:
+            first: the number that Hydra counts their first as.
+        """
+        if not places:
+            return []
+        try:
+            batch = [self.overrides(place) for place in places]
+            results = self.launcher.launch(batch, first)
+        except Exception as error:  # a worker died, or the cluster refused: jobs tell themselves
+            self._launcher_failed(places, error)
+            return []
+        done = []
+        for place, result in zip(places, results, strict=True):
+            if result.status is JobStatus.FAILED:
+                self.fail(place, result._return_value)
+            else:
+                self._done(place)
+                done.append(result)
+        return done
+
+    def end(self) -> None:
+        """Tell all jobs in the sweep's folder, each once.
+
+        Raises:
+            CascadeError: listing those that failed.
+        """
+        failed = [job for job in self.jobs if job.state not in DONE]
+        sweeping.end(self.folder, bool(failed))
+        each = {job.folder or job.name: job for job in self.jobs}
+        sweep_end.tell(self.folder, list(each.values()))
+        if failed:
+            raise CascadeError(
+                f"{len(failed)} of {len(self.jobs)} jobs failed; the others are done:\n"
+                + "\n".join(f"  {job.name}: {job.reason}" for job in failed)
+            )
+
+    def _done(self, place: int) -> bool:
+        job = self.jobs[place]
+        status = read_status(job.folder) if job.folder is not None else None
+        if job.folder is None or status is None or status.state not in DONE:
+            return False
+        self.places.done(job.folder, status)
+        self.jobs[place] = replace(job, state=status.state, reason=status.reason)
+        return True
+
+    def fail(self, place: int, error: Any) -> None:
+        """Say and keep that the job at ``place`` failed."""
+        reason = error if isinstance(error, str) else one_line(error)
+        job = replace(self.jobs[place], state=FAILED, reason=reason)
+        log.error(f"Failed: {job.name}: {job.reason}")
+        self.jobs[place] = job
+
+    def _launcher_failed(self, places: Sequence[int], error: Exception) -> None:
+        """Keep what the jobs of this batch say of themselves, as the launcher cannot."""
+        for place in places:
+            if self._done(place):
+                continue
+            folder = self.jobs[place].folder
+            status = read_status(folder) if folder is not None else None
+            told = status.reason if status is not None else None
+            self.fail(place, told or f"did not finish (launcher: {one_line(error)})")
