@@ -161,6 +161,7 @@ def test_a_killed_search_goes_on_and_prunes(tmp_path):
         *(sys.executable, str(ROOT / "train.py"), "-m", "hparams_search=optuna", *SMALL),
         *("hydra/sweeper/pruner=median", "hydra.sweeper.pruner.options.n_startup_trials=1"),
         *("hydra.sweeper.storage=study.journal", "hydra.sweeper.n_trials=5"),
+        "trainer.max_epochs=8",
         "optimizer.learning_rate=tag(log,interval(1e-7,0.1))",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}

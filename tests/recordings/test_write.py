@@ -1,6 +1,7 @@
 """Writing recordings: content-keyed, whole or absent, real files."""
 
 import json
+import multiprocessing
 
 import numpy as np
 import pytest
@@ -63,3 +64,42 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
 
 def test_the_code_revision_is_one_digest():
     assert code_revision() == code_revision() and len(code_revision()) == 64
+
+
+def test_parts_wait_until_the_whole_is_there(tmp_path):
+    store = RecordingStore(tmp_path)
+    assert store.parts(KEY) == [] and not store.holds_part(KEY, "0-of-2")
+    for name, rows in (("1-of-2", [3, 1]), ("0-of-2", [0, 2])):
+        store.put_part(KEY, name, np.array(rows) + 10, LOGITS[rows])
+        assert store.holds_part(KEY, name)
+    (ids, logits), (other, _) = store.parts(KEY)
+    assert ids.tolist() == [10, 12] and other.tolist() == [13, 11]
+    np.testing.assert_array_equal(logits, LOGITS[[0, 2]])
+    assert not store.holds(KEY)
+    file = next(tmp_path.glob("*.parts/0-of-2.npz"))
+    content = bytearray(file.read_bytes())
+    content[content.index(LOGITS[0].tobytes())] ^= 1
+    file.write_bytes(bytes(content))
+    assert not store.holds_part(KEY, "0-of-2") and len(store.parts(KEY)) == 1
+    file.write_bytes(content[:40])
+    assert len(store.parts(KEY)) == 1
+    store.put(KEY, LOGITS)
+    assert store.holds(KEY) and store.parts(KEY) == []
+
+
+def _put(folder, value):
+    RecordingStore(folder).put(KEY, np.full((50_000, 3), value, dtype=np.float32))
+
+
+def test_two_jobs_that_put_the_same_at_once_leave_a_whole_file(tmp_path):
+    context = multiprocessing.get_context("fork")
+    jobs = [context.Process(target=_put, args=(tmp_path, value)) for value in range(4)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    store = RecordingStore(tmp_path)
+    assert store.holds(KEY) and len(np.unique(store.get(KEY))) == 1
+    first = store.get(KEY)
+    store.put(KEY, first + 1)  # kept is kept
+    np.testing.assert_array_equal(store.get(KEY), first)

@@ -39,6 +39,19 @@ class FixedBatches(Sampler[Ints]):
         return iter(self.batches)
 
 
+class GivenBatches(Sampler[Ints]):
+    """These batches in this order: for recording some of a split's."""
+
+    def __init__(self, batches: Sequence[Ints]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Ints]:
+        return iter(self.batches)
+
+
 class ShuffledBatches(Sampler[Ints]):
     """Each epoch another order, drawn from ``seed + epoch``; each example once an epoch.
 

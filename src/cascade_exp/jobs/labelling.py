@@ -164,6 +164,5 @@ def _fit(
         folder=store.work(task),
         progress=progress,
     )
-    examples, where = splits.validation, f"{name}, {task}"
-    logits = pool.logits(module, data, examples, "validation", where=where, show=False)
-    store.put(task, logits.argmax(axis=1) == examples.labels)
+    logits = pool.logits(module, data, "validation", where=f"{name}, {task}", show=False)
+    store.put(task, logits.argmax(axis=1) == splits.validation.labels)

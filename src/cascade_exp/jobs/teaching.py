@@ -93,7 +93,7 @@ def _soft_targets(pool: TrainingPool, teacher: CompleteModel) -> NDArray[np.floa
             teacher.network, len(teacher.classes), optimizer_settings(pool.settings, own)
         )
         where = f"{teacher.name} on train"
-        pool.store.put(key, pool.logits(module, data, pool.splits.train, "train", where=where))
+        pool.store.put(key, pool.logits(module, data, "train", where=where))
     return pool.store.get(key)
 
 

@@ -19,6 +19,7 @@ from cascade_exp.jobs.job import open_job
 from cascade_exp.jobs.labelling import label_fold
 from cascade_exp.jobs.methods import check_methods
 from cascade_exp.jobs.modules import check_training, fits_for
+from cascade_exp.jobs.recording import check_recording, record, record_share
 from cascade_exp.jobs.rivals import check_rivals
 from cascade_exp.jobs.teaching import inner_task_loss, teaches
 from cascade_exp.jobs.timing import seconds_of, timed
@@ -52,6 +53,8 @@ def train(config: DictConfig) -> Path:
         complete = [name for name in members if not _has_exits(members[name])]
         _check_exits(settings, members)
         check_training(settings, len(complete))
+        check_recording(settings)
+        _check_run(settings, members)
         check_optimize(settings.optimize, members)
         trial = trial_of(HydraConfig.get().sweeper, settings.optimize)
         pool = TrainingPool(job, settings, members, trial)
@@ -61,6 +64,12 @@ def train(config: DictConfig) -> Path:
         dar = settings.regularizer
         if isinstance(dar, Dar) and dar.fold is not None:
             label_fold(pool, rest, dar, dar.fold)
+            return job.folder
+        if settings.recording.share is not None:
+            for name in members:
+                model = _load(pool, name)
+                phases = fits_for(pool, model, fits=False, last=name == last)
+                record_share(pool, model, phases[-1].module, pool.feed(model))
             return job.folder
         teacher = _teacher(pool, last, rest, measured) if last and teaches(settings) else None
         for name in members:
@@ -126,10 +135,10 @@ def _train_and_record(
     teacher: CompleteModel | None = None,
 ) -> CompleteModel:
     """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
-    settings, kept = pool.settings, pool.job.folder / "models" / name
+    kept = pool.job.folder / "models" / name
     trained = pool.job.resumed and kept.is_dir()
-    fits = settings.train and not trained
-    model = load_model(kept) if trained else pool.build(name, pool.seed_of(name))
+    fits = pool.settings.train and not trained
+    model = load_model(kept) if trained else _load(pool, name)
     pool.say(
         f"[bold]{name}[/]: {cost(measured.macs, 'macs')} at {measured.input}, "
         f"{cost(measured.params, 'params')}, {measured.layers} layers"
@@ -142,8 +151,31 @@ def _train_and_record(
         pool.say(f"  trained before this job was interrupted, taken from {kept}")
     else:
         save_model(model, kept)
-    pool.record(model, phases[-1].module, data, measured)
+    record(pool, model, phases[-1].module, data, measured)
     return model
+
+
+def _load(pool: TrainingPool, name: str) -> CompleteModel:
+    """The member ``name`` as it was trained in ``run``, or as its settings say."""
+    run = pool.settings.run
+    return load_model(_trained(run, name)) if run else pool.build(name, pool.seed_of(name))
+
+
+def _trained(run: str, name: str) -> Path:
+    return Path(run) / "models" / name
+
+
+def _check_run(settings: TrainConfig, members: Mapping[str, Member]) -> None:
+    """Refuse a job whose models cannot be taken from ``run``."""
+    if settings.run is None:
+        return
+    if settings.train:
+        raise CascadeError(
+            f"run={settings.run}: its models are trained; give train=false to record them"
+        )
+    for name in members:
+        if not _trained(settings.run, name).is_dir():
+            raise CascadeError(f"run={settings.run}: no model {_trained(settings.run, name)}")
 
 
 def _measure(model: CompleteModel) -> tuple[Measured, list[dict[str, float]]]:

@@ -1,12 +1,12 @@
-"""What the models of one training job share: the data and its splits, the caches, the recordings.
+"""What the models of one training job share: the data and its splits, the caches.
 
-How one of them is fitted is in ``fitting``; with which LightningModule, in ``modules``.
+How one of them is fitted is in ``fitting``; with which LightningModule, in ``modules``; how it is
+recorded, in ``recording``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cascade_exp.atomic import replacing_folder
 from cascade_exp.data import load_source
-from cascade_exp.data.examples import Examples
+from cascade_exp.data.batching import GivenBatches, batch_loader
+from cascade_exp.data.examples import Ints
 from cascade_exp.data.splitting import carve
 from cascade_exp.data.synthetic_text import vocabulary
 from cascade_exp.data.tokenizing import build_tokenizer
@@ -24,10 +25,9 @@ from cascade_exp.jobs.job import Job
 from cascade_exp.jobs.trials import Trial
 from cascade_exp.learning.feeding import Feed, feed
 from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
-from cascade_exp.models.complete import CompleteModel, build_model, weights_key
-from cascade_exp.models.meter import Measured
+from cascade_exp.models.complete import CompleteModel, build_model
 from cascade_exp.recordings.record import record
-from cascade_exp.recordings.write import ContentKey, RecordingStore, code_revision, write_labels
+from cascade_exp.recordings.write import RecordingStore, code_revision, write_labels
 from cascade_exp.schema.checks import Member
 from cascade_exp.schema.training import SyntheticTextData, TrainConfig
 
@@ -96,16 +96,17 @@ class TrainingPool:
         self,
         module: pl.LightningModule,
         data: Feed,
-        examples: Examples,
         split: str,
         *,
         where: str,
+        batches: Sequence[Ints] | None = None,
         show: bool = True,
     ) -> NDArray[np.float32]:
-        """What ``module`` says of the ``examples`` of a split: in evaluation mode and float32.
+        """What ``module`` says of a split of ``data``: in evaluation mode and float32.
 
         Args:
             where: what is recorded, for messages. show: whether a progress bar is shown.
+            batches: only these of the split's batches, in this order: positions of examples.
         """
         trainer = make_trainer(
             TrainerSettings(
@@ -117,36 +118,13 @@ class TrainingPool:
             folder=self.job.folder,
             enable_progress_bar=show,
         )
+        loader, ids = data.loader(split), data.splits.named(split).ids
+        if batches is not None:
+            loader = batch_loader(loader.dataset, GivenBatches(batches), self.settings.data.workers)
+            ids = ids[np.concatenate(batches)]
         module.eval()
         with quiet_lightning():
-            return record(module, data.loader(split), examples.ids, trainer, where)
-
-    def record(
-        self, model: CompleteModel, module: pl.LightningModule, data: Feed, measured: Measured
-    ) -> None:
-        """Put the model's recordings of both splits in place, made anew only where none is kept."""
-        weights = weights_key(model)
-        for split in RECORDED:
-            key = ContentKey(weights, data.content_key(split), self.code)
-            if self.store.holds(key):
-                self.say(
-                    f"  {split}: recorded before with these weights and data, taken from there"
-                )
-            else:
-                examples, where = self.splits.named(split), f"{model.name} on {split}"
-                self.store.put(key, self.logits(module, data, examples, split, where=where))
-            self.store.place(
-                key,
-                self.job.folder / "recordings" / split / f"{model.name}.npy",
-                {
-                    "macs": {"counter": measured.counter, "input": measured.input},
-                    "model": {
-                        "weights": str((self.job.folder / "models" / model.name).resolve()),
-                        "input": {"kind": type(model.input).__name__, **asdict(model.input)},
-                        "classes": list(model.classes),
-                    },
-                },
-            )
+            return record(module, loader, ids, trainer, where)
 
     def _with_tokenizer(self, member: Mapping[str, Any]) -> Mapping[str, Any]:
         """``member`` with the tokenizer of generated text, where it names none of its own."""

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 class Feed(Protocol):
-    """A Lightning data module that also gives any split in a fixed order."""
+    """A Lightning data module of ``splits`` that also gives any of them in a fixed order."""
+
+    @property
+    def splits(self) -> Splits:
+        """The examples by split."""
+        ...
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The train split, shuffled."""

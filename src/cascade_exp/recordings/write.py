@@ -1,17 +1,20 @@
 """Writing a recordings folder (DESIGN §4), and the content-keyed store that recordings come from.
 
 A recording is kept once under its content key (weights, data, transform, code) in the store below
-``paths.cache_dir`` and hard-linked into every job that says the same; ``models.csv`` is written
+``paths.cache_dir`` and hard-linked into every job that says the same; parts of one, which several
+jobs record, wait beside it until a job puts them together; ``models.csv`` is written
 last, so a folder that has one is complete.
 """
 
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,14 +67,40 @@ class RecordingStore:
             return False
 
     def put(self, key: ContentKey, logits: NDArray[np.float32]) -> None:
-        """Keep ``logits`` [N, K], or [N, exits, K], under ``key``."""
+        """Keep ``logits`` [N, K], or [N, exits, K], under ``key``, unless another job has by now.
+
+        One job writes at a time, so that the file and its checksum are always of one job. Parts
+        under ``key`` have served and go.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self._file(key)
-        save_array(file, logits)
-        write_text(
-            file.with_suffix(".json"),
-            json.dumps({"sha256": sha256_of(file), "recorded": _now(), **key.__dict__}, indent=2),
-        )
+        with file.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.holds(key):
+                save_array(file, logits)
+                said = {"sha256": sha256_of(file), "recorded": _now(), **key.__dict__}
+                write_text(file.with_suffix(".json"), json.dumps(said, indent=2))
+        shutil.rmtree(self._parts(key), ignore_errors=True)
+
+    def _parts(self, key: ContentKey) -> Path:
+        return self.folder / f"{key.digest()}.parts"
+
+    def holds_part(self, key: ContentKey, name: str) -> bool:
+        """Whether the part ``name`` of the recording under ``key`` is kept whole."""
+        return _read_part(self._parts(key) / f"{name}.npz") is not None
+
+    def put_part(
+        self, key: ContentKey, name: str, ids: NDArray[np.int64], logits: NDArray[np.float32]
+    ) -> None:
+        """Keep the rows ``logits`` [n, K], or [n, exits, K], of the examples ``ids`` [n]."""
+        path = self._parts(key) / f"{name}.npz"
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, ids=ids, logits=logits)
+
+    def parts(self, key: ContentKey) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """The ids [n] and logits [n, K] of each part under ``key`` that is whole, by name."""
+        read = map(_read_part, sorted(self._parts(key).glob("*.npz")))
+        return [part for part in read if part is not None]
 
     def get(self, key: ContentKey) -> NDArray[np.float32]:
         """What is kept under ``key``: logits [N, K]."""
@@ -90,6 +119,15 @@ class RecordingStore:
         said = json.loads(file.with_suffix(".json").read_text())
         beside = {"key": key.digest(), **said, **about}
         write_text(target.with_suffix(".json"), json.dumps(beside, indent=2))
+
+
+def _read_part(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+    """A part's ids and logits; None where there is none, or one whose bytes are damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as part:  # zip has a checksum of each
+            return part["ids"], part["logits"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:

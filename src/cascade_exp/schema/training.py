@@ -216,6 +216,14 @@ class Models(Named):
 
 
 @dataclass
+class Recording:
+    """Which share of the recordings this job makes, to end with it; null: all that is missing."""
+
+    shares: int = 1
+    share: Optional[int] = None
+
+
+@dataclass
 class TrainConfig(EvaluateConfig):
     """All keys of ``train.py``."""
 
@@ -232,3 +240,4 @@ class TrainConfig(EvaluateConfig):
     train: bool = True
     evaluate: bool = True
     ckpt_path: Optional[str] = None
+    recording: Recording = field(default_factory=Recording)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
+from hydra.utils import instantiate
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -62,6 +63,7 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
             direction=self._get_directions()[0],  # type: ignore[arg-type]  # checked above
             load_if_exists=True,
         )
+        self._draw_anew(study)
         folder = sweeping.settle_folder(self.config, given)
         self.optimize = str(self.config.optimize)
         self.start = sweeping.start_of(folder)
@@ -76,6 +78,13 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
             to_go -= size
         self._tell_best(study)
         self.jobs.end()
+
+    def _draw_anew(self, study: optuna.Study) -> None:
+        """Have a study that goes on draw with another seed, or it would draw the same again."""
+        settings = self.config.hydra.sweeper.sampler  # type: ignore[union-attr]
+        before = len(study.get_trials(deepcopy=False))
+        if before and settings.get("seed") is not None:
+            study.sampler = instantiate(settings, seed=settings.seed + before)
 
     def _space(self, given: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         """What is searched, by key, and what is fixed."""
