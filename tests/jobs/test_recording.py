@@ -48,6 +48,19 @@ def parts(outputs: Path) -> list[Path]:
     return sorted((outputs / "cache" / "recordings").glob("*.parts/*.npz"))
 
 
+def other_digits(folder: Path) -> list[str]:
+    """Two folders of grey images."""
+    from PIL import Image
+
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            for number in range(20):
+                path = folder / "images" / split / name / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("L", (8, 8), 10 * number).save(path)
+    return ["data=image_folder", f"data.root={folder / 'images'}"]
+
+
 def of_text(job: Path, small_glue: Path) -> list[str]:
     tokenizer = job.parent / "tokenizer"
     members = [f"models.members.bert_{n}l" for n in (1, 2)]
@@ -80,6 +93,11 @@ def test_shares_of_a_trained_pool_are_the_recordings_of_its_job(
     assert not parts(tmp_path)
     run("train", tmp_path / "late", *text, "recording.shares=2", "recording.share=0")
     assert capsys.readouterr().out.count("was recorded before") == 4 and not parts(tmp_path)
+
+
+def test_a_pool_that_was_trained_for_other_classes_is_refused(whole, tmp_path):
+    with pytest.raises(CascadeError, match=r"run=.*: resnet_16px has the classes 0, 1, 2, 3"):
+        run("train", tmp_path / "job", *DIGITS, f"run={whole}", *other_digits(tmp_path))
 
 
 def test_what_no_share_has_is_recorded_then(whole, tmp_path, capsys):
@@ -115,7 +133,7 @@ def test_more_shares_than_batches(whole, tmp_path, capsys):
 def test_jobs_side_by_side_divide_the_recording(whole, tmp_path):
     def train(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(ROOT / "train.py"), *DIGITS, *arguments],
+            [sys.executable, str(ROOT / "train.py"), *arguments, *DIGITS],
             cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,

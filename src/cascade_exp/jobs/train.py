@@ -158,7 +158,15 @@ def _train_and_record(
 def _load(pool: TrainingPool, name: str) -> CompleteModel:
     """The member ``name`` as it was trained in ``run``, or as its settings say."""
     run = pool.settings.run
-    return load_model(_trained(run, name)) if run else pool.build(name, pool.seed_of(name))
+    if run is None:
+        return pool.build(name, pool.seed_of(name))
+    model = load_model(_trained(run, name))
+    if list(model.classes) != list(pool.source.classes):
+        raise CascadeError(
+            f"run={run}: {name} has the classes {', '.join(model.classes)}; data="
+            f"{pool.settings.data.name} has {', '.join(pool.source.classes)}"
+        )
+    return model
 
 
 def _trained(run: str, name: str) -> Path:
