@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from cascade_exp.errors import CascadeError
+from cascade_exp.errors import CascadeError, Pruned
 from cascade_exp.report.headline import headline, told_number
+from cascade_exp.report.loggers import open_loggers
 from cascade_exp.report.workspace import WorkspaceOptions, build, main, serialised
+from cascade_exp.schema.evaluating import MlflowLogger, WandbLogger
 from tests.jobs.running import run
 from tests.recordings.making import make_recordings
 from tests.report.conftest import simulated_results
-from tests.report.test_board import inspected, only_run
+from tests.report.test_board import inspected, only_run, records
 
 
 @pytest.fixture
@@ -64,6 +66,32 @@ def test_a_failed_job_is_failed_in_mlflow_and_resumed_in_the_same_run(tmp_path, 
     (recordings / "report" / "large.npy").write_bytes(kept)
     run("evaluate", job, *arguments)  # the recordings are others now: another job, another run
     assert sorted(r.info.status for r in mlflow_runs(job)) == ["FAILED", "FINISHED"]
+
+
+def test_a_pruned_job_ends_well_and_says_so(tmp_path, monkeypatch):
+    pytest.importorskip("mlflow", reason="needs the extra mlflow")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    settings = {"wandb": WandbLogger(tags="mine"), "mlflow": MlflowLogger()}
+    told = "epoch 2 of a: val/accuracy 0.1"
+    with (
+        pytest.raises(Pruned),
+        open_loggers(
+            settings,
+            folder=tmp_path,
+            config={"seed": 0},
+            job_type="train",
+            group=None,
+            run_id="pruned01",
+            resumed=False,
+        ),
+    ):
+        raise Pruned(told)
+    assert inspected(only_run(tmp_path))["summary"]["pruned"] == told
+    written = records(only_run(tmp_path))
+    assert [r["exit"].get("exit_code", 0) for r in written if "exit" in r] == [0]
+    assert ["mine", "pruned"] in [r["run"].get("tags") for r in written if "run" in r]
+    (tracked,) = mlflow_runs(tmp_path)
+    assert tracked.info.status == "FINISHED" and tracked.data.tags["pruned"] == told
 
 
 def test_training_curves_of_every_model(tmp_path):
