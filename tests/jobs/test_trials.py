@@ -200,6 +200,7 @@ def test_a_killed_search_goes_on_and_prunes(tmp_path):
         if trial.state.name == "COMPLETE":
             assert status.state == "finished"
             assert float(rows[number]["optimized"]) == trial.value
+            assert rows[number]["reason"] == "not evaluated (evaluate=false)"
             assert trial.value == pytest.approx(max(trial.intermediate_values.values()))
         else:
             assert status.state == PRUNED and rows[number]["optimized"] == ""

@@ -95,14 +95,18 @@ def check_search(config: DictConfig, swept: Collection[str]) -> None:
         choice(name, told_after_epochs(check_members(config.models)), "optimize")
 
 
+def quiet_optuna() -> None:
+    """Keep Optuna's notes on old names off the terminal: Hydra's sweeper uses those of Optuna 2."""
+    warnings.filterwarnings("ignore", message=".* has been deprecated in v", category=FutureWarning)
+
+
 def open_storage(storage: str | None) -> Any:
     """Optuna's storage: a database by its URL, or a file of its journal by its path.
 
     Raises:
         CascadeError: if it cannot be opened.
     """
-    # Hydra's Optuna sweeper names distributions as Optuna 2 did, which Optuna still knows
-    warnings.filterwarnings("ignore", message=".* has been deprecated in v", category=FutureWarning)
+    quiet_optuna()
     if storage is None:
         return None
     from optuna.storages import JournalStorage, RDBStorage

@@ -67,10 +67,14 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     try:
         results = read_results(folder / "results")
     except CascadeError as error:
-        told = status is not None and status.state in (FAILED, PRUNED)
-        reason = status.reason if status is not None and told else None
-        reason = reason or ("not finished" if status and status.state != FINISHED else str(error))
+        reason = str(error)
     choices = _choices(folder / "config.yaml", results)
+    if results is None and status is not None:
+        if status.state == FINISHED and choices.get("evaluate") == "False":
+            reason = "not evaluated (evaluate=false)"
+        elif status.state != FINISHED:
+            told = status.reason if status.state in (FAILED, PRUNED) else None
+            reason = told or "not finished"
     return ComparedRun(
         name=name,
         folder=folder,

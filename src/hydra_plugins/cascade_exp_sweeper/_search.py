@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs import sweeping
-from cascade_exp.jobs.trials import check_search, make_pruner, open_storage
+from cascade_exp.jobs.trials import check_search, make_pruner, open_storage, quiet_optuna
 from cascade_exp.report.headline import told_number
 from cascade_exp.report.status import FAILED, FINISHED, PRUNED
 
@@ -35,8 +35,9 @@ RESULTS = "optimization_results.yaml"
 class Search(OptunaSweeperImpl):  # type: ignore[misc]
     """Hydra's Optuna sweeper with a pruner and a loop of our own."""
 
-    def __init__(self, pruner: DictConfig, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, pruner: DictConfig, sampler: DictConfig, **settings: Any) -> None:
+        quiet_optuna()
+        super().__init__(sampler=instantiate(sampler), **settings)
         self.pruner = pruner
 
     def sweep(self, arguments: list[str]) -> None:

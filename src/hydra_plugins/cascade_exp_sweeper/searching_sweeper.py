@@ -52,6 +52,7 @@ if optuna_config is not None:
 
         defaults: list[Any] = field(default_factory=lambda: list(DEFAULTS))
         _target_: str = "hydra_plugins.cascade_exp_sweeper.searching_sweeper.SearchingSweeper"
+        _recursive_: bool = False  # the search makes the sampler
         max_failure_rate: float = 1.0
         pruner: Any = MISSING
         trial: Optional[int] = None  # noqa: UP045
