@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import subprocess
 import sys
 
@@ -114,6 +115,19 @@ def test_thresholds_mark_the_chosen_one_at_its_reported_score_and_cost(results):
     at = curve.thresholds.index(point.thresholds[0])
     assert curve.score["report"][at] == pytest.approx(point.report.score)
     assert curve.cost["report"][at] == pytest.approx(point.report.cost)
+
+
+@pytest.mark.parametrize("bound", [math.inf, -math.inf])
+def test_thresholds_of_votes_may_be_infinite(results, bound, monkeypatch):
+    point = view.chosen(results)
+    thresholds = [bound, *point.thresholds[1:]]
+    points = {point.rule: dataclasses.replace(point, thresholds=thresholds)}
+    voted = dataclasses.replace(
+        results, settings={**results.settings, "metric": "vote"}, operating_points=points
+    )
+    with style.house_style():
+        figure = plots.thresholds_figure(voted, style.WIDE)
+    assert any("∞" in text for text, _ in drawn_texts(figure, monkeypatch))
 
 
 def test_reliability_says_what_is_undefined(make_results):

@@ -169,9 +169,11 @@ def threshold(value: float) -> str:
 def share(value: float) -> str:
     """A share of the votes of up to a thousand models as the fraction that it is.
 
-    >>> share(2 / 3), share(1.0)
-    ('2/3', '1')
+    >>> share(2 / 3), share(1.0), share(float("inf"))
+    ('2/3', '1', '+∞')
     """
+    if math.isinf(value):
+        return threshold(value)
     return str(Fraction(value).limit_denominator(1000))
 
 
