@@ -110,6 +110,25 @@ def test_resumes_from_a_job_and_says_when_it_cannot(job, capsys):
         run("train", job.parent / "other", *SMALL, "ckpt_path=last")
 
 
+def test_a_model_trained_elsewhere_stands_beside_new_ones(job, tmp_path, capsys):
+    taken = f"+models.members.resnet_32px.training.run={job}"
+    longer = [o for o in SMALL if not o.startswith("data.limit_train")]
+    run("train", tmp_path / "job", *longer, "data.limit_train=150", taken, "evaluate=false")
+    said = capsys.readouterr().out.replace("\n", "")
+    assert f"trained in {job}" in said and said.count("trained in ") == 1
+    folder = tmp_path / "job"
+    assert not (folder / "checkpoints" / "resnet_32px").exists()
+    assert (folder / "checkpoints" / "resnet_16px").is_dir()
+    weights = Path("models/resnet_32px/model.safetensors")
+    assert (folder / weights).read_bytes() == (job / weights).read_bytes()
+    splits = [open_recordings(f / "recordings").split("report") for f in (folder, job)]
+    same = [
+        np.array_equal(splits[0].outputs[name], splits[1].outputs[name])
+        for name in ("resnet_16px", "resnet_32px")
+    ]
+    assert same == [False, True]
+
+
 def test_records_without_training(tmp_path):
     run("train", tmp_path / "job", *SMALL, "train=false", "evaluate=false")
     assert not (tmp_path / "job" / "checkpoints").exists()
@@ -127,6 +146,14 @@ def test_records_without_training(tmp_path):
         ("models.members.resnet_16px.architecture=resnet51x", "resnet51x"),
         ("models.members.resnet_16px.family=tim", "did you mean 'timm'"),
         ("data.validation_share=2", "data.validation_share"),
+        (
+            "+models.members.resnet_16px.training.run=nowhere",
+            "models.members.resnet_16px.training.run=nowhere: no model nowhere/models/resnet_16px",
+        ),
+        (
+            "+models.members.resnet_16px.training={run: nowhere, max_epochs: 2}",
+            "resnet_16px.training.run: not trained here, so nothing reads max_epochs",
+        ),
         ("data.selection=dev", "data.selection=dev"),
     ],
 )

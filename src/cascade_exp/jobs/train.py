@@ -58,12 +58,13 @@ def train(config: DictConfig) -> Path:
         check_optimize(settings.optimize, members)
         trial = trial_of(HydraConfig.get().sweeper, settings.optimize)
         pool = TrainingPool(job, settings, members, trial)
-        measured = {name: _measure(pool.build(name, pool.seed_of(name))) for name in members}
+        measured = {name: _measure(_load(pool, name)) for name in members}
         last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
         rest = [name for name in complete if name != last]
         dar = settings.regularizer
         if isinstance(dar, Dar) and dar.fold is not None:
-            label_fold(pool, rest, dar, dar.fold)
+            fitted = [name for name in rest if members[name].training.run is None]
+            label_fold(pool, fitted, dar, dar.fold)
             return job.folder
         if settings.recording.share is not None:
             for name in members:
@@ -137,12 +138,15 @@ def _train_and_record(
     """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
     kept = pool.job.folder / "models" / name
     trained = pool.job.resumed and kept.is_dir()
-    fits = pool.settings.train and not trained
+    taken = pool.members[name].training.run
+    fits = pool.settings.train and taken is None and not trained
     model = load_model(kept) if trained else _load(pool, name)
     pool.say(
         f"[bold]{name}[/]: {cost(measured.macs, 'macs')} at {measured.input}, "
         f"{cost(measured.params, 'params')}, {measured.layers} layers"
     )
+    if taken is not None:
+        pool.say(f"  trained in {taken}")
     data = pool.feed(model)
     phases = fits_for(pool, model, fits=fits, last=last, teacher=teacher)
     if fits:
@@ -156,8 +160,8 @@ def _train_and_record(
 
 
 def _load(pool: TrainingPool, name: str) -> CompleteModel:
-    """The member ``name`` as it was trained in ``run``, or as its settings say."""
-    run = pool.settings.run
+    """The member ``name`` as it was trained in another job, or as its settings say."""
+    run = pool.members[name].training.run or pool.settings.run
     if run is None:
         return pool.build(name, pool.seed_of(name))
     model = load_model(_trained(run, name))
@@ -174,16 +178,16 @@ def _trained(run: str, name: str) -> Path:
 
 
 def _check_run(settings: TrainConfig, members: Mapping[str, Member]) -> None:
-    """Refuse a job whose models cannot be taken from ``run``."""
-    if settings.run is None:
-        return
-    if settings.train:
+    """Refuse a job whose models cannot be taken from the jobs that it names."""
+    if settings.run is not None and settings.train:
         raise CascadeError(
             f"run={settings.run}: its models are trained; give train=false to record them"
         )
-    for name in members:
-        if not _trained(settings.run, name).is_dir():
-            raise CascadeError(f"run={settings.run}: no model {_trained(settings.run, name)}")
+    for name, member in members.items():
+        own = member.training.run
+        key, run = (f"models.members.{name}.training.run", own) if own else ("run", settings.run)
+        if run is not None and not _trained(run, name).is_dir():
+            raise CascadeError(f"{key}={run}: no model {_trained(run, name)}")
 
 
 def _measure(model: CompleteModel) -> tuple[Measured, list[dict[str, float]]]:

@@ -70,6 +70,9 @@ def check_members(models: DictConfig) -> dict[str, Member]:
                     f"{where}.training.{key}: only networks with exits whose heads are trained "
                     f"apart read it (family exits, method {' or '.join(TWO_PHASES)})"
                 )
+        if training.get("run") is not None and len(training) > 1:
+            unread = ", ".join(str(key) for key in training if key != "run")
+            raise CascadeError(f"{where}.training.run: not trained here, so nothing reads {unread}")
         read_member(str(name), settings, MEMBERS[family])
         read[str(name)] = Member(settings, MemberTraining(**training))
     return read

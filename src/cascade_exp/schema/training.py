@@ -168,6 +168,7 @@ class MemberTraining:
     """What one model trains with instead of the job's own; null: the job's.
 
     ``head_…``: for the second phase of a network with exits that has two; null: the same again.
+    ``run``: the training job whose model of this name is taken as it is, instead of any training.
     """
 
     learning_rate: Optional[float] = None
@@ -175,6 +176,7 @@ class MemberTraining:
     seed: Optional[int] = None
     head_learning_rate: Optional[float] = None
     head_epochs: Optional[int] = None
+    run: Optional[str] = None
 
     def of_heads(self) -> MemberTraining:
         """What the second phase trains with."""
