@@ -6,18 +6,15 @@ in ``analysis_plots`` and ``comparison_plots``.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cascade_exp.atomic import write_bytes
+from cascade_exp.atomic import write_text
 from cascade_exp.report.analyses_schema import Analyses, CascadeAnalyses, Deferral
+from cascade_exp.report.records import Cell, csv_table
 
 FOLDER = "analyses"
 
-Cell = str | int | float | None
 Table = tuple[Sequence[str], list[Sequence[Cell]]]
 
 
@@ -32,7 +29,7 @@ def write_analyses(analyses: Analyses | None, folder: Path) -> list[Path]:
     for name in TABLES:
         path = folder / FOLDER / f"{name}.csv"
         if name in found:
-            write_bytes(path, _csv(*found[name]))
+            write_text(path, csv_table(*found[name]))
             written.append(path)
         else:
             path.unlink(missing_ok=True)
@@ -183,17 +180,3 @@ def _points(*columns: Iterable[Cell]) -> list[tuple[Cell, ...]]:
     """Columns, numpy's or not, as rows of plain numbers."""
     plain = [column.tolist() if hasattr(column, "tolist") else list(column) for column in columns]
     return list(zip(*plain, strict=True))
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_text(cell) for cell in row] for row in rows)
-    return buffer.getvalue().encode("utf-8")
-
-
-def _text(cell: Cell) -> str:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
-    return cell if isinstance(cell, str) else repr(cell)

@@ -12,12 +12,13 @@ import dataclasses
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cascade_exp.atomic import write_files, write_text
 from cascade_exp.errors import CascadeError
+from cascade_exp.report.records import csv_table
 from cascade_exp.report.schema import (
     SCHEMA_VERSION,
     FrontFigures,
@@ -67,9 +68,15 @@ def write_results(results: Results, folder: Path) -> None:
     write_files(
         folder,
         {
-            FRONTIER: _csv(FRONTIER_COLUMNS, map(_frontier_cells, results.frontier)),
-            RELIABILITY: _csv(RELIABILITY_COLUMNS, map(_reliability_cells, results.reliability)),
-            SUMMARY: json_text(summary(results)).encode("utf-8"),
+            name: text.encode("utf-8")
+            for name, text in (
+                (FRONTIER, csv_table(FRONTIER_COLUMNS, map(_frontier_cells, results.frontier))),
+                (
+                    RELIABILITY,
+                    csv_table(RELIABILITY_COLUMNS, map(_model_cells, results.reliability)),
+                ),
+                (SUMMARY, json_text(summary(results))),
+            )
         },
     )
 
@@ -186,14 +193,6 @@ def _plain(value: object, where: str) -> object:
     raise TypeError(f"{where} is a {type(value).__name__}: JSON has no form for it")
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return buffer.getvalue().encode("utf-8")
-
-
 def _repr(value: float | None) -> str:
     """``repr`` of a plain float (of numpy's it would not be a number); empty for None."""
     if value is None:
@@ -213,7 +212,7 @@ def _frontier_cells(row: FrontRow) -> list[str]:
     ]
 
 
-def _reliability_cells(row: ReliabilityRow) -> list[str]:
+def _model_cells(row: ReliabilityRow) -> list[str]:
     return [row.model, row.split, *map(_repr, (row.score, row.dis, row.ece, row.auroc))]
 
 

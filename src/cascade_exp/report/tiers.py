@@ -6,18 +6,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from cascade_exp.atomic import write_bytes
+from cascade_exp.atomic import write_text
 from cascade_exp.report import axes as house_axes
 from cascade_exp.report import numbers, style, view
 from cascade_exp.report.analysis_style import SERIES, figure_title, on_report, stacked_bars
 from cascade_exp.report.plots import write_pictures
+from cascade_exp.report.records import Cell, csv_table
 from cascade_exp.report.schema import Results
 from cascade_exp.report.style import CASCADE, CHOSEN, SINGLE, Size
 from cascade_exp.report.tiers_schema import LatencyRow, TierAnalyses, TierRow, WrongAgreement
@@ -39,7 +38,7 @@ def write_tiers(analyses: TierAnalyses | None, folder: Path) -> None:
     tables = {} if analyses is None else _tables(analyses)
     for name in (TIERS, *(f"analyses/{table}.csv" for table in ANALYSES)):
         if name in tables:
-            write_bytes(folder / name, tables[name])
+            write_text(folder / name, tables[name])
         else:
             (folder / name).unlink(missing_ok=True)
 
@@ -66,33 +65,33 @@ def write_latencies(rows: Sequence[LatencyRow], folder: Path) -> None:
 def write_table(path: Path, kind: type, rows: Sequence[object]) -> None:
     """Write dataclasses of one ``kind`` as CSV, a column a field; without rows, remove the file."""
     if rows:
-        write_bytes(path, _csv(_columns(kind), map(_cells, rows)))
+        write_text(path, csv_table(_columns(kind), map(_cells, rows)))
     else:
         path.unlink(missing_ok=True)
 
 
-def _tables(found: TierAnalyses) -> dict[str, bytes]:
-    tables = {TIERS: _csv(_columns(TierRow), map(_cells, found.rows))}
+def _tables(found: TierAnalyses) -> dict[str, str]:
+    tables = {TIERS: csv_table(_columns(TierRow), map(_cells, found.rows))}
     if found.thresholds:
-        tables["analyses/exits_by_threshold.csv"] = _csv(
+        tables["analyses/exits_by_threshold.csv"] = csv_table(
             ["threshold", "stage", "examples", "wrong", "wrong_at_last_too"],
             [
-                [repr(at.threshold), stage, *map(str, counts)]
+                [at.threshold, stage, *counts]
                 for at in found.thresholds
                 for stage, *counts in zip(
                     found.stages, at.examples, at.wrong, at.wrong_at_last_too, strict=True
                 )
             ],
         )
-        tables["analyses/parallel.csv"] = _csv(
+        tables["analyses/parallel.csv"] = csv_table(
             ["threshold", "score", "sequential_cost", "parallel_cost"],
             [
-                list(map(repr, (at.threshold, at.score, at.sequential_cost, at.parallel_cost)))
+                [at.threshold, at.score, at.sequential_cost, at.parallel_cost]
                 for at in found.thresholds
             ],
         )
     if found.agreements:
-        tables["analyses/wrong_agreements.csv"] = _csv(
+        tables["analyses/wrong_agreements.csv"] = csv_table(
             _columns(WrongAgreement), map(_cells, found.agreements)
         )
     return tables
@@ -102,24 +101,16 @@ def _columns(row: type) -> list[str]:
     return [field.name for field in fields(row)]
 
 
-def _cells(row: Any) -> list[str]:
+def _cells(row: Any) -> list[Cell]:
     values = [getattr(row, field.name) for field in fields(row)]
     return [_cell(value) for value in values]
 
 
-def _cell(value: object) -> str:
+def _cell(value: Any) -> Cell:
     if isinstance(value, list | tuple):
         words = all(isinstance(part, str) for part in value)
         return ">".join(value) if words and value else ";".join(map(repr, value))
-    return "" if value is None else value if isinstance(value, str) else repr(value)
-
-
-def _csv(columns: list[str], rows: Iterable[list[str]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return buffer.getvalue().encode("utf-8")
+    return cast("Cell", value)
 
 
 def exits_by_threshold_figure(results: Results, found: TierAnalyses, size: Size) -> Figure | None:
