@@ -28,6 +28,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("evaluate.py", "seed=one", "seed: "),
         ("evaluate.py", "seed", "seed: expected key=value"),
         ("evaluate.py", "cascade=stages", "cascade.stages: a value is needed"),
+        ("evaluate.py", "experiment=sst2_minilm", "it chooses data, which this command"),
         ("evaluate.py", "logger.wandb.projct=x", "did you mean 'project'?"),
         ("train.py", "trainer.options.max_steps=3", "to add it: +trainer.options.max_steps=…"),
         ("train.py", "trainer.max_epoch=3", "did you mean 'max_epochs'?"),

@@ -93,6 +93,13 @@ def one_line(error: BaseException) -> str:
     found = re.match(r"Could not override '([^'@]+)'", str(error))
     if found:
         return f"{found[1]}: no such option group or key"
+    found = re.match(r"In '([^']+)/([^'/]+)': Could not override '([^'@]+)'", str(error))
+    if found:
+        chosen, option, group = found.groups()
+        return (
+            f"{chosen}={option}: it chooses {group}, which this command does not have; the first "
+            f"lines of conf/{chosen}/{option}.yaml show the command that it is for"
+        )
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return " ".join(str(error).split("See https")[0].split())
     return f"{type(error).__name__}: {_first_line(error)}"
