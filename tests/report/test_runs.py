@@ -91,6 +91,14 @@ def test_a_choice_that_always_goes_with_another_is_told_once(tmp_path, results):
     assert varied([read_run(folder, folder.name) for folder in both]) == ["metric"]
 
 
+def test_of_choices_that_go_together_the_highest_is_told(tmp_path, results):
+    both = [
+        job(tmp_path / k, results, f"cost: {{gpu: {{a: {k}}}}}\nmetric: {{name: {k}}}\n")
+        for k in ("x", "y")
+    ]
+    assert varied([read_run(folder, folder.name) for folder in both]) == ["metric"]
+
+
 def test_best_per_budget_is_the_literal_best(runs):
     found = best_per_budget(runs)
     every = [(run, row) for run in runs if run.results for row in run.results.frontier]

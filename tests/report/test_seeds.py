@@ -42,6 +42,7 @@ def runs(tmp_path, make_results: Make):
         )
         folder = job(tmp_path / f"{regularizer}-{seed}", results, config)
         rows = [("full", "1.0", 0.9, 1.0), ("a>b", "2.0", score, 2 + seed / 10)]
+        rows += [("cascade_1_2_6", f"{at}.0", score, at) for at in (2, 3, 4)]
         lines = "".join(f"{','.join(map(str, row))}\n" for row in rows)
         header = "rival,target,report_score,report_speed_up\n"
         (folder / "results" / "rivals.csv").write_text(header + lines)
@@ -92,17 +93,18 @@ def test_models_are_told_by_what_reliability_says_of_the_report_split(runs):
 
 def test_tables_are_written_printed_and_on_the_page(runs, tmp_path):
     out = io.StringIO()
-    write_seed_tables(seed_tables(runs), tmp_path, Console(file=out, width=100))
+    write_seed_tables(seed_tables(runs), tmp_path, Console(file=out, width=80))
     with (tmp_path / "rivals_over_seeds.csv").open(newline="") as file:
         records = list(csv.DictReader(file))
-    assert [(r["variant"], r["rival"], r["jobs"]) for r in records][-1] == (
-        "regularizer=dar",
-        "a>b",
-        "3",
-    )
-    assert float(records[-1]["score_mean"]) == pytest.approx(2.6 / 3)
+    told = {(r["variant"], r["rival"]): r for r in records}["regularizer=dar", "a>b"]
+    assert told["jobs"] == "3" and float(told["score_mean"]) == pytest.approx(2.6 / 3)
     assert (tmp_path / "models_over_seeds.csv").is_file()
-    assert "86.7 ± 4.2 % (2.20×)" in out.getvalue()
+    printed = out.getvalue()
+    assert "…" not in printed and max(map(len, printed.splitlines())) <= 80
+    assert printed.count("\nregularizer=dar\n") == 2
+    lines = [line.split() for line in printed.splitlines()]
+    assert ["a>b", "3", "86.7", "±", "4.2", "%"] in lines and ["(2.20×)"] in lines
+    assert ["cascade_1_2_6", "3", *["86.7", "±", "4.2", "%"] * 3] in lines
     page = page_text(runs, title="x", command="y")
     assert "86.7 ± 4.2 %" in page and "rivals_over_seeds.csv" in page
 

@@ -97,20 +97,20 @@ def refused_run(overrides: Sequence[str], reason: str | None) -> ComparedRun:
 def varied(runs: Iterable[ComparedRun]) -> list[str]:
     """The choices in which the ``runs`` differ, in the order of the configuration.
 
-    Of those that always go together with an earlier one (``metric`` and ``metric.k``), only the
-    earlier is kept.
+    Of those that always go together (``metric`` and ``metric.k``) only one is kept: the one that
+    stands highest in the configuration, of equals the earlier.
     """
     compared = list(runs)
     keys = list(dict.fromkeys(key for run in compared for key in run.choices))
     kept: dict[str, list[str | None]] = {}
-    for key in keys:
+    for key in sorted(keys, key=lambda key: key.count(".")):
         # of a job that was never composed only its overrides are known
         known = [run for run in compared if key in run.choices or run.results is not None]
         values = [run.choices.get(key) for run in compared]
         told = {run.choices.get(key) for run in known}
         if len(told) > 1 and not any(_tells(values, other) for other in kept.values()):
             kept[key] = values
-    return list(kept)
+    return [key for key in keys if key in kept]
 
 
 def label(run: ComparedRun, keys: Sequence[str]) -> str:

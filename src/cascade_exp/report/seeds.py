@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import csv
 import functools
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -211,20 +213,24 @@ def _rivals(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str]]]
 
 def _at_speed_up(row: OverSeeds) -> str:
     speed_up = statistics.fmean(row.values["speed_up"])
-    return f"{mean_and_spread(row.values['score'])} ({speed_up:.2f}×)"
+    return f"{mean_and_spread(row.values['score'])}\n({speed_up:.2f}×)"
 
 
 def _print(told: SeedTable, console: Console) -> None:
     console.print()
     console.print(Text(told.title, style="bold"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for place, column in enumerate(told.columns):
-        table.add_column(column, justify="right" if place > 1 else "left", no_wrap=place > 1)
-    before = None
-    for variant, *cells in told.lines:
-        table.add_row(Text("" if variant == before else variant), *map(plain, cells))
-        before = variant
-    console.print(table)
+    columns = list(zip(*([told.columns, *told.lines]), strict=True))[1:]
+    widths = [max(len(part) for cell in cells for part in cell.split("\n")) for cells in columns]
+    for variant, lines in itertools.groupby(told.lines, key=lambda line: line[0]):
+        console.print()
+        paragraph(console, variant)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for place, (column, width) in enumerate(zip(told.columns[1:], widths, strict=True)):
+            side: Literal["left", "right"] = "right" if place else "left"
+            table.add_column(column, justify=side, no_wrap=True, min_width=width)
+        for _, *cells in lines:
+            table.add_row(*map(plain, cells))
+        console.print(table)
     paragraph(console, f"±: {SPREAD}.", "dim")
     console.print()
 
