@@ -19,6 +19,7 @@ from cascade_exp.learning.exits import (
     weighted_by_depth,
 )
 from cascade_exp.learning.fit import TrainerSettings, fit
+from cascade_exp.learning.watching import WatchedValidation
 from cascade_exp.models.complete import build_model
 from cascade_exp.models.exit_heads import HEADS
 from cascade_exp.models.members import TWO_PHASES
@@ -135,6 +136,7 @@ def fitted(method, folder: Path):
             ),
             {},
             folder=folder / phase.name,
+            watch=WatchedValidation({}),
         )
         states.append({k: v.clone() for k, v in network.state_dict().items()})
         losses.append((before, loss_of(module)))
