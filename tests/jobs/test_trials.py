@@ -165,6 +165,8 @@ def test_a_killed_search_goes_on_and_prunes(tmp_path):
         "optimizer.learning_rate=tag(log,interval(1e-7,0.1))",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    # another test's W&B service, shared, would keep the killed job's run open
+    environment.pop("WANDB_SERVICE", None)
 
     def start(**pipes: int) -> subprocess.Popen[str]:
         return subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, **pipes)
