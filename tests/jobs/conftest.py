@@ -1,4 +1,4 @@
-"""A small job over generated texts in SST-2's layout, shared by the tests that start from one."""
+"""What tests of jobs share: a small job over generated texts in SST-2's layout, and one thread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cascade_exp.data.tokenizing import build_tokenizer
 from tests.jobs.running import run
@@ -62,3 +63,12 @@ def small_glue_job(tmp_path_factory, small_glue) -> Path:
         "analyses=false",
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Sums over another number of threads round differently, and these files are compared whole."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from cascade_exp.errors import CascadeError
 from tests.jobs.running import ROOT, run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = (
     "data.limit_train=150",
@@ -38,15 +39,6 @@ def label_files(outputs: Path) -> list[Path]:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums over another number of threads round differently, and these files are compared whole."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from cascade_exp.errors import CascadeError
 from tests.jobs.running import ROOT, run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 DIGITS = (
     "train=false",
@@ -21,15 +22,6 @@ DIGITS = (
     "~models.members.resnet10t_32px",
 )
 SHARES = ("recording.shares=3",)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums over another number of threads round differently, and these files are compared whole."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

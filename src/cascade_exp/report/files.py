@@ -68,15 +68,11 @@ def write_results(results: Results, folder: Path) -> None:
     write_files(
         folder,
         {
-            name: text.encode("utf-8")
-            for name, text in (
-                (FRONTIER, csv_table(FRONTIER_COLUMNS, map(_frontier_cells, results.frontier))),
-                (
-                    RELIABILITY,
-                    csv_table(RELIABILITY_COLUMNS, map(_model_cells, results.reliability)),
-                ),
-                (SUMMARY, json_text(summary(results))),
-            )
+            FRONTIER: csv_table(FRONTIER_COLUMNS, map(_frontier_cells, results.frontier)).encode(),
+            RELIABILITY: csv_table(
+                RELIABILITY_COLUMNS, map(_reliability_cells, results.reliability)
+            ).encode(),
+            SUMMARY: json_text(summary(results)).encode(),
         },
     )
 
@@ -212,7 +208,7 @@ def _frontier_cells(row: FrontRow) -> list[str]:
     ]
 
 
-def _model_cells(row: ReliabilityRow) -> list[str]:
+def _reliability_cells(row: ReliabilityRow) -> list[str]:
     return [row.model, row.split, *map(_repr, (row.score, row.dis, row.ece, row.auroc))]
 
 
