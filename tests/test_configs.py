@@ -31,7 +31,6 @@ FILL = {
     ("cascade", "stages"): ["cascade.stages=[a,b]"],
     ("cascade", "exits"): ["cascade.network=a"],
     ("models", "minilm_2_6"): ["encoder=x"],
-    ("models", "bert_6_12"): ["encoder=x"],
     ("models", "minilm_1_2_3_6"): ["encoder=x"],
     ("models", "minilm_choice"): ["encoder=x"],
     ("models", "bert_kl"): ["encoder=x"],
@@ -82,12 +81,13 @@ def test_every_experiment_composes(experiment):
         assert check_members(config.models)
 
 
+@pytest.mark.parametrize("scale", ["minilm", "bert"])
 @pytest.mark.parametrize(
     ("experiment", "margin"),
     [(task, 0.5) for task in ("mrpc", "rte", "sst2")] + [(t, 0.3) for t in ("mnli", "qnli", "qqp")],
 )
-def test_dar_takes_the_margin_of_table_1_unless_told_otherwise(experiment, margin):
-    given = f"experiment={experiment}_minilm"
+def test_dar_takes_the_margin_of_table_1_unless_told_otherwise(experiment, margin, scale):
+    given = f"experiment={experiment}_{scale}"
     assert "margin" not in composed("train", given).regularizer
     config = composed("train", given, "regularizer=dar")
     found = OmegaConf.to_object(config).regularizer

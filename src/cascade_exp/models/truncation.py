@@ -29,7 +29,7 @@ from cascade_exp.models.transformers_models import finish, head_keys, log
 
 
 def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> CompleteModel:
-    """Build a float32 classifier of the encoder's embeddings and first k layers; pooler, head new.
+    """Build a float32 classifier of the encoder's embeddings, first k layers and pooler; head new.
 
     Raises:
         CascadeError: if the encoder cannot be loaded, has no single list of layers to cut, or fewer
@@ -92,11 +92,16 @@ def _cut(config: Any, layers: int, classes: tuple[str, ...]) -> Any:
 
 
 def _copy(where: str, encoder: Any, transformer: Any, layers: str, count: int) -> None:
-    """Copy the encoder into ``transformer``, its pooler and the layers from ``count`` on apart."""
+    """Copy the encoder into ``transformer``, apart from its layers from ``count`` on.
+
+    Its pooler too, where the classifier has one (in RoBERTa's it is a part of the head), as
+    transformers does when it loads an encoder with ``num_hidden_layers=count``.
+    """
+    pooled = getattr(transformer.base_model, "pooler", None) is not None
     kept = {
         key: tensor
         for key, tensor in encoder.state_dict().items()
-        if not key.startswith("pooler.")
+        if (pooled or not key.startswith("pooler."))
         and not (key.startswith(layers) and int(key[len(layers) :].split(".")[0]) >= count)
     }
     result = transformer.base_model.load_state_dict(kept, strict=False)

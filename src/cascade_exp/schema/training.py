@@ -234,6 +234,7 @@ class TrainConfig(EvaluateConfig):
     regularizer: Named = MISSING
     distillation: Named = MISSING
     dar_margin: float = 0.5
+    best_by: str = "val/accuracy"
     optimizer: Optimizer = MISSING
     trainer: TrainerOptions = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
