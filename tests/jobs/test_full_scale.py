@@ -1,4 +1,4 @@
-"""CascadeBERT's experiments at full scale, run whole from tiny local encoders of the same depths."""
+"""CascadeBERT's experiments at full scale, run whole from tiny local encoders as deep."""
 
 import csv
 

@@ -155,6 +155,7 @@ def test_records_without_training(tmp_path):
             "resnet_16px.training.run: not trained here, so nothing reads max_epochs",
         ),
         ("data.selection=dev", "data.selection=dev"),
+        ("best_by=val/f", "best_by=val/f: expected one of val/accuracy, val/f1"),
     ],
 )
 def test_bad_settings_are_said_in_one_line(tmp_path, override, said):

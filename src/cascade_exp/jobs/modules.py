@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cascade_exp.errors import CascadeError
+from cascade_exp.errors import CascadeError, choice
 from cascade_exp.jobs.fitting import Fit, optimizer_settings
 from cascade_exp.jobs.labelling import difficulty_labels
 from cascade_exp.jobs.teaching import check_distillation, task_loss_for
@@ -13,6 +13,9 @@ from cascade_exp.learning.exits import PHASES, ExitClassifier
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.schema.training import Dar, TrainConfig
+
+BEST_BY = ("val/accuracy", "val/f1")
+"""By which scores of the validation split a model's best weights may be told: higher is better."""
 
 
 def fits_for(
@@ -84,6 +87,7 @@ def check_training(settings: TrainConfig, complete: int) -> None:
     if isinstance(settings.regularizer, Dar):
         dar_settings(settings.regularizer)
     check_distillation(settings.distillation)
+    choice(settings.best_by, BEST_BY, "best_by")
     for group in ("regularizer", "distillation"):
         chosen = getattr(settings, group).name
         if chosen != "none" and complete < 2:
