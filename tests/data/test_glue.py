@@ -119,6 +119,10 @@ def test_mismatched_is_its_own_dev_set(tmp_path: Path):
     assert matched.test.inputs[0] == ("One.", "Two.")
     assert mismatched.test.inputs[0] == ("Elsewhere.", "Two.")
     assert list(matched.train.inputs) == list(mismatched.train.inputs)
+    assert not mismatched.further
+    (told,) = matched.further.items()
+    assert told[0] == "mnli_mismatched" and told[1].inputs == mismatched.test.inputs
+    assert told[1].ids.tolist() == [2]
 
 
 def test_byte_order_mark_carriage_returns_and_words_like_null_are_read_as_meant(tmp_path: Path):
@@ -227,7 +231,8 @@ def test_the_hubs_columns_are_read_as_the_files_are(monkeypatch, task: str):
 
     def load_dataset(path: str, config: str) -> dict[str, object]:
         asked.append((path, config))
-        return {"train": split, dev.get(task, "validation"): split}
+        others = {dev[other]: split for other in known.further}
+        return {"train": split, dev.get(task, "validation"): split, **others}
 
     served.load_dataset = load_dataset  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", served)
@@ -240,6 +245,7 @@ def test_the_hubs_columns_are_read_as_the_files_are(monkeypatch, task: str):
     ]
     assert source.train.labels.tolist() == [1, 0]
     assert source.test is not None and source.test.ids.tolist() == [2, 3]
+    assert [it.ids.tolist() for it in source.further.values()] == [[4, 5]] * len(known.further)
 
 
 @pytest.mark.real_data

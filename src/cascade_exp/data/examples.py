@@ -7,8 +7,8 @@ The one representation between the loaders and the data modules. Cutting it into
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -81,6 +81,7 @@ class Source:
         train: what models may be fitted on.
         test: the labelled official test or dev set, None where there is none.
         selection: a selection split of the source's own, None where there is none.
+        further: other labelled test sets by name, to report on as they are.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Source:
     train: Examples
     test: Examples | None = None
     selection: Examples | None = None
+    further: Mapping[str, Examples] = field(default_factory=dict)
 
 
 def source_of(
@@ -98,11 +100,12 @@ def source_of(
     train: tuple[Ints, Inputs],
     test: tuple[Ints, Inputs] | None = None,
     selection: tuple[Ints, Inputs] | None = None,
+    further: Mapping[str, tuple[Ints, Inputs]] | None = None,
 ) -> Source:
     """A :class:`Source` from (labels, inputs) of its sets, with ids given out in order.
 
     An id is the position in train, then n_train + the position in test, then n_train + n_test + the
-    position in the own selection split.
+    position in the own selection split, and so on through the further sets.
 
     Raises:
         CascadeError: if train is empty, or there are fewer than two classes.
@@ -115,7 +118,8 @@ def source_of(
         )
     first = 0
     sets: list[Examples | None] = []
-    for pair in (train, test, selection):
+    others = further or {}
+    for pair in (train, test, selection, *others.values()):
         if pair is None:
             sets.append(None)
             continue
@@ -125,7 +129,8 @@ def source_of(
         first += len(labels)
     own_train = sets[0]
     assert own_train is not None
-    return Source(name, kind, tuple(classes), own_train, sets[1], sets[2])
+    told = {name: it for name, it in zip(others, sets[3:], strict=True) if it is not None}
+    return Source(name, kind, tuple(classes), own_train, sets[1], sets[2], told)
 
 
 def fingerprint(examples: Examples) -> str:

@@ -38,6 +38,7 @@ class Task:
         dev: the file of the labelled dev set; ``hub_dev``: the hub's split.
         header: the columns of a file without a header row, else None.
         broken_rows: whether the official files have rows cut by line feeds, which are left out.
+        further: tasks whose dev sets are told besides, where they are at hand.
     """
 
     folder: str
@@ -53,13 +54,14 @@ class Task:
     hub_dev: str = "validation"
     header: tuple[str, ...] | None = None
     broken_rows: bool = False
+    further: tuple[str, ...] = ()
 
 
 _ENTAILS = ("entailment", "not_entailment")
 _MNLI_CLASSES = ("entailment", "neutral", "contradiction")
 
 
-def _mnli(matching: str) -> Task:
+def _mnli(matching: str, further: tuple[str, ...] = ()) -> Task:
     return Task(
         folder="MNLI",
         text="sentence1",
@@ -72,6 +74,7 @@ def _mnli(matching: str) -> Task:
         hub_pair="hypothesis",
         dev=f"dev_{matching}.tsv",
         hub_dev=f"validation_{matching}",
+        further=further,
     )
 
 
@@ -142,13 +145,18 @@ TASKS: dict[str, Task] = {
         hub_pair="question2",
         broken_rows=True,
     ),
-    "mnli": _mnli("matched"),
+    "mnli": _mnli("matched", further=("mnli_mismatched",)),
     "mnli_mismatched": _mnli("mismatched"),
 }
+
+_Set = tuple[Ints, list[Text]]
 
 
 def load_glue(task: str, root: str | None = None) -> Source:
     """A GLUE task; its dev set is the source's test, ``mnli_mismatched`` having its own.
+
+    Where the dev set of ``mnli_mismatched`` is at hand, it is a further set of ``mnli`` as well, so
+    that the same models are told on both.
 
     Args:
         task: one of ``TASKS``.
@@ -161,11 +169,16 @@ def load_glue(task: str, root: str | None = None) -> Source:
     """
     known = TASKS[choice(task, TASKS, "data.task")]
     if root is None:
-        train, dev = _from_hub(known)
+        train, dev, further = _from_hub(known)
     else:
         folder = _task_folder(Path(root), known)
         train, dev = _read(folder / "train.tsv", known), _read(folder / known.dev, known)
-    return source_of(task, "text", known.classes, train, dev)
+        further = {
+            other: _read(folder / TASKS[other].dev, known)
+            for other in known.further
+            if (folder / TASKS[other].dev).is_file()
+        }
+    return source_of(task, "text", known.classes, train, dev, further=further)
 
 
 def _task_folder(root: Path, task: Task) -> Path:
@@ -185,7 +198,7 @@ def _task_folder(root: Path, task: Task) -> Path:
     return folder
 
 
-def _read(path: Path, task: Task) -> tuple[Ints, list[Text]]:
+def _read(path: Path, task: Task) -> _Set:
     """(labels, texts) of one TSV file."""
     frame, header = read_rows(path, task, (task.text, task.pair, task.label), task.header)
     frame = _whole_rows(frame, path, header, task)
@@ -298,17 +311,18 @@ def _where(message: str) -> str:
     return f" line {line}: {saw} fields, expected {expected}"
 
 
-def _from_hub(task: Task) -> tuple[tuple[Ints, list[Text]], tuple[Ints, list[Text]]]:
-    """(train, dev) from the hub's ``nyu-mll/glue``."""
+def _from_hub(task: Task) -> tuple[_Set, _Set, dict[str, _Set]]:
+    """Train, dev and the further sets from the hub's ``nyu-mll/glue``."""
     instead = (
         f"give data.root=FOLDER with {task.folder}/train.tsv and {task.folder}/{task.dev} "
         "(the original GLUE files)"
     )
     loaded = load_from_hub("nyu-mll/glue", task.hub_config, instead)
 
-    def rows(split: Any) -> tuple[Ints, list[Text]]:
+    def rows(split: Any) -> _Set:
         texts = list(split[task.hub_text])
         pairs = list(split[task.hub_pair]) if task.hub_pair else [None] * len(texts)
         return np.asarray(split["label"], dtype=np.int64), list(zip(texts, pairs, strict=True))
 
-    return rows(loaded["train"]), rows(loaded[task.hub_dev])
+    further = {other: rows(loaded[TASKS[other].hub_dev]) for other in task.further}
+    return rows(loaded["train"]), rows(loaded[task.hub_dev]), further

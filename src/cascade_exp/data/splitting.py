@@ -5,7 +5,8 @@ Knows nothing of what the inputs are; works on labels and positions alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,9 +15,8 @@ from cascade_exp.data.examples import Examples, Ints, Source
 from cascade_exp.errors import CascadeError, choice
 
 SelectionPolicy = Literal["report_half", "train", "own"]
-SplitName = Literal["train", "validation", "selection", "report"]
 POLICIES: tuple[SelectionPolicy, ...] = ("report_half", "train", "own")
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "selection", "report")
+SPLITS = ("train", "validation", "selection", "report")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +28,19 @@ class Splits:
         validation: carved out of train, for checkpoints and early stopping.
         selection: for thresholds, temperatures and the search.
         report: what is told.
+        further: other sets by name that can be told instead, each whole.
     """
 
     train: Examples
     validation: Examples
     selection: Examples
     report: Examples
+    further: Mapping[str, Examples] = field(default_factory=dict)
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The splits that models are recorded on."""
+        return ("selection", "report", *self.further)
 
     def named(self, split: str) -> Examples:
         """The split of this name.
@@ -41,7 +48,8 @@ class Splits:
         Raises:
             CascadeError: if there is no such split.
         """
-        examples: Examples = getattr(self, choice(split, SPLITS, "split"))
+        choice(split, (*SPLITS, *self.further), "split")
+        examples: Examples = self.further[split] if split in self.further else getattr(self, split)
         return examples
 
 
@@ -119,8 +127,8 @@ def carve(
         left, _ = _part(left, limit_train, seed, "limit")
 
     assert chosen is not None
-    splits = Splits(train=left, validation=validation, selection=chosen, report=report)
-    for name in SPLITS:
+    splits = Splits(left, validation, chosen, report, source.further)
+    for name in (*SPLITS, *splits.further):
         if len(splits.named(name)) == 0:
             raise CascadeError(f"data {source.name}: the {name} split is empty")
     return splits

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.jobs.training_pool import RECORDED, TrainingPool
+from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.learning.feeding import Feed
 from cascade_exp.models.complete import CompleteModel, weights_key
 from cascade_exp.models.meter import Measured
@@ -54,12 +54,12 @@ def check_recording(settings: TrainConfig) -> None:
 def record_share(
     pool: TrainingPool, model: CompleteModel, module: pl.LightningModule, data: Feed
 ) -> None:
-    """Record this job's share of both splits, and keep it for the run that wants all of them."""
+    """Record this job's share of what is recorded, and keep it for the run that wants it all."""
     wanted = pool.settings.recording
     assert wanted.share is not None
     name = f"{wanted.share}-of-{wanted.shares}"
     weights = weights_key(model)
-    for split in RECORDED:
+    for split in pool.splits.recorded:
         key = ContentKey(weights, data.content_key(split), pool.code)
         if pool.store.holds(key) or pool.store.holds_part(key, name):
             pool.say(f"  {split}: share {name} of {model.name} was recorded before")
@@ -82,9 +82,9 @@ def record(
     data: Feed,
     measured: Measured,
 ) -> None:
-    """Put the model's recordings of both splits in place, made anew only where none is kept."""
+    """Put the model's recordings in place, made anew only where none is kept."""
     weights = weights_key(model)
-    for split in RECORDED:
+    for split in pool.splits.recorded:
         key = ContentKey(weights, data.content_key(split), pool.code)
         if pool.store.holds(key):
             pool.say(f"  {split}: recorded before with these weights and data, taken from there")

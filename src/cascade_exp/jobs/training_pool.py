@@ -31,8 +31,6 @@ from cascade_exp.recordings.write import RecordingStore, code_revision, write_la
 from cascade_exp.schema.checks import Member
 from cascade_exp.schema.training import SyntheticTextData, TrainConfig
 
-RECORDED = ("selection", "report")
-
 
 class TrainingPool:
     """The members of one job by name, and what they share."""
@@ -61,9 +59,10 @@ class TrainingPool:
             limit_train=data.limit_train,
             seed=data.seed,
         )
-        sizes = {s: len(self.splits.named(s)) for s in ("train", "validation", *RECORDED)}
+        recorded = self.splits.recorded
+        sizes = {s: len(self.splits.named(s)) for s in ("train", "validation", *recorded)}
         self.say(f"Data {data.name}: " + ", ".join(f"{s} {n:,}" for s, n in sizes.items()))
-        for split in RECORDED:
+        for split in recorded:
             examples = self.splits.named(split)
             write_labels(job.folder / "recordings" / split, examples.labels, examples.ids)
 

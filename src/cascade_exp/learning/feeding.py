@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch.utils.data import DataLoader
 
 from cascade_exp.data.examples import Examples, as_texts
-from cascade_exp.data.splitting import SPLITS, Splits
+from cascade_exp.data.splitting import Splits
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.inputs import ImageInput, TextInput
@@ -107,7 +107,7 @@ def saved_texts(model: CompleteModel, examples: Examples, batch_size: int) -> Te
     if not isinstance(model.input, TextInput) or model.input.tokenizer is None:
         raise CascadeError(f"{model.name}: reads no texts that a tokenizer of its own prepares")
     return TextDataModule(
-        Splits(**dict.fromkeys(SPLITS, examples)),
+        Splits(train=examples, validation=examples, selection=examples, report=examples),
         tokenizer=model.input.tokenizer,
         max_length=model.input.max_length,
         batch_size=batch_size,
