@@ -1,6 +1,7 @@
 """Rivals at the same speed-ups, against every threshold applied literally."""
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,7 +162,13 @@ def test_what_a_network_emits_at_each_exit(folder, found):
 def test_inversions_of_every_exit_and_model(folder, found):
     rows = {row.model: row for row in found.inversions}
     assert [rows[name].layers for name in MODELS] == [1, 2, 3, 6]
-    assert {row.group for row in found.inversions} == {"complete models", "net"}
+    groups = {row.model: row.group for row in found.inversions}
+    assert {groups[name] for name in ("one", "two", "three")} == {"static"}
+    assert (groups["six"], groups["net@2"]) == ("complete models", "net")
+    assert {row.group for row in found.emitted if "@" not in row.model} == {
+        "static",
+        "complete models",
+    }
     labels = np.load(folder / "report" / "labels.npy")
     logits = np.load(folder / "report" / "net.npy")[:, 1].astype(np.float64)
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -231,6 +238,8 @@ def test_a_job_writes_tables_and_pictures(folder, tmp_path):
         ({"a": {"stages": ["one", "sox"]}}, {}, r"rivals.members.a: cascade.stages: .*mean 'six'"),
         ({"a": {"network": "one"}}, {}, "rivals.members.a: cascade.network=one: a complete model"),
         ({"a": {"stages": ["one", "six"], "metric": "patience"}}, {}, "members.a: metric=patience"),
+        ({"full": {"stages": ["one", "six"]}}, {}, r"members.full: the model of rivals.full is"),
+        ({"a": {"stages": ["six"]}}, {}, r"rivals.members.a.stages=\['six'\]: expected two"),
         (None, {"full": "sixx"}, r"rivals.full=sixx: no recorded complete model .*'six'"),
         (None, {"speed_ups": []}, "rivals.speed_ups="),
         (None, {"speed_ups": [0.5]}, "rivals.speed_ups="),
@@ -240,3 +249,42 @@ def test_refusals(folder, members, keys, said):
     with pytest.raises(CascadeError, match=said) as raised:
         analyse_rivals(open_recordings(folder), settings(members, **keys))
     assert "\n" not in str(raised.value)
+
+
+def test_dollars_give_the_speed_ups_of_seconds(folder, tmp_path, found):
+    priced = tmp_path / "recordings"
+    shutil.copytree(folder, priced)
+    for table in ("models.csv", "exits.csv"):
+        text = (priced / table).read_text()
+        head, *rows = text.splitlines()
+        column = head.split(",").index("macs")
+        seconds = [f"{row},{row.split(',')[column]}" for row in rows]
+        (priced / table).write_text("\n".join([f"{head},seconds", *seconds, ""]))
+    complete = {name: rival for name, rival in MEMBERS.items() if "network" not in rival}
+    own = settings_of("cost=dollars", "cost.gpu=A100")
+    own = replace(own, rivals=replace(own.rivals, members=complete))
+    rows = {(row.rival, row.target): row for row in found.rows}
+    for row in analyse_rivals(open_recordings(priced), own).rows:
+        other = rows[row.rival, row.target]
+        assert row.report_speed_up == pytest.approx(other.report_speed_up)
+        assert row.report_score == other.report_score
+
+
+def test_links_have_no_speed_up(folder):
+    own = settings_of("cost=edge_cloud", "cascade=stages", "cascade.stages=[one,six]")
+    own = replace(own, rivals=replace(own.rivals, members=MEMBERS))
+    with pytest.raises(CascadeError, match="cost=edge_cloud with rivals"):
+        analyse_rivals(open_recordings(folder), own)
+
+
+def test_one_more_model_gains_accuracy_whatever_the_objective(folder):
+    own = settings()
+    by_f1 = replace(own, objective=settings_of("objective=f1", "objective.average=macro").objective)
+    told = analyse_rivals(open_recordings(folder), by_f1)
+    at = {(row.rival, row.target): row for row in told.rows}
+    for row in told.added:
+        longer, shorter = (
+            literal(folder, "report", MEMBERS[name], at[name, row.target].threshold)[1]
+            for name in (row.rival, row.without)
+        )
+        assert row.measured == pytest.approx(longer - shorter)

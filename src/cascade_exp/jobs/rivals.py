@@ -15,7 +15,7 @@ import numpy as np
 from cascade_exp.cascade.bootstrap import intervals
 from cascade_exp.cascade.reliability import dis
 from cascade_exp.cascade.speed_up import Neighbours, closest, expected_gain
-from cascade_exp.cascade.stages import Floats
+from cascade_exp.cascade.stages import Floats, Ints
 from cascade_exp.cascade.sweep import Sweep, settings_at, sweep_shared
 from cascade_exp.errors import CascadeError, choice, did_you_mean
 from cascade_exp.jobs.all_kinds import kind_of
@@ -43,14 +43,21 @@ from cascade_exp.schema.evaluating import (
 )
 
 COMPLETE = "complete models"
+FULL = "full"
+"""What the model is called that speed-ups are over, among the rivals of ``rivals.csv``."""
 
 
 def check_rivals(settings: EvaluateConfig) -> dict[str, Rival]:
     """The rivals by name.
 
     Raises:
-        CascadeError: naming the rival whose keys make no sense.
+        CascadeError: naming the rival whose keys make no sense, or a cost that has no speed-up.
     """
+    if settings.rivals.members and settings.cost.name == "edge_cloud":
+        raise CascadeError(
+            "cost=edge_cloud with rivals: a speed-up is in what models cost, not in where they "
+            "run; expected cost=layers, table, seconds or dollars"
+        )
     targets = settings.rivals.speed_ups
     if not targets or not all(isinstance(t, int | float) and t >= 1 for t in targets):
         raise CascadeError(f"rivals.speed_ups={targets}: expected a list of numbers from 1 on")
@@ -60,6 +67,8 @@ def check_rivals(settings: EvaluateConfig) -> dict[str, Rival]:
 def _check(where: str, given: Any) -> Rival:
     if not isinstance(given, dict):
         raise CascadeError(f"{where}={given}: expected a rival, as {{network: deebert}}")
+    if where == f"rivals.members.{FULL}":
+        raise CascadeError(f"{where}: the model of rivals.full is called so; take another name")
     for key in given:
         choice(str(key), Rival.__dataclass_fields__, where)
     rival = Rival(**given)
@@ -73,6 +82,11 @@ def _check(where: str, given: Any) -> Rival:
         names = getattr(rival, key)
         if names is not None and not (isinstance(names, list) and names):
             raise CascadeError(f"{where}.{key}={names}: expected a list of models")
+    if rival.stages is not None and len(rival.stages) < 2:
+        raise CascadeError(
+            f"{where}.stages={rival.stages}: expected two models or more; models={rival.stages} "
+            "runs it alone"
+        )
     return rival
 
 
@@ -111,16 +125,20 @@ def analyse_rivals(recordings: Recordings, settings: EvaluateConfig) -> RivalAna
             f"rivals.full={full}: no recorded complete model{did_you_mean(full, costs)}; they are "
             f"{', '.join(costs)}"
         )
-    swept = {"full": _swept("full", Rival(models=[full]), recordings, settings, costs[full])}
+    alone = Rival(models=[full])
+    opened = _opened(alone, recordings, settings)
+    one = opened.splits.selection
+    full_cost = float(one.pool.cost[list(opened.members(one, [full]))].sum())
+    swept = {FULL: _swept(FULL, alone, opened, full_cost)}
     for name, rival in rivals.items():
         try:
-            swept[name] = _swept(name, rival, recordings, settings, costs[full])
+            swept[name] = _swept(name, rival, _opened(rival, recordings, settings), full_cost)
         except CascadeError as error:
             raise CascadeError(f"rivals.members.{name}: {error}") from None
     targets = [float(target) for target in settings.rivals.speed_ups]
-    chosen = {("full", 1.0): swept["full"].at(1.0)}
+    chosen = {(FULL, 1.0): swept[FULL].at(1.0)}
     chosen |= {(n, t): swept[n].at(t) for n in rivals for t in targets}
-    layers = _layers(recordings)
+    depths = _depths(recordings, rivals)
     return RivalAnalyses(
         full=full,
         rows=[swept[name].row(target, it) for (name, target), it in chosen.items()],
@@ -130,9 +148,9 @@ def analyse_rivals(recordings: Recordings, settings: EvaluateConfig) -> RivalAna
             for name, rival in rivals.items()
             if rival.network is not None
             for target in targets
-            for row in swept[name].emitted(target, chosen[name, target], layers, swept["full"])
+            for row in swept[name].emitted(target, chosen[name, target], depths, swept[FULL])
         ],
-        inversions=_inversions(recordings, settings, layers),
+        inversions=_inversions(recordings, settings, depths),
         added=[
             row
             for name, rival in rivals.items()
@@ -143,6 +161,18 @@ def analyse_rivals(recordings: Recordings, settings: EvaluateConfig) -> RivalAna
             )
         ],
     )
+
+
+@dataclass(frozen=True)
+class _Depth:
+    """Layers of a complete model or an exit, and what it is drawn with.
+
+    ``group``: the network; of a complete model the rival of models alone that it is in (BERT-kL
+    apart from models pre-trained at that depth), else ``COMPLETE``.
+    """
+
+    layers: int
+    group: str
 
 
 @dataclass(frozen=True)
@@ -216,7 +246,7 @@ class _Swept:
         )
 
     def emitted(
-        self, target: float, setting: _Setting, layers: dict[str, int], complete: _Swept
+        self, target: float, setting: _Setting, depths: dict[str, _Depth], complete: _Swept
     ) -> list[EmittedRow]:
         """Accuracy of exits, and of complete models of as many layers, on what leaves at each."""
         report, models = self.measuring.splits.report, complete.measuring.splits.report.models
@@ -225,26 +255,32 @@ class _Swept:
         for stage, member in enumerate(setting.members):
             name = report.pool.names[member]
             here = outcome.exit_stage == stage
-            if not here.any() or name not in layers:
+            if not here.any() or name not in depths:
                 continue
+            layers = depths[name].layers
             right = {name: outcome.prediction == report.models.labels}
             right |= {
                 other: models.stage((m,)).prediction == models.labels
                 for m, other in enumerate(models.names)
-                if layers.get(other) == layers[name]
+                if other in depths and depths[other].layers == layers
             }
             rows += [
                 EmittedRow(
-                    self.name, target, layers[name], int(here.sum()), model, float(it[here].mean())
+                    rival=self.name,
+                    target=target,
+                    layers=layers,
+                    examples=int(here.sum()),
+                    group=depths[model].group,
+                    model=model,
+                    accuracy=float(it[here].mean()),
                 )
                 for model, it in right.items()
             ]
         return rows
 
 
-def _swept(
-    name: str, rival: Rival, recordings: Recordings, settings: EvaluateConfig, full_cost: float
-) -> _Swept:
+def _opened(rival: Rival, recordings: Recordings, settings: EvaluateConfig) -> Measuring:
+    """Both splits as the stages of ``rival``, which share one threshold."""
     kind: Named
     if rival.network is not None:
         kind = ExitsCascade("exits", rival.network)
@@ -258,8 +294,12 @@ def _swept(
         threshold=replace(settings.threshold, shared=True),
     )
     kind_of(own).check(own_method(own))
-    splits = open_pools(recordings, own, halve=False)
-    measuring, one = Measuring(splits), splits.selection
+    return Measuring(open_pools(recordings, own, halve=False))
+
+
+def _swept(name: str, rival: Rival, measuring: Measuring, full_cost: float) -> _Swept:
+    splits = measuring.splits
+    one = splits.selection
     (members,) = splits.kind.candidates(one.pool).cascades[:1]
     alone = rival.models is not None
     found: list[_Setting] = []
@@ -287,37 +327,37 @@ def _told(sweep: Sweep, one: OneSplit, full_cost: float) -> tuple[Floats, Floats
     return full_cost / (sweep.total_cost / one.pool.size), scores
 
 
-def _layers(recordings: Recordings) -> dict[str, int]:
-    """Layers by complete model and by exit, where the recordings say."""
+def _depths(recordings: Recordings, rivals: dict[str, Rival]) -> dict[str, _Depth]:
+    """By complete model and by exit, where the recordings say how many layers it has."""
+    group = {model: name for name, rival in rivals.items() for model in rival.models or ()}
     known = {
-        row.name: row.costs["layers"]
+        row.name: _Depth(int(row.costs["layers"]), group.get(row.name, COMPLETE))
         for row in recordings.models
         if row.name not in recordings.exits and "layers" in row.costs
     }
     for network, rows in recordings.exits.items():
         known |= {
-            exit_name(network, row.exit): row.costs["layers"]
+            exit_name(network, row.exit): _Depth(int(row.costs["layers"]), network)
             for row in rows
             if "layers" in row.costs
         }
-    return {name: int(layers) for name, layers in known.items()}
+    return known
 
 
 def _inversions(
-    recordings: Recordings, settings: EvaluateConfig, layers: dict[str, int]
+    recordings: Recordings, settings: EvaluateConfig, depths: dict[str, _Depth]
 ) -> list[InversionRow]:
     """DIS of every complete model and every exit whose layers are known."""
-    kinds: list[tuple[str, Named]] = [(COMPLETE, Named("search"))]
-    kinds += [(network, ExitsCascade("exits", network)) for network in recordings.exits]
+    kinds = [Named("search"), *(ExitsCascade("exits", it) for it in recordings.exits)]
     rows = []
-    for group, kind in kinds:
+    for kind in kinds:
         own = replace(settings, cascade=kind, metric=Named("max_softmax"), ensemble=Named("none"))
         pool = open_pools(recordings, own, halve=False).report.models
         for m, name in enumerate(pool.names):
-            if name in layers:
+            if name in depths:
                 stage = pool.stage((m,))
                 value = dis(stage.confidence, stage.prediction == pool.labels)
-                rows.append(InversionRow(group, name, layers[name], value))
+                rows.append(InversionRow(depths[name].group, name, depths[name].layers, value))
     return rows
 
 
@@ -338,9 +378,7 @@ def _added(
     outcome = longer.measuring.outcome(report, setting.members, setting.thresholds)
     exits = np.bincount(outcome.exit_stage, minlength=len(names))
     models, costs = report.models, report.pool.cost
-    accuracy = [
-        float((models.stage((m,)).prediction == models.labels).mean()) for m in setting.members
-    ]
+    accuracy = [_accuracy(models.stage((m,)).prediction, models.labels) for m in setting.members]
     expected = expected_gain(
         Neighbours(
             accuracy_before=accuracy[at - 1],
@@ -357,5 +395,12 @@ def _added(
     without = shorter.measuring.outcome(
         shorter.measuring.splits.report, less.members, less.thresholds
     )
-    measured = report.score(outcome) - report.score(without)
+    measured = _accuracy(outcome.prediction, models.labels) - _accuracy(
+        without.prediction, models.labels
+    )
     return [AddedRow(longer.name, shorter.name, names[at], target, expected, measured)]
+
+
+def _accuracy(prediction: Ints, labels: Ints) -> float:
+    """What Eq. 13 is of, whatever the objective."""
+    return float((prediction == labels).mean())

@@ -96,7 +96,8 @@ def _print_all(
         console,
         f"Speed-up: {unit} of {found.full} over mean {unit}. In each column the setting whose "
         f"speed-up on {splits.selection} comes closest, and what it does on {splits.report}; *: "
-        "the best score of its column. Compare within a column only where speed-ups agree.",
+        f"the best score among those within {rivals_view.NEAR:.0%} of their column's speed-up; "
+        "compare no others.",
         "dim",
     )
     console.print()

@@ -20,6 +20,9 @@ from cascade_exp.report.style import INK, Size
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FEW = 32
+"""Up to so many settings each is marked: a run of agreeing exits can be set to integers alone."""
+
 # Type on the map's own blues, which are the same on a light and a dark page.
 _ON_LIGHT, _ON_DARK = "#10151b", "#fdfdfd"
 
@@ -59,9 +62,9 @@ def speed_up_figure(results: Results, found: RivalAnalyses, size: Size) -> Figur
             curve.score,
             color=SERIES[i % len(SERIES)],
             linestyle="none" if curve.static else ("solid", "dashed")[i // len(SERIES) % 2],
-            marker="o" if curve.static or len(curve.score) < 12 else "",
+            marker="o" if curve.static or len(curve.score) <= FEW else "",
             markersize=4,
-            linewidth=1.4,
+            linewidth=0.7 if len(curve.score) <= FEW else 1.4,
             label=curve.rival,
         )
     full = found.rows[0]
@@ -98,24 +101,27 @@ def emitted_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure
     figure = style.new_figure(Size(size.width, height, size.title))
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     places = grid.flat
+    groups = dict.fromkeys(row.group for row in found.emitted if not _exit(row))
+    series = [("its exit", SERIES[0], "o")]
+    series += [
+        (group, SERIES[1 + i % (len(SERIES) - 1)], "osD^v"[i % 5]) for i, group in enumerate(groups)
+    ]
     for ((rival, target), rows), axes in zip(panels.items(), places, strict=False):
-        own = [row for row in rows if "@" in row.model]
-        complete = [row for row in rows if "@" not in row.model]
-        for label, color, drawn in (
-            ("its exit", SERIES[0], own),
-            ("complete models of as many layers", SERIES[1], complete),
-        ):
+        for label, color, marker in series:
+            drawn = [row for row in rows if label == ("its exit" if _exit(row) else row.group)]
+            own = label == "its exit"
             axes.plot(
                 [row.layers for row in drawn],
                 [row.accuracy for row in drawn],
                 color=color,
-                marker="o",
-                markersize=4 if drawn is own else 7,
-                markerfacecolor=color if drawn is own else "none",
-                linestyle="solid" if drawn is own else "none",
+                marker=marker,
+                markersize=4 if own else 7,
+                markerfacecolor=color if own else "none",
+                linestyle="solid" if own else "none",
                 label=label,
             )
-        axes.set_title(f"{numbers.shorten(rival, size.name_width)} at {target:g}×", fontsize=9)
+        name = numbers.shorten(rival, max(6, size.name_width // across))
+        axes.set_title(f"{name} at {target:g}×", fontsize=9)
         house_axes.percent_ticks(axes.yaxis)
     for axes in places:  # the last row's places that no panel takes
         axes.remove()
@@ -129,16 +135,23 @@ def emitted_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure
     return figure
 
 
+def _exit(row: EmittedRow) -> bool:
+    return "@" in row.model
+
+
 def inversions_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure | None:
     """DIS over layers and models as a heat map (CascadeBERT, Fig. 3); no cell where undefined."""
     if not found.inversions:
         return None
-    groups = list(dict.fromkeys(row.group for row in found.inversions))
     layers = sorted({row.layers for row in found.inversions})
+    told: dict[tuple[str, int], float | None] = {}
+    for row in found.inversions:  # a second model of one depth gets a line of its own
+        taken = (row.group, row.layers) in told
+        told[row.model if taken else row.group, row.layers] = row.dis
+    groups = list(dict.fromkeys(group for group, _ in told))
     cells = np.full((len(groups), len(layers)), np.nan)
-    for row in found.inversions:  # of several complete models of one depth the surest is drawn
-        at = groups.index(row.group), layers.index(row.layers)
-        cells[at] = np.fmax(cells[at], np.nan if row.dis is None else row.dis)
+    for (group, depth), value in told.items():
+        cells[groups.index(group), layers.index(depth)] = np.nan if value is None else value
     figure = style.new_figure(Size(size.width, 0.5 * len(groups) + 1.4, size.title))
     axes = figure.add_subplot()
     mesh = axes.pcolormesh(

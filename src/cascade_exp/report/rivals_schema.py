@@ -49,6 +49,7 @@ class EmittedRow:
     """Accuracy on what a network emits at one exit (CascadeBERT, Fig. 2), on the report split.
 
     Attributes:
+        group: the network, or what complete models are compared as (:class:`InversionRow`).
         model: the exit itself, or a complete model of as many layers.
     """
 
@@ -56,6 +57,7 @@ class EmittedRow:
     target: float
     layers: int
     examples: int
+    group: str
     model: str
     accuracy: float
 
@@ -64,7 +66,8 @@ class EmittedRow:
 class InversionRow:
     """DIS by max softmax of one exit or complete model (Fig. 3), on the report split.
 
-    ``group``: the network, or ``complete models``; ``dis`` is None where it is not defined.
+    ``group``: the network, the rival of models alone that the model is in, or ``complete models``;
+    ``dis`` is None where it is not defined.
     """
 
     group: str
@@ -79,8 +82,8 @@ class AddedRow:
 
     Attributes:
         rival: the longer cascade; ``without``: the one that lacks ``added``.
-        expected: by Eq. 13, from exits and accuracies on the report split.
-        measured: difference of the two scores there.
+        expected: accuracy by Eq. 13, from exits and accuracies on the report split.
+        measured: difference of the two cascades' accuracies there.
     """
 
     rival: str

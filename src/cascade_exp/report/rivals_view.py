@@ -32,11 +32,23 @@ def lines(found: RivalAnalyses) -> list[RivalLine]:
     ]
 
 
+NEAR = 0.1
+"""How far, of the wanted speed-up, one may be off for its score to be held against others there."""
+
+
 def is_best(found: RivalAnalyses, row: RivalRow) -> bool:
-    """Whether no rival scores higher at this wanted speed-up; the full model has no rivals."""
-    return row.target > 1 and row.report_score == max(
-        other.report_score for other in found.rows if other.target == row.target
-    )
+    """Whether no rival scores higher at this wanted speed-up; the full model has no rivals.
+
+    Those that missed the speed-up on the report split by more than ``NEAR`` do not count.
+    """
+    if row.target <= 1 or not _is_near(row):
+        return False
+    column = [other for other in found.rows if other.target == row.target and _is_near(other)]
+    return row.report_score == max(other.report_score for other in column)
+
+
+def _is_near(row: RivalRow) -> bool:
+    return abs(row.report_speed_up / row.target - 1) <= NEAR
 
 
 def added(found: RivalAnalyses) -> list[tuple[str, str, str, list[AddedRow]]]:
