@@ -92,6 +92,8 @@ def test_dar_takes_the_margin_of_table_1_unless_told_otherwise(experiment, margi
     config = composed("train", given, "regularizer=dar")
     found = OmegaConf.to_object(config).regularizer
     assert (found.folds, found.seeds, found.weight, found.margin) == (8, 5, 0.5, margin)
+    other = composed("train", "experiment=roberta_rivals", f"data={experiment}", "regularizer=dar")
+    assert other.regularizer.margin == margin
     for order in (
         ["regularizer=dar", "regularizer.margin=0.7"],
         ["regularizer.margin=0.7", "regularizer=dar"],

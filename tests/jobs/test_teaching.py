@@ -81,9 +81,45 @@ def test_goes_with_dar(tmp_path):
     assert float(row["train/task_loss"]) == pytest.approx(mixed)
 
 
+def test_a_plain_member_learns_the_task_alone(tmp_path):
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    run("train", alone, *SMALL)
+    run(
+        "train",
+        beside,
+        *SMALL,
+        "distillation=vanilla",
+        "regularizer=dar",
+        "regularizer.folds=2",
+        "regularizer.seeds=1",
+        "+models.members.bert_1l.training.plain=true",
+    )
+    assert not list((tmp_path / "cache").glob("difficulty/*"))
+    assert not {"train/dar", "train/soft_targets"} & set(steps(beside, "bert_1l")[0])
+    one, other = (np.load(job / "recordings" / "report" / "bert_1l.npy") for job in (alone, beside))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_member_that_was_trained_elsewhere_need_not_fit_its_teacher(tmp_path):
+    run("train", tmp_path / "first", *SMALL, "trainer.max_epochs=1")
+    taken = f"+models.members.bert_1l.training.run={tmp_path / 'first'}"
+    run("train", tmp_path / "second", *SMALL, "trainer.max_epochs=1", "distillation=patient", taken)
+    assert (tmp_path / "second" / "recordings" / "report" / "bert_1l.npy").is_file()
+
+
+def test_an_epoch_shorter_than_the_logging_interval_is_logged(tmp_path):
+    few = ("data.limit_train=40", "trainer.max_epochs=1", "trainer.options.log_every_n_steps=50")
+    run("train", tmp_path / "job", *SMALL, *few)
+    assert steps(tmp_path / "job", "bert_1l")
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        (
+            ("models=deebert", "encoder=x", "+models.members.deebert.training.plain=true"),
+            "deebert.training.plain: networks with exits are neither",
+        ),
         (("distillation=vanilla", "distillation.alpha=2"), "distillation.alpha=2"),
         (("distillation=theseus", "distillation.ramp=0"), "distillation.ramp=0"),
         (("distillation=patient",), "a student of 1 layers"),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from cascade_exp.cascade.reliability import dis
 from cascade_exp.learning.classifier import Classifier, OptimizerSettings
 from cascade_exp.learning.fit import TrainerSettings, make_trainer
 
@@ -48,3 +49,35 @@ def test_gradients_are_clipped_whatever_the_optimiser(tmp_path, precision, fused
     gradients = torch.cat([p.grad.ravel() for p in clipped.parameters()])
     assert gradients.norm().item() == pytest.approx(0.01, rel=1e-3)
     assert torch.allclose(before - clipped.weight, clipped.weight.grad)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_dis_of_an_epoch_is_that_of_the_logits_in_full_precision(tmp_path, precision):
+    rng = torch.Generator().manual_seed(0)
+    inputs = torch.randn(200, 3, generator=rng) / 50  # confidences too close for bfloat16
+    labels = torch.randint(0, 2, (200,), generator=rng)
+    selection = [
+        {"inputs": x, "label": label, "id": torch.tensor(i)}
+        for i, (x, label) in enumerate(zip(inputs, labels, strict=True))
+    ]
+    module = Classifier(torch.nn.Linear(3, 2), 2, OptimizerSettings("torch.optim.SGD", 1.0))
+    trainer = make_trainer(
+        TrainerSettings(
+            max_epochs=1,
+            accelerator="cpu",
+            devices=1,
+            precision=precision,
+            options={"enable_progress_bar": False, "enable_checkpointing": False},
+        ),
+        folder=tmp_path,
+    )
+    trainer.validate(
+        module, [DataLoader(EXAMPLES), DataLoader(selection, batch_size=50)], verbose=False
+    )
+    with torch.no_grad():
+        p = module(inputs).softmax(dim=1).double().numpy()
+    right = p.argmax(axis=1) == labels.numpy()
+    told = float(trainer.callback_metrics["selection/dis"])
+    assert told == pytest.approx(dis(p.max(axis=1), right), abs=1e-3)
+    rounded = torch.tensor(p.max(axis=1)).bfloat16().double().numpy()
+    assert abs(dis(rounded, right) - told) > 0.05

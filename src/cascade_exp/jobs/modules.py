@@ -23,13 +23,13 @@ def fits_for(
     model: CompleteModel,
     *,
     fits: bool,
-    last: bool,
+    plain: bool,
     teacher: CompleteModel | None = None,
 ) -> list[Fit]:
     """The fits of ``model``, in order; one for a complete model. Arguments as ``module_for``'s."""
     own = pool.members[model.name].training
     if not isinstance(model.network, ExitNetwork):
-        module = module_for(pool, model, fits=fits, last=last, teacher=teacher)
+        module = module_for(pool, model, fits=fits, plain=plain, teacher=teacher)
         return [Fit(module, own)]
     phases = []
     for phase in PHASES[model.description["method"]]:
@@ -45,21 +45,21 @@ def module_for(
     model: CompleteModel,
     *,
     fits: bool,
-    last: bool,
+    plain: bool,
     teacher: CompleteModel | None = None,
 ) -> Classifier:
     """The module that fits a complete ``model`` as the job's settings say.
 
     Args:
         fits: whether it will be fitted, or only asked for its answers.
-        last: whether it is the pool's last stage, which no regulariser is for.
+        plain: whether no regulariser is for it: the pool's last stage, or a plain member.
         teacher: the trained last stage, where it teaches this one.
     """
     own = pool.members[model.name].training
     optimizer = optimizer_settings(pool.settings, own)
     dar = pool.settings.regularizer
     regularizer = None
-    if isinstance(dar, Dar) and fits and not last:
+    if isinstance(dar, Dar) and fits and not plain:
         labels = difficulty_labels(pool, model.name, dar)
         regularizer = DifficultyAwareRegularization(labels, dar_settings(dar))
     task_loss = task_loss_for(pool, model, teacher) if fits and teacher is not None else None

@@ -60,23 +60,25 @@ def train(config: DictConfig) -> Path:
         pool = TrainingPool(job, settings, members, trial)
         measured = {name: _measure(_load(pool, name)) for name in members}
         last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
-        rest = [name for name in complete if name != last]
+        shaped = [it for it in complete if it != last and not members[it].training.plain]
         dar = settings.regularizer
         if isinstance(dar, Dar) and dar.fold is not None:
-            fitted = [name for name in rest if members[name].training.run is None]
+            fitted = [name for name in shaped if members[name].training.run is None]
             label_fold(pool, fitted, dar, dar.fold)
             return job.folder
         if settings.recording.share is not None:
             for name in members:
                 model = _load(pool, name)
-                phases = fits_for(pool, model, fits=False, last=name == last)
+                phases = fits_for(pool, model, fits=False, plain=True)
                 record_share(pool, model, phases[-1].module, pool.feed(model))
             return job.folder
-        teacher = _teacher(pool, last, rest, measured) if last and teaches(settings) else None
+        teacher = _teacher(pool, last, shaped, measured) if last and teaches(settings) else None
         for name in members:
             if teacher is None or name != last:
-                mine = teacher if name in rest else None
-                _train_and_record(pool, name, measured[name][0], last=name == last, teacher=mine)
+                mine = teacher if name in shaped else None
+                _train_and_record(
+                    pool, name, measured[name][0], plain=name not in shaped, teacher=mine
+                )
         folder = job.folder / "recordings"
         costs = {name: _costs(found) for name, (found, _) in measured.items()}
         exits = {name: of_exits for name, (_, of_exits) in measured.items() if of_exits}
@@ -123,8 +125,15 @@ def _teacher(
 ) -> CompleteModel:
     """The last stage, trained before all others because it teaches them."""
     for name in students:  # a misfit is told before the teacher is trained
+        if not _fits(pool, name):
+            continue
         inner_task_loss(pool.settings.distillation, pool.build(name, 0), pool.build(last, 0))
-    return _train_and_record(pool, last, measured[last][0], last=True)
+    return _train_and_record(pool, last, measured[last][0], plain=True)
+
+
+def _fits(pool: TrainingPool, name: str) -> bool:
+    """Whether this job fits the member, a resumed one aside."""
+    return pool.settings.train and pool.members[name].training.run is None
 
 
 def _train_and_record(
@@ -132,14 +141,14 @@ def _train_and_record(
     name: str,
     measured: Measured,
     *,
-    last: bool,
+    plain: bool,
     teacher: CompleteModel | None = None,
 ) -> CompleteModel:
     """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
     kept = pool.job.folder / "models" / name
     trained = pool.job.resumed and kept.is_dir()
     taken = pool.members[name].training.run
-    fits = pool.settings.train and taken is None and not trained
+    fits = _fits(pool, name) and not trained
     model = load_model(kept) if trained else _load(pool, name)
     pool.say(
         f"[bold]{name}[/]: {cost(measured.macs, 'macs')} at {measured.input}, "
@@ -148,7 +157,7 @@ def _train_and_record(
     if taken is not None:
         pool.say(f"  trained in {taken}")
     data = pool.feed(model)
-    phases = fits_for(pool, model, fits=fits, last=last, teacher=teacher)
+    phases = fits_for(pool, model, fits=fits, plain=plain, teacher=teacher)
     if fits:
         fit_member(pool, model, phases, data)
     if trained:

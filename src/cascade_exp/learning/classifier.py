@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
@@ -89,6 +90,16 @@ class Classifier(pl.LightningModule):
         logits: Tensor = self.network(inputs)
         return logits
 
+    def validated(self, inputs: Any, dataloader_idx: int) -> Tensor:
+        """float32 logits [B, …, K]; those of selection, the second split, in full precision.
+
+        Rounded to bfloat16 many confidences are equal, and DIS counts equal ones as in order.
+        """
+        if dataloader_idx == 0:
+            return self(inputs).float()  # type: ignore[no-any-return]  # nn.Module's call
+        with torch.autocast(self.device.type, enabled=False):
+            return self(inputs).float()  # type: ignore[no-any-return]
+
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The batch's task loss, and the weighed regulariser."""
         done = self.trainer.global_step / max(self.trainer.estimated_stepping_batches, 1)
@@ -106,7 +117,7 @@ class Classifier(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """Add the batch to the epoch's metrics: of validation first, of selection second."""
-        logits = self(batch["inputs"]).float()
+        logits = self.validated(batch["inputs"], dataloader_idx)
         labels = batch["label"]
         if dataloader_idx == 1:
             self.reliability.update(logits, labels)

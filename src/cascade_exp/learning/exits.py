@@ -127,7 +127,7 @@ class ExitClassifier(Classifier):
 
     def validation_step(self, batch: Batch, _: int, dataloader_idx: int = 0) -> None:
         """Add the batch to the epoch's metrics: of validation first, of selection second."""
-        logits, labels = self(batch["inputs"]).float(), batch["label"]
+        logits, labels = self.validated(batch["inputs"], dataloader_idx), batch["label"]
         learning = logits[:, _EXITS[self.phase.trains]]
         pooled, repeated = learning.flatten(0, 1), labels.repeat_interleave(learning.shape[1])
         if dataloader_idx == 1:

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TRAINER = "pytorch_lightning.Trainer"
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
 """Lightning's names; by itself it would print what they found where nobody listens."""
+LOG_EVERY = 50
+"""Steps between two logged ones where no option says: Lightning's own default."""
 VALIDATED = ("validation", "selection")
 
 
@@ -119,11 +121,15 @@ def fit(
     checkpoints = [c for c in built if isinstance(c, ModelCheckpoint)]
     for checkpoint in checkpoints:
         checkpoint.dirpath = str(folder)
+    batches = data.train_dataloader()
+    # an epoch shorter than that would log nothing of its losses
+    every = min(int(settings.options.get("log_every_n_steps", LOG_EVERY)), len(batches))
+    settings = replace(settings, options={**settings.options, "log_every_n_steps": every})
     trainer = make_trainer(settings, folder=folder, callbacks=[*built, watch], loggers=loggers)
     with quiet_lightning():
         trainer.fit(
             module,
-            train_dataloaders=data.train_dataloader(),
+            train_dataloaders=batches,
             val_dataloaders=[data.loader(split) for split in VALIDATED],
             ckpt_path=None if resume is None else str(resume),
         )

@@ -65,6 +65,11 @@ def check_members(models: DictConfig) -> dict[str, Member]:
         training = settings.pop("training", None) or {}
         for key in training:
             choice(str(key), MemberTraining.__dataclass_fields__, f"{where}.training")
+            if key == "plain" and family == "exits":
+                raise CascadeError(
+                    f"{where}.training.plain: networks with exits are neither regularised nor "
+                    "taught by the last stage, so nothing reads it"
+                )
             if str(key).startswith("head_") and settings.get("method") not in TWO_PHASES:
                 raise CascadeError(
                     f"{where}.training.{key}: only networks with exits whose heads are trained "

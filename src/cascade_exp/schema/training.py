@@ -92,7 +92,10 @@ class Callback:
 
 @dataclass
 class Data(Named):
-    """What every data set has: its source, its four splits (drawn with ``seed``), its batches."""
+    """What every data set has: its source, its four splits (drawn with ``seed``), its batches.
+
+    ``dar_margin``: the margin that CascadeBERT's regulariser takes for it, unless told otherwise.
+    """
 
     source: str = MISSING
     seed: int = 0
@@ -102,6 +105,7 @@ class Data(Named):
     limit_train: Optional[int] = None
     batch_size: int = 32
     workers: int = 0
+    dar_margin: float = 0.5
 
 
 @dataclass
@@ -167,6 +171,7 @@ class SyntheticTextData(TextData):
 class MemberTraining:
     """What one model trains with instead of the job's own; null: the job's.
 
+    ``plain``: on the task alone, whatever the job's regulariser and distillation; as a rival.
     ``head_…``: for the second phase of a network with exits that has two; null: the same again.
     ``run``: the training job whose model of this name is taken as it is, instead of any training.
     """
@@ -174,6 +179,7 @@ class MemberTraining:
     learning_rate: Optional[float] = None
     max_epochs: Optional[int] = None
     seed: Optional[int] = None
+    plain: bool = False
     head_learning_rate: Optional[float] = None
     head_epochs: Optional[int] = None
     run: Optional[str] = None
@@ -233,7 +239,6 @@ class TrainConfig(EvaluateConfig):
     models: Models = MISSING
     regularizer: Named = MISSING
     distillation: Named = MISSING
-    dar_margin: float = 0.5
     best_by: str = "val/accuracy"
     optimizer: Optimizer = MISSING
     trainer: TrainerOptions = MISSING
