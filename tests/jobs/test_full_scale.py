@@ -1,7 +1,9 @@
 """CascadeBERT's experiments at full scale, run whole from tiny local encoders as deep."""
 
 import csv
+import json
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -54,6 +56,22 @@ def hub(tmp_path_factory):
     return local
 
 
+@pytest.fixture(scope="module")
+def small_mnli(tmp_path_factory):
+    """MNLI's files: which of three words the second sentence ends with tells the label."""
+    folder = tmp_path_factory.mktemp("glue") / "MNLI"
+    folder.mkdir()
+    words = {"entailment": "fine", "neutral": "story", "contradiction": "dull"}
+    rng = np.random.default_rng(0)
+    for name, size in (("train", 200), ("dev_matched", 80), ("dev_mismatched", 60)):
+        rows = ["sentence1\tsentence2\tgold_label"]
+        for label in rng.choice(list(words), size=size):
+            text = " ".join(rng.choice(OTHER, 4))
+            rows.append(f"{text}\tit is {words[label]}\t{label}")
+        (folder / f"{name}.tsv").write_text("\n".join([*rows, ""]))
+    return folder.parent
+
+
 def from_local(hub, overrides):
     """The overrides that put a local directory in the place of each member's hub name."""
     GlobalHydra.instance().clear()
@@ -88,6 +106,41 @@ def test_table_2_stands_at_its_speed_ups(tmp_path, hub, small_glue):
     }
     for target in ("2.0", "3.0", "4.0"):
         assert found["bert_kl", target] == pytest.approx(float(target))
+
+
+def test_mnli_is_told_on_matched_and_mismatched(tmp_path, hub, small_mnli):
+    """Chosen on the matched half, told on the other half and on all of mismatched."""
+    few = [f"~models.members.{name}" for name in ("first_3l", "first_4l", "first_6l", "bert_6l")]
+    few += [f"~models.members.{name}" for name in ("deebert", "pabee", "fastbert")]
+    few += [f"~rivals.members.{name}" for name in ("deebert", "pabee", "fastbert", "bert_kl")]
+    few += ["~rivals.members.cascade_2_6_12"]
+    job = trained(tmp_path, hub, small_mnli, "experiment=mnli_bert", *few)
+    logits = np.load(job / "recordings" / "mnli_mismatched" / "bert_12l.npy")
+    assert logits.shape == (60, 3)
+    with (job / "results" / "rivals.csv").open(newline="") as file:
+        matched = list(csv.DictReader(file))
+    with (job / "results" / "rivals_mnli_mismatched.csv").open(newline="") as file:
+        mismatched = list(csv.DictReader(file))
+    chosen = ("rival", "target", "stages", "threshold", "selection_speed_up", "selection_score")
+    assert [[row[key] for key in chosen] for row in matched] == [
+        [row[key] for key in chosen] for row in mismatched
+    ]
+    labels = np.load(job / "recordings" / "mnli_mismatched" / "labels.npy")
+    whole = float((logits.argmax(axis=1) == labels).mean())
+    assert float(mismatched[0]["report_score"]) == pytest.approx(whole)
+    run(
+        "evaluate",
+        tmp_path / "evaluation",
+        f"run={job}",
+        "splits.report=mnli_mismatched",
+        "cost=layers",
+        "logger=none",
+        "plots=false",
+        "analyses=false",
+    )
+    summary = json.loads((tmp_path / "evaluation" / "results" / "summary.json").read_text())
+    scores = {one["name"]: one["report"]["score"] for one in summary["single_models"]}
+    assert scores["bert_12l"] == pytest.approx(whole)
 
 
 def test_figures_2_and_3_have_every_depth(tmp_path, hub, small_glue):

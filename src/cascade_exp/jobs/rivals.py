@@ -151,6 +151,9 @@ def analyse_rivals(recordings: Recordings, settings: EvaluateConfig) -> RivalAna
             for row in swept[name].emitted(target, chosen[name, target], depths, swept[FULL])
         ],
         inversions=_inversions(recordings, settings, depths),
+        elsewhere={
+            split: _told_on(split, recordings, settings) for split in settings.rivals.also or ()
+        },
         added=[
             row
             for name, rival in rivals.items()
@@ -161,6 +164,16 @@ def analyse_rivals(recordings: Recordings, settings: EvaluateConfig) -> RivalAna
             )
         ],
     )
+
+
+def _told_on(split: str, recordings: Recordings, settings: EvaluateConfig) -> list[RivalRow]:
+    """The same settings of the same rivals, told on another split."""
+    there = replace(
+        settings,
+        splits=replace(settings.splits, report=split),
+        rivals=replace(settings.rivals, also=[]),
+    )
+    return analyse_rivals(recordings, there).rows
 
 
 @dataclass(frozen=True)

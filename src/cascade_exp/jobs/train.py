@@ -91,6 +91,8 @@ def train(config: DictConfig) -> Path:
         write_models(folder, costs)
         if job.loggers.wandb is not None:
             log_recordings(job.loggers.wandb, folder)
+        if settings.rivals.also is None:
+            settings.rivals.also = list(pool.splits.further)
         shown = pool.splits.named("report")
         write_examples(job.folder, "report", told(shown))
         if settings.evaluate:

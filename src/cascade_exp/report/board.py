@@ -66,6 +66,8 @@ def log_rivals(run: Run, found: RivalAnalyses, plots: Sequence[Path]) -> None:
     import wandb
 
     run.log({"rivals/comparison": _table([row_cells(row) for row in found.rows])})
+    for split, rows in found.elsewhere.items():
+        run.log({f"rivals/comparison_{split}": _table([row_cells(row) for row in rows])})
     run.log({f"rivals/{plot.stem}": wandb.Image(str(plot)) for plot in plots})
 
 

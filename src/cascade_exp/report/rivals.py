@@ -24,8 +24,13 @@ from cascade_exp.schema.evaluating import EvaluateConfig
 
 
 def write_rivals(found: RivalAnalyses, folder: Path) -> None:
-    """Write the tables below ``folder``: ``repr`` floats, an empty cell where none is defined."""
+    """Write the tables below ``folder``: ``repr`` floats, an empty cell where none is defined.
+
+    ``rivals_<split>.csv`` is ``rivals.csv`` told on a further split.
+    """
     write_text(folder / "rivals.csv", csv_text(map(row_cells, found.rows)))
+    for split, told in found.elsewhere.items():
+        write_text(folder / f"rivals_{split}.csv", csv_text(map(row_cells, told)))
     analyses: dict[str, list[dict[str, Cell]]] = {
         "rival_curves": [
             {"rival": curve.rival, "report_speed_up": up, "report_score": score}
@@ -72,10 +77,24 @@ def _print_all(
     found: RivalAnalyses, settings: EvaluateConfig, folder: Path, console: Console
 ) -> None:
     unit, splits = settings.cost.column, settings.splits
+    for split, there in found.tables(splits.report).items():
+        console.print()
+        title = f"Rivals on {split}: {settings.objective.name} (speed-up)"
+        console.print(Text(title, style="bold"))
+        console.print(_table(there))
     console.print()
-    console.print(
-        Text(f"Rivals on {splits.report}: {settings.objective.name} (speed-up)", style="bold")
+    paragraph(
+        console,
+        f"Speed-up: {unit} of {found.full} over mean {unit}. In each column the setting whose "
+        f"speed-up on {splits.selection} comes closest, and what it does here; *: the best score "
+        f"among those within {rivals_view.NEAR:.0%} of their column's speed-up; compare no others.",
+        "dim",
     )
+    console.print()
+    console.print(Text(f"{'rivals':<8}{folder / 'rivals.csv'}"), soft_wrap=True)
+
+
+def _table(found: RivalAnalyses) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("rival")
     for target in rivals_view.targets(found):
@@ -90,15 +109,4 @@ def _print_all(
             top = rivals_view.is_best(found, row)
             cells.append(plain(("*" if top else "") + text, "bold" if top else ""))
         table.add_row(Text(numbers.shorten(line.name, 28)), *cells)
-    console.print(table)
-    console.print()
-    paragraph(
-        console,
-        f"Speed-up: {unit} of {found.full} over mean {unit}. In each column the setting whose "
-        f"speed-up on {splits.selection} comes closest, and what it does on {splits.report}; *: "
-        f"the best score among those within {rivals_view.NEAR:.0%} of their column's speed-up; "
-        "compare no others.",
-        "dim",
-    )
-    console.print()
-    console.print(Text(f"{'rivals':<8}{folder / 'rivals.csv'}"), soft_wrap=True)
+    return table

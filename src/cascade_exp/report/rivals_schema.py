@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from cascade_exp.report.schema import Interval
 
@@ -96,7 +96,12 @@ class AddedRow:
 
 @dataclass(frozen=True)
 class RivalAnalyses:
-    """All of it; ``full`` is the model whose cost is a speed-up of 1."""
+    """All of it.
+
+    Attributes:
+        full: the model whose cost is a speed-up of 1.
+        elsewhere: by further split, ``rows`` with that as the report split.
+    """
 
     full: str
     rows: list[RivalRow]
@@ -104,3 +109,9 @@ class RivalAnalyses:
     emitted: list[EmittedRow]
     inversions: list[InversionRow]
     added: list[AddedRow]
+    elsewhere: dict[str, list[RivalRow]] = field(default_factory=dict)
+
+    def tables(self, report: str) -> dict[str, RivalAnalyses]:
+        """By split, that of the report first, the comparison as it is told there."""
+        others = {split: replace(self, rows=rows) for split, rows in self.elsewhere.items()}
+        return {report: self, **others}

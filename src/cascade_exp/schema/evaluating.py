@@ -168,11 +168,16 @@ class Rival:
 
 @dataclass
 class Rivals:
-    """Rivals by name, the speed-ups they are compared at, and the model that a speed-up is over."""
+    """Rivals by name, the speed-ups they are compared at, and the model that a speed-up is over.
+
+    ``also``: splits that the table is told on besides the report split, chosen on the same
+    selection split; null: those further sets that the data of a training job come with.
+    """
 
     members: dict[str, Any] = field(default_factory=dict)
     speed_ups: list[float] = field(default_factory=lambda: [2.0, 3.0, 4.0])
     full: Optional[str] = None
+    also: Optional[list[str]] = None
 
 
 @dataclass
