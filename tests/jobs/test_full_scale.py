@@ -100,6 +100,9 @@ def trained(tmp_path, hub, small_glue, *overrides):
 
 def test_table_2_stands_at_its_speed_ups(tmp_path, hub, small_glue):
     job = trained(tmp_path, hub, small_glue, "experiment=sst2_bert")
+    with (job / "results" / "representations.csv").open(newline="") as file:
+        assert {row["model"] for row in csv.DictReader(file)} == {"bert_2l", "deebert"}
+    assert (job / "results" / "representations.png").stat().st_size > 5000
     found = speed_ups(job)
     assert {rival for rival, _ in found} == {
         *("full", "bert_kl", "deebert", "pabee", "fastbert", "cascade_2_12", "cascade_2_6_12")
@@ -113,7 +116,7 @@ def test_mnli_is_told_on_matched_and_mismatched(tmp_path, hub, small_mnli):
     few = [f"~models.members.{name}" for name in ("first_3l", "first_4l", "first_6l", "bert_6l")]
     few += [f"~models.members.{name}" for name in ("deebert", "pabee", "fastbert")]
     few += [f"~rivals.members.{name}" for name in ("deebert", "pabee", "fastbert", "bert_kl")]
-    few += ["~rivals.members.cascade_2_6_12"]
+    few += ["~rivals.members.cascade_2_6_12", "representations.layer=null"]
     job = trained(tmp_path, hub, small_mnli, "experiment=mnli_bert", *few)
     logits = np.load(job / "recordings" / "mnli_mismatched" / "bert_12l.npy")
     assert logits.shape == (60, 3)

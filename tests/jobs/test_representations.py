@@ -9,10 +9,12 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from cascade_exp.data.examples import Examples, Source
 from cascade_exp.errors import CascadeError
-from cascade_exp.jobs.representations import Options, main, project
+from cascade_exp.jobs.representations import Options, check_representations, main, project
 from cascade_exp.models.complete import load_model
 from cascade_exp.models.representations import first_token_states
+from cascade_exp.schema.training import Representations
 
 
 def test_the_states_are_those_of_the_first_token(small_glue_job):
@@ -72,3 +74,21 @@ def test_the_accuracy_is_that_of_the_recorded_answers(small_glue_job):
 def test_what_cannot_be_drawn_is_one_line(small_glue_job, change, said):
     with pytest.raises(CascadeError, match=said):
         project(Options(**{"run": str(small_glue_job), "perplexity": 5.0, **change}))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "said"),
+    [
+        (Representations(2, ["a", "c"]), "text", r"representations.models=c: expected one of a, b"),
+        (Representations(2, ["a"]), "text", r"layer=2: expected 1 to the layers of a \(1\)"),
+        (Representations(5), "text", r"layer=5: expected 1 to the layers of a \(1\), b \(4\)"),
+        (Representations(0), "text", "layer=0"),
+        (Representations(1), "image", "holds no texts, but images"),
+    ],
+)
+def test_what_a_job_could_not_draw_is_refused_before_it_trains(wanted, kind, said):
+    examples = Examples(np.arange(1), np.zeros(1, np.int64), [("x", None)])
+    source = Source("toy", kind, ("no", "yes"), examples)
+    with pytest.raises(CascadeError, match=said):
+        check_representations(wanted, {"a": 1, "b": 4}, source)
+    check_representations(Representations(), {"a": 1}, source)

@@ -3,9 +3,10 @@
     python -m cascade_exp.jobs.representations run=JOB [layer=2] [models=[a,b]] [split=report]
         [examples=1000] [perplexity=30] [seed=0]
 
-``JOB`` is a training job over texts. Its models, complete or with exits, are cut open after the
-same layer, each with the accuracy of its answer there. Leaves ``representations.csv`` and
-``representations.png`` in the job's ``results/``.
+``train.py representations.layer=2`` does so at the end of the job. ``JOB`` is a training job over
+texts. Its models, complete or with exits, are cut open after the same layer, each with the accuracy
+of its answer there. Leaves ``representations.csv`` and ``representations.png`` in the job's
+``results/``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,13 @@ from cascade_exp.data import load_source
 from cascade_exp.data.examples import Examples, Source
 from cascade_exp.data.splitting import carve
 from cascade_exp.errors import CascadeError, choice
+from cascade_exp.jobs.job import Job
 from cascade_exp.learning.feeding import saved_texts
 from cascade_exp.models.complete import CompleteModel, load_model
 from cascade_exp.models.members import read_keys
 from cascade_exp.models.representations import first_token_states
 from cascade_exp.report.representations_figure import Projection, write_representations_figure
+from cascade_exp.schema.training import Representations
 
 
 @dataclass
@@ -85,6 +88,57 @@ def project(options: Options) -> list[Projection]:
     title = f"t-SNE of the first token after layer {options.layer}, {part}"
     write_representations_figure(found, source.classes, title, results / "representations.png")
     return found
+
+
+def check_representations(
+    wanted: Representations, layers: Mapping[str, int], source: Source
+) -> None:
+    """Refuse what :func:`project` could not draw, before anything is trained.
+
+    Args:
+        layers: of every model of the job.
+
+    Raises:
+        CascadeError: naming the key.
+    """
+    if wanted.layer is None:
+        return
+    if source.kind != "text":
+        raise CascadeError(
+            f"representations.layer={wanted.layer}: data {source.name} holds no texts, "
+            f"but {source.kind}s"
+        )
+    names = [choice(name, layers, "representations.models") for name in wanted.models or layers]
+    shallow = [name for name in names if layers[name] < wanted.layer]
+    if wanted.layer < 1 or len(shallow) == len(names) or (wanted.models and shallow):
+        raise CascadeError(
+            f"representations.layer={wanted.layer}: expected 1 to the layers of "
+            f"{', '.join(f'{name} ({layers[name]})' for name in names)}"
+        )
+
+
+def show_representations(job: Job, wanted: Representations) -> None:
+    """Draw them for a training job that has recorded its models, and say where they lie."""
+    assert wanted.layer is not None
+    size = len(np.load(job.folder / "recordings" / "report" / "labels.npy", allow_pickle=False))
+    drawn = min(size, wanted.examples)
+    with job.console.status(f"t-SNE of the states after layer {wanted.layer}"):
+        project(
+            Options(
+                run=str(job.folder),
+                layer=wanted.layer,
+                models=wanted.models,
+                examples=drawn,
+                perplexity=min(Options.perplexity, max(1.0, (drawn - 1) / 3)),
+                seed=job.settings.seed,
+            )
+        )
+    picture = job.folder / "results" / "representations.png"
+    if job.loggers.wandb is not None:
+        from cascade_exp.report.board import log_picture
+
+        log_picture(job.loggers.wandb, picture)
+    job.console.print(f"t-SNE   {picture}", highlight=False, soft_wrap=True)
 
 
 def _data(run: Path) -> tuple[Source, dict[str, Examples]]:

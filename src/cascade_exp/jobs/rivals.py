@@ -2,35 +2,30 @@
 
 After Li et al. 2021 (CascadeBERT), Table 2 and Figs. 2, 3 and 5. A rival is a cascade of complete
 models, the exits of a network, or complete models alone; each is swept by one shared threshold, by
-the same engine. How the comparison is written and drawn lives in ``report.rivals``.
+the same engine. The sweep of one is in ``rivals_swept``; how the comparison is written and drawn,
+in ``report.rivals``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from cascade_exp.cascade.bootstrap import intervals
 from cascade_exp.cascade.reliability import dis
-from cascade_exp.cascade.speed_up import Neighbours, closest, expected_gain
-from cascade_exp.cascade.stages import Floats, Ints
-from cascade_exp.cascade.sweep import Sweep, settings_at, sweep_shared
+from cascade_exp.cascade.speed_up import Neighbours, expected_gain
+from cascade_exp.cascade.stages import Ints
 from cascade_exp.errors import CascadeError, choice, did_you_mean
-from cascade_exp.jobs.all_kinds import kind_of
 from cascade_exp.jobs.job import Job
-from cascade_exp.jobs.kinds import own_method
-from cascade_exp.jobs.measuring import Measuring
-from cascade_exp.jobs.pools import OneSplit, open_pools
+from cascade_exp.jobs.pools import open_pools
+from cascade_exp.jobs.rivals_swept import Depth, Setting, SweptRival, open_rival, sweep_rival
 from cascade_exp.recordings.exits import exit_name
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.rivals_schema import (
     AddedRow,
-    EmittedRow,
     InversionRow,
     RivalAnalyses,
-    RivalCurve,
     RivalRow,
 )
 from cascade_exp.report.schema import Results
@@ -39,7 +34,6 @@ from cascade_exp.schema.evaluating import (
     ExitsCascade,
     Named,
     Rival,
-    StagesCascade,
 )
 
 COMPLETE = "complete models"
@@ -126,29 +120,31 @@ def analyse_rivals(recordings: Recordings, settings: EvaluateConfig) -> RivalAna
             f"{', '.join(costs)}"
         )
     alone = Rival(models=[full])
-    opened = _opened(alone, recordings, settings)
+    opened = open_rival(alone, recordings, settings)
     one = opened.splits.selection
     full_cost = float(one.pool.cost[list(opened.members(one, [full]))].sum())
-    swept = {FULL: _swept(FULL, alone, opened, full_cost)}
+    found = {FULL: sweep_rival(FULL, alone, opened, full_cost)}
     for name, rival in rivals.items():
         try:
-            swept[name] = _swept(name, rival, _opened(rival, recordings, settings), full_cost)
+            found[name] = sweep_rival(
+                name, rival, open_rival(rival, recordings, settings), full_cost
+            )
         except CascadeError as error:
             raise CascadeError(f"rivals.members.{name}: {error}") from None
     targets = [float(target) for target in settings.rivals.speed_ups]
-    chosen = {(FULL, 1.0): swept[FULL].at(1.0)}
-    chosen |= {(n, t): swept[n].at(t) for n in rivals for t in targets}
+    chosen = {(FULL, 1.0): found[FULL].at(1.0)}
+    chosen |= {(n, t): found[n].at(t) for n in rivals for t in targets}
     depths = _depths(recordings, rivals)
     return RivalAnalyses(
         full=full,
-        rows=[swept[name].row(target, it) for (name, target), it in chosen.items()],
-        curves=[swept[name].curve() for name in rivals],
+        rows=[found[name].row(target, it) for (name, target), it in chosen.items()],
+        curves=[found[name].curve() for name in rivals],
         emitted=[
             row
             for name, rival in rivals.items()
             if rival.network is not None
             for target in targets
-            for row in swept[name].emitted(target, chosen[name, target], depths, swept[FULL])
+            for row in found[name].emitted(target, chosen[name, target], depths, found[FULL])
         ],
         inversions=_inversions(recordings, settings, depths),
         elsewhere={
@@ -160,7 +156,7 @@ def analyse_rivals(recordings: Recordings, settings: EvaluateConfig) -> RivalAna
             for other, shorter in rivals.items()
             for target in targets
             for row in _added(
-                swept[name], swept[other], rival, shorter, chosen[name, target], target
+                found[name], found[other], rival, shorter, chosen[name, target], target
             )
         ],
     )
@@ -176,181 +172,17 @@ def _told_on(split: str, recordings: Recordings, settings: EvaluateConfig) -> li
     return analyse_rivals(recordings, there).rows
 
 
-@dataclass(frozen=True)
-class _Depth:
-    """Layers of a complete model or an exit, and what it is drawn with.
-
-    ``group``: the network; of a complete model the rival of models alone that it is in (BERT-kL
-    apart from models pre-trained at that depth), else ``COMPLETE``.
-    """
-
-    layers: int
-    group: str
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """A cascade of a rival and its shared threshold; None for a single model."""
-
-    members: tuple[int, ...]
-    threshold: float | None
-
-    @property
-    def thresholds(self) -> list[float]:
-        """One for every stage but the last."""
-        return [] if self.threshold is None else [self.threshold] * (len(self.members) - 1)
-
-
-@dataclass(frozen=True)
-class _Swept:
-    """A rival with all its settings, by what they do on the selection split."""
-
-    name: str
-    static: bool
-    measuring: Measuring
-    full_cost: float
-    settings: list[_Setting]
-    speed_ups: Floats
-    scores: Floats
-
-    def at(self, target: float) -> _Setting:
-        """The setting whose speed-up on the selection split comes closest to ``target``."""
-        return self.settings[closest(self.speed_ups, self.scores, target)]
-
-    def row(self, target: float, setting: _Setting) -> RivalRow:
-        """What ``setting`` does on both splits."""
-        splits = self.measuring.splits
-        told = {}
-        for one in (splits.selection, splits.report):
-            outcome = self.measuring.outcome(one, setting.members, setting.thresholds)
-            told[one.name] = (self.full_cost / float(outcome.cost.mean()), one.score(outcome))
-        seed, resamples = splits.settings.seed, splits.settings.bootstrap.resamples
-        return RivalRow(
-            rival=self.name,
-            target=target,
-            stages=[splits.selection.pool.names[m] for m in setting.members],
-            threshold=setting.threshold,
-            selection_speed_up=told[splits.selection.name][0],
-            selection_score=told[splits.selection.name][1],
-            report_speed_up=told[splits.report.name][0],
-            report_score=told[splits.report.name][1],
-            report_interval=intervals(outcome, splits.report.objective, seed, resamples).score,
-        )
-
-    def curve(self) -> RivalCurve:
-        """All settings on the report split, in order of growing speed-up."""
-        report = self.measuring.splits.report
-        points = []
-        for members in dict.fromkeys(setting.members for setting in self.settings):
-            table = self.measuring.table(report, members)
-            if len(members) == 1:
-                up, score = self.full_cost / float(table.cost[0]), report.score(table.run([]))
-                points.append((up, score))
-                continue
-            sweep = sweep_shared(table, self.measuring.compare)
-            ups, scores = _told(sweep, report, self.full_cost)
-            own = np.array([s.threshold for s in self.settings if s.members == members])
-            confidence = np.stack([stage.confidence for stage in table.stages[:-1]])
-            at = settings_at(sweep, confidence, own, self.measuring.compare)
-            points += list(zip(ups[at].tolist(), scores[at].tolist(), strict=True))
-        points = sorted(set(points))
-        return RivalCurve(
-            self.name, self.static, [up for up, _ in points], [score for _, score in points]
-        )
-
-    def emitted(
-        self, target: float, setting: _Setting, depths: dict[str, _Depth], complete: _Swept
-    ) -> list[EmittedRow]:
-        """Accuracy of exits, and of complete models of as many layers, on what leaves at each."""
-        report, models = self.measuring.splits.report, complete.measuring.splits.report.models
-        outcome = self.measuring.outcome(report, setting.members, setting.thresholds)
-        rows = []
-        for stage, member in enumerate(setting.members):
-            name = report.pool.names[member]
-            here = outcome.exit_stage == stage
-            if not here.any() or name not in depths:
-                continue
-            layers = depths[name].layers
-            right = {name: outcome.prediction == report.models.labels}
-            right |= {
-                other: models.stage((m,)).prediction == models.labels
-                for m, other in enumerate(models.names)
-                if other in depths and depths[other].layers == layers
-            }
-            rows += [
-                EmittedRow(
-                    rival=self.name,
-                    target=target,
-                    layers=layers,
-                    examples=int(here.sum()),
-                    group=depths[model].group,
-                    model=model,
-                    accuracy=float(it[here].mean()),
-                )
-                for model, it in right.items()
-            ]
-        return rows
-
-
-def _opened(rival: Rival, recordings: Recordings, settings: EvaluateConfig) -> Measuring:
-    """Both splits as the stages of ``rival``, which share one threshold."""
-    kind: Named
-    if rival.network is not None:
-        kind = ExitsCascade("exits", rival.network)
-    else:
-        kind = StagesCascade("stages", rival.stages or rival.models)
-    own = replace(
-        settings,
-        cascade=kind,
-        metric=Named(rival.metric),
-        ensemble=Named(rival.ensemble),
-        threshold=replace(settings.threshold, shared=True),
-    )
-    kind_of(own).check(own_method(own))
-    return Measuring(open_pools(recordings, own, halve=False))
-
-
-def _swept(name: str, rival: Rival, measuring: Measuring, full_cost: float) -> _Swept:
-    splits = measuring.splits
-    one = splits.selection
-    (members,) = splits.kind.candidates(one.pool).cascades[:1]
-    alone = rival.models is not None
-    found: list[_Setting] = []
-    speed_ups, scores = [], []
-    for cascade in [(m,) for m in members] if alone else [members]:
-        table = measuring.table(one, cascade)
-        if len(cascade) == 1:
-            found.append(_Setting(cascade, None))
-            speed_ups.append(np.array([full_cost / float(table.cost[0])]))
-            scores.append(np.array([one.score(table.run([]))]))
-            continue
-        sweep = sweep_shared(table, measuring.compare)
-        found += [_Setting(cascade, threshold) for threshold in sweep.thresholds.tolist()]
-        ups, points = _told(sweep, one, full_cost)
-        speed_ups.append(ups)
-        scores.append(points)
-    return _Swept(
-        name, alone, measuring, full_cost, found, np.concatenate(speed_ups), np.concatenate(scores)
-    )
-
-
-def _told(sweep: Sweep, one: OneSplit, full_cost: float) -> tuple[Floats, Floats]:
-    """Speed-up and score of every setting, each float64 [V]."""
-    scores = np.asarray(one.objective.score(sweep.totals, one.pool.size), dtype=np.float64)
-    return full_cost / (sweep.total_cost / one.pool.size), scores
-
-
-def _depths(recordings: Recordings, rivals: dict[str, Rival]) -> dict[str, _Depth]:
+def _depths(recordings: Recordings, rivals: dict[str, Rival]) -> dict[str, Depth]:
     """By complete model and by exit, where the recordings say how many layers it has."""
     group = {model: name for name, rival in rivals.items() for model in rival.models or ()}
     known = {
-        row.name: _Depth(int(row.costs["layers"]), group.get(row.name, COMPLETE))
+        row.name: Depth(int(row.costs["layers"]), group.get(row.name, COMPLETE))
         for row in recordings.models
         if row.name not in recordings.exits and "layers" in row.costs
     }
     for network, rows in recordings.exits.items():
         known |= {
-            exit_name(network, row.exit): _Depth(int(row.costs["layers"]), network)
+            exit_name(network, row.exit): Depth(int(row.costs["layers"]), network)
             for row in rows
             if "layers" in row.costs
         }
@@ -358,7 +190,7 @@ def _depths(recordings: Recordings, rivals: dict[str, Rival]) -> dict[str, _Dept
 
 
 def _inversions(
-    recordings: Recordings, settings: EvaluateConfig, depths: dict[str, _Depth]
+    recordings: Recordings, settings: EvaluateConfig, depths: dict[str, Depth]
 ) -> list[InversionRow]:
     """DIS of every complete model and every exit whose layers are known."""
     kinds = [Named("search"), *(ExitsCascade("exits", it) for it in recordings.exits)]
@@ -375,11 +207,11 @@ def _inversions(
 
 
 def _added(
-    longer: _Swept,
-    shorter: _Swept,
+    longer: SweptRival,
+    shorter: SweptRival,
     stages: Rival,
     fewer: Rival,
-    setting: _Setting,
+    setting: Setting,
     target: float,
 ) -> list[AddedRow]:
     """The gain of the one inner stage that ``longer`` has and ``shorter`` lacks, if so they are."""

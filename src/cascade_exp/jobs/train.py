@@ -20,6 +20,7 @@ from cascade_exp.jobs.labelling import label_fold
 from cascade_exp.jobs.methods import check_methods
 from cascade_exp.jobs.modules import check_training, fits_for
 from cascade_exp.jobs.recording import check_recording, record, record_share
+from cascade_exp.jobs.representations import check_representations, show_representations
 from cascade_exp.jobs.rivals import check_rivals
 from cascade_exp.jobs.teaching import inner_task_loss, teaches
 from cascade_exp.jobs.timing import seconds_of, timed
@@ -59,6 +60,11 @@ def train(config: DictConfig) -> Path:
         trial = trial_of(HydraConfig.get().sweeper, settings.optimize)
         pool = TrainingPool(job, settings, members, trial)
         measured = {name: _measure(_load(pool, name)) for name in members}
+        check_representations(
+            settings.representations,
+            {name: int(found.layers) for name, (found, _) in measured.items()},
+            pool.source,
+        )
         last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
         shaped = [it for it in complete if it != last and not members[it].training.plain]
         dar = settings.regularizer
@@ -98,6 +104,8 @@ def train(config: DictConfig) -> Path:
         if settings.evaluate:
             opened = open_recordings(folder, settings.pool.include, settings.pool.exclude)
             report(job, opened, partial(preview, shown))
+        if settings.representations.layer is not None:
+            show_representations(job, settings.representations)
         return job.folder
 
 

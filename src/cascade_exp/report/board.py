@@ -71,6 +71,13 @@ def log_rivals(run: Run, found: RivalAnalyses, plots: Sequence[Path]) -> None:
     run.log({f"rivals/{plot.stem}": wandb.Image(str(plot)) for plot in plots})
 
 
+def log_picture(run: Run, picture: Path) -> None:
+    """Log a picture under its own name."""
+    import wandb
+
+    run.log({picture.stem: wandb.Image(str(picture))})
+
+
 def log_runs(run: Run, runs: Sequence[ComparedRun], plot: Path | None) -> None:
     """Log a comparison of jobs: its table and its picture."""
     import wandb

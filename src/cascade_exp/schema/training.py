@@ -232,6 +232,18 @@ class Recording:
 
 
 @dataclass
+class Representations:
+    """After which layer t-SNE shows the models of a training job over texts; null: it does not.
+
+    ``models``: their names; null: all that have so many layers. ``examples``: the most drawn.
+    """
+
+    layer: Optional[int] = None
+    models: Optional[list[str]] = None
+    examples: int = 1000
+
+
+@dataclass
 class TrainConfig(EvaluateConfig):
     """All keys of ``train.py``."""
 
@@ -244,6 +256,7 @@ class TrainConfig(EvaluateConfig):
     trainer: TrainerOptions = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
     timing: Timing = field(default_factory=Timing)
+    representations: Representations = field(default_factory=Representations)
     encoder: Optional[str] = None
     train: bool = True
     evaluate: bool = True
