@@ -170,10 +170,39 @@ def test_what_is_written_is_read(tmp_path):
     make_recordings(tmp_path, {"net": 1.0})
     write_exits(tmp_path, {"net": [{"layers": 1, "macs": 10}, {"layers": 2, "macs": 25}]})
     assert (tmp_path / "exits.csv").read_text().splitlines() == [
-        "name,exit,layers,macs",
-        "net,1,1,10",
-        "net,2,2,25",
+        "name,exit,layers,macs,seconds",
+        "net,1,1,10,",
+        "net,2,2,25,",
     ]
     assert open_recordings(tmp_path).exit_costs("net", "macs").tolist() == [10, 25]
     write_exits(tmp_path, {})
     assert not (tmp_path / "exits.csv").exists()
+
+
+@pytest.mark.parametrize("part", ["complete", "network"])
+@pytest.mark.parametrize("broken", ["net", "small"])
+def test_the_whole_pool_is_checked_whatever_part_of_it_runs(folder, part, broken):
+    file = folder / "report" / f"{broken}.npy"
+    logits = np.load(file)
+    recordings = open_recordings(folder)
+    narrowed = recordings.complete() if part == "complete" else recordings.network("net")
+    narrowed.split("report")
+    np.save(file, np.concatenate([logits, logits], axis=-1))
+    with pytest.raises(CascadeError, match="all models of a pool must name the same classes"):
+        narrowed.split("report")
+    file.unlink()
+    with pytest.raises(CascadeError, match=f"{broken}.npy: missing"):
+        narrowed.split("report")
+
+
+def test_a_table_of_exits_that_is_not_there(folder):
+    (folder / "exits.csv").unlink()
+    with pytest.raises(CascadeError, match=r"exits.csv: missing; cascade=exits needs it.*layers"):
+        open_recordings(folder).network("net")
+
+
+def test_an_empty_cell_is_no_typing_error(folder):
+    rewrite(folder, "net,3,3,3.0", "net,6,6,")
+    with pytest.raises(CascadeError, match="exit 6 of net has no 'macs'") as raised:
+        open_recordings(folder).exit_costs("net", "macs")
+    assert "did you mean" not in str(raised.value)

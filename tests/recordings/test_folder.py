@@ -160,3 +160,21 @@ def test_truncated_answers(tmp_path):
     np.savez(archive, prediction=np.zeros(20, int), confidence=np.zeros(20))
     archive.write_bytes(archive.read_bytes()[:100])
     assert "truncated" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["selection", "report"])
+@pytest.mark.parametrize("stray", ["c.npy", "c.answers.npz"])
+def test_a_recording_that_no_row_lists_is_named(tmp_path, split, stray):
+    make_recordings(tmp_path, {"a": 1.0, "b": 2.0})
+    (tmp_path / split / stray).write_bytes((tmp_path / split / "a.npy").read_bytes())
+    said = refusal(tmp_path, split)
+    assert f"{stray}: models.csv lists no model 'c'" in said
+    assert said == refusal(tmp_path, split, include="a")
+
+
+def test_an_empty_cell_is_no_typing_error(tmp_path):
+    make_recordings(tmp_path, {"a": 1.0, "b": 2.0})
+    (tmp_path / "models.csv").write_text("name,macs\na,1.0\nb,\n")
+    with pytest.raises(CascadeError, match="model b has no 'macs'") as raised:
+        open_recordings(tmp_path).costs("macs")
+    assert "did you mean" not in str(raised.value)

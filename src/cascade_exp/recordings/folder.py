@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade_exp.errors import CascadeError, did_you_mean
-from cascade_exp.recordings.exits import EXITS, ExitRow, check_growing, exit_name, read_exits
+from cascade_exp.recordings.exits import (
+    EXIT_COSTS,
+    EXITS,
+    ExitRow,
+    check_growing,
+    exit_name,
+    read_exits,
+)
 from cascade_exp.recordings.names import check_name, narrow
 from cascade_exp.recordings.tables import read_costs, read_table
 
@@ -76,11 +83,15 @@ class Recordings:
 
     Attributes:
         exits: by network with exits, its exits; complete models are not in it.
+        listed: all models of ``models.csv``, whether in the pool or not.
+        pool: the whole pool, where these are a part of it; a split is checked for all of it.
     """
 
     path: Path
     models: tuple[ModelRow, ...]
-    exits: Mapping[str, tuple[ExitRow, ...]] = field(default_factory=dict)
+    exits: Mapping[str, tuple[ExitRow, ...]]
+    listed: tuple[str, ...]
+    pool: Recordings | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -100,7 +111,7 @@ class Recordings:
                 f"({', '.join(self.names)}), and cascades are made of complete models; "
                 f"cascade=exits cascade.network={self.names[0]} runs the exits of one"
             )
-        return replace(self, models=models, exits={})
+        return replace(self, models=models, exits={}, pool=self.pool or self)
 
     def network(self, name: str) -> Recordings:
         """The same with the network ``name`` alone.
@@ -108,14 +119,21 @@ class Recordings:
         Raises:
             CascadeError: if it is not recorded, or has no exits.
         """
+        table = self.path / EXITS
+        if name in self.names and not table.is_file():
+            raise CascadeError(
+                f"{table}: missing; cascade=exits needs it: name, exit and a cost column "
+                f"({', '.join(EXIT_COSTS)}), a row per exit of {name}"
+            )
         if name not in self.exits:
             kind = "a complete model" if name in self.names else "not recorded"
             raise CascadeError(
-                f"cascade.network={name}: {kind}; networks with exits here ({self.path / EXITS}): "
+                f"cascade.network={name}: {kind}; networks with exits here ({table}): "
                 f"{', '.join(self.exits) or 'none'}{did_you_mean(name, self.exits)}"
             )
         models = tuple(row for row in self.models if row.name == name)
-        return replace(self, models=models, exits={name: self.exits[name]})
+        exits = {name: self.exits[name]}
+        return replace(self, models=models, exits=exits, pool=self.pool or self)
 
     def exit_costs(self, network: str, column: str) -> NDArray[np.float64]:
         """float64 [exits], what an example has cost at each exit, out of ``exits.csv``.
@@ -130,7 +148,7 @@ class Recordings:
                 raise CascadeError(
                     f"{table}: exit {row.exit} of {network} has no '{column}', which "
                     f"cost.column={column} needs; known for it: "
-                    f"{', '.join(sorted(row.costs)) or 'nothing'}{did_you_mean(column, known)}"
+                    f"{', '.join(sorted(row.costs)) or 'nothing'}{_meant(column, known)}"
                 )
         values = [row.costs[column] for row in rows]
         check_growing([row.exit for row in rows], values, column, network, str(table))
@@ -150,7 +168,7 @@ class Recordings:
                 raise CascadeError(
                     f"{table}: model {row.name} has no '{column}', which cost.column={column} "
                     f"needs; known for it: {', '.join(sorted(row.costs)) or 'nothing'}"
-                    f"{did_you_mean(column, known)}"
+                    f"{_meant(column, known)}"
                 )
             value = row.costs[column]
             if not (math.isfinite(value) and value > 0):
@@ -162,11 +180,12 @@ class Recordings:
         return np.array(values, dtype=np.float64)
 
     def split(self, name: str) -> Split:
-        """Open the split ``name`` for all models of the pool.
+        """Open the split ``name`` for these models.
 
         Raises:
-            CascadeError: if a file is missing or truncated, sizes or class counts differ, the split
-                is empty, or a label is outside the classes.
+            CascadeError: if a file of the pool is missing or truncated, sizes or class counts
+                differ, ``models.csv`` does not list a recording, the split is empty, or a label is
+                outside the classes.
         """
         folder = self.path / name
         if not folder.is_dir():
@@ -183,9 +202,11 @@ class Recordings:
         ids = _integers(ids_file) if ids_file.exists() else None
         if ids is not None and len(ids) != size:
             raise CascadeError(f"{ids_file}: {len(ids)} ids, expected {size} (labels.npy)")
-        outputs = {
-            model: _outputs(folder, model, size, self.exits.get(model)) for model in self.names
-        }
+        _check_listed(folder, self.listed)
+        pool = self.pool or self
+        recorded = {m: _outputs(folder, m, size, pool.exits.get(m)) for m in pool.names}
+        _classes(folder, recorded)
+        outputs = {model: recorded[model] for model in self.names}
         classes = _classes(folder, outputs)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or (classes is not None and high >= classes):
@@ -246,6 +267,7 @@ def open_recordings(
         folder,
         tuple(row for row in rows if row.name in set(kept)),
         {name: its for name, its in exits.items() if name in set(kept)},
+        tuple(row.name for row in rows),
     )
 
 
@@ -276,6 +298,23 @@ def _load(path: Path) -> NDArray[Any]:
     if not isinstance(array, np.ndarray):
         raise CascadeError(f"{path}: an archive, expected a plain .npy array")
     return array
+
+
+def _meant(column: str, known: list[str]) -> str:
+    """A hint at a column that is there; none where ``column`` itself is, and only a cell empty."""
+    return "" if column in known else did_you_mean(column, known)
+
+
+def _check_listed(folder: Path, listed: tuple[str, ...]) -> None:
+    """Refuse a recording of a model that ``models.csv`` does not list."""
+    for path in sorted(folder.iterdir()):
+        for suffix in (".npy", ".answers.npz"):
+            name = path.name.removesuffix(suffix)
+            if name not in (path.name, "labels", "ids", *listed):
+                raise CascadeError(
+                    f"{path}: models.csv lists no model '{name}'{did_you_mean(name, listed)}; "
+                    "expected a row of it, or no recording"
+                )
 
 
 def _integers(path: Path) -> NDArray[np.int64]:

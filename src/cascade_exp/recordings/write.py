@@ -152,10 +152,9 @@ def write_models(folder: Path, costs: Mapping[str, Mapping[str, float]]) -> None
 def write_exits(folder: Path, networks: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     """Write ``exits.csv`` for ``networks``: by name, of each exit the costs it has come to.
 
-    Without networks there is no such file.
+    A cost that is not known is an empty cell. Without networks there is no such file.
     """
     rows = [(name, e, cost) for name, exits in networks.items() for e, cost in enumerate(exits, 1)]
-    columns = [c for c in EXIT_COSTS if any(c in cost for _, _, cost in rows)]
     if not rows:
         (folder / EXITS).unlink(missing_ok=True)
         return
@@ -164,9 +163,9 @@ def write_exits(folder: Path, networks: Mapping[str, Sequence[Mapping[str, float
         partial.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["name", "exit", *columns])
+        writer.writerow(["name", "exit", *EXIT_COSTS])
         for name, exit, cost in rows:
-            writer.writerow([name, exit, *(cost.get(c, "") for c in columns)])
+            writer.writerow([name, exit, *(cost.get(c, "") for c in EXIT_COSTS)])
 
 
 def write_labels(folder: Path, labels: NDArray[np.int64], ids: NDArray[np.int64]) -> None:
