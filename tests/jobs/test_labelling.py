@@ -1,6 +1,7 @@
 """Difficulty labels inside a training job: made once, divided, killed and resumed."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -8,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.errors import CascadeError
 from tests.jobs.running import ROOT, run
 
@@ -54,6 +57,7 @@ def test_only_the_stages_before_the_last_are_labelled_and_regularised(job):
     assert list(table[0]) == ["id", "correct_0", "correct_1", "difficulty"]
     assert len(table) == 150
     assert {row["difficulty"] for row in table} == {"0", "1"}
+    assert any(row["correct_0"] != row["correct_1"] for row in table)
     for row in table:
         assert row["difficulty"] == str(int("0" in (row["correct_0"], row["correct_1"])))
     first, last = (rows(job / "csv" / f"resnet_{n}px" / "metrics.csv") for n in (16, 32))
@@ -129,6 +133,7 @@ def test_one_model_has_no_stage_to_regularise(tmp_path):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
+        ("regularizer.fold=3", "regularizer.fold=3: expected 0 to 2"),
         ("regularizer.folds=1", "regularizer.folds=1: expected at least 2"),
         ("regularizer.folds=151", "regularizer.folds=151: 150 training examples"),
         ("regularizer.seeds=0", "regularizer.seeds=0: expected at least 1"),
@@ -140,3 +145,90 @@ def test_bad_settings_are_said_in_one_line(tmp_path, override, said):
     with pytest.raises(CascadeError) as refused:
         run("train", tmp_path / "job", *SMALL, override)
     assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert not (tmp_path / "job" / "checkpoints").exists()
+
+
+class Opened(Exception):
+    """In place of the fits of the labels."""
+
+
+@pytest.fixture
+def key_of(tmp_path, monkeypatch):
+    """The key of the labels that a job would make."""
+
+    def stop(pool, name, store, tasks, *, wait):
+        raise Opened(store.folder.name)
+
+    monkeypatch.setattr("cascade_exp.jobs.labelling._make", stop)
+
+    def key(*overrides: str) -> str:
+        with pytest.raises(Opened) as opened:
+            run("train", tmp_path / "job", *SMALL, "callbacks=none", *overrides)
+        return str(opened.value)
+
+    return key
+
+
+def test_the_key_holds_what_the_labels_depend_on_and_no_more(key_of, tmp_path):
+    key = key_of()
+    written = json.loads((tmp_path / "cache" / "difficulty" / key / "key.json").read_text())
+    assert written["of"]["data"] == "digits" and written["of"]["examples"] == 150
+    assert written["of"]["model"]["architecture"] == "test_resnet"
+    for same in (
+        ["regularizer.margin=0.1", "regularizer.weight=0.9", "regularizer.pairs=sampled"],
+        ["seed=3"],
+        ["trainer.devices=2"],
+        ["trainer.options.log_every_n_steps=7", "+trainer.options.enable_progress_bar=false"],
+    ):
+        assert key_of(*same) == key, same
+    for other in (
+        ["data.limit_train=149"],
+        ["data.validation_share=0.2"],
+        ["models.members.resnet_16px.architecture=resnet10t"],
+        ["optimizer.learning_rate=0.02"],
+        ["trainer.max_epochs=3"],
+        ["data.batch_size=8"],
+        ["regularizer.folds=2"],
+        ["regularizer.seeds=1"],
+    ):
+        assert key_of(*other) != key, other
+
+
+def test_what_is_held_out_is_not_trained_on(tmp_path):
+    """Words that say nothing of their labels: learnt by heart, and guessed where held out."""
+    rng = np.random.default_rng(0)
+    words = [f"w{i:02d}" for i in range(60)]
+    lines = [
+        f"{word} {word},{label}" for word, label in zip(words, rng.permutation(60) % 2, strict=True)
+    ]
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines, ""]))
+    build_tokenizer(words, max_length=8).save_pretrained(tmp_path / "tokenizer")
+    members = ("bert_1l", "bert_2l")
+    run(
+        "train",
+        tmp_path / "outputs" / "job",
+        "data=csv",
+        f"data.train_file={tmp_path / 'train.csv'}",
+        f"data.test_file={tmp_path / 'test.csv'}",
+        "data.batch_size=8",
+        "models=bert_shaped",
+        *(f"+models.members.{name}.tokenizer={tmp_path / 'tokenizer'}" for name in members),
+        *(f"models.members.{name}.max_length=8" for name in members),
+        "trainer.max_epochs=25",
+        "optimizer.learning_rate=0.003",
+        "trainer.accelerator=cpu",
+        "logger=none",
+        "callbacks=none",
+        "evaluate=false",
+        "regularizer=dar",
+        "regularizer.folds=3",
+        "regularizer.seeds=2",
+    )
+    (labels,) = label_files(tmp_path / "outputs")
+    table = rows(labels)
+    for seed in ("correct_0", "correct_1"):
+        assert np.mean([row[seed] == "1" for row in table]) < 0.7
+    logits = np.load(tmp_path / "outputs" / "job" / "recordings" / "report" / "bert_1l.npy")
+    truth = np.load(tmp_path / "outputs" / "job" / "recordings" / "report" / "labels.npy")
+    assert np.mean(logits.argmax(axis=1) == truth) > 0.85  # most of them were trained on

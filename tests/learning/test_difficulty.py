@@ -47,7 +47,7 @@ CORRECT = {0: [1, 1, 0, 1], 1: [1, 0, 0, 1]}  # by seed, in the order of IDS
 
 
 def store(folder, **changes):
-    return LabelStore(folder, {"model": "m", **changes}, IDS, FOLD_OF, 2)
+    return LabelStore(folder, {"model": "m", **changes}, IDS, FOLD_OF, 2, told={"data": "d"})
 
 
 def finished(folder):
@@ -65,7 +65,8 @@ def test_labels_of_hand_made_folds(tmp_path):
     with (folder / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[1] == {"id": "9", "correct_0": "1", "correct_1": "0", "difficulty": "1"}
-    assert json.loads((folder / "key.json").read_text()) == {"model": "m"}
+    key = json.loads((folder / "key.json").read_text())
+    assert key == {"of": {"data": "d"}, "made_from": {"model": "m"}}
     np.testing.assert_array_equal(store(tmp_path).finish().correct, labels.correct)
 
 
@@ -93,6 +94,28 @@ def test_a_damaged_fold_is_said(tmp_path, rows):
     (made.folder / "folds" / "seed0-fold0.csv").write_text("id,correct\n" + rows)
     with pytest.raises(CascadeError, match=r"seed0-fold0\.csv: damaged"):
         made.finish()
+
+
+def test_a_table_that_is_no_text_is_said(tmp_path):
+    made = finished(tmp_path)
+    made.finish()
+    made.file.write_bytes(made.file.read_bytes() + b"\xff\xfe")
+    with pytest.raises(CascadeError, match=r"labels\.csv: damaged"):
+        made.finish()
+
+
+def test_a_difficulty_that_its_row_contradicts_is_said(tmp_path):
+    made = finished(tmp_path)
+    made.finish()
+    made.file.write_text(made.file.read_text().replace("9,1,0,1", "9,1,0,0"))
+    with pytest.raises(CascadeError, match=r"labels\.csv: example 9 has difficulty 0, which its"):
+        made.finish()
+
+
+def test_a_place_that_cannot_hold_labels_is_said(tmp_path):
+    (tmp_path / "difficulty").write_text("a file")
+    with pytest.raises(CascadeError, match=r"cannot hold difficulty labels .*paths\.cache_dir"):
+        store(tmp_path / "difficulty")
 
 
 class Killed(Exception):

@@ -10,23 +10,38 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cascade_exp.data.examples import Ints
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.fitting import optimizer_settings, trainer_settings
 from cascade_exp.jobs.progress import labelling_progress
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.learning.classifier import Classifier
-from cascade_exp.learning.difficulty import Labels, LabelStore, Task, assign_folds
+from cascade_exp.learning.difficulty import (
+    Labels,
+    LabelStore,
+    Task,
+    assign_folds,
+    check_counts,
+)
 from cascade_exp.learning.feeding import feed
+from cascade_exp.learning.fit import TrainerSettings
 from cascade_exp.learning.folds import fit_fold
 from cascade_exp.models.complete import weights_key
 from cascade_exp.schema.training import Dar, ImageData, TextData
 
 VERSION = 1  # of how labels are made; another one, and those that are kept are not used again
+INERT = (
+    *("strategy", "log_every_n_steps", "enable_progress_bar", "enable_model_summary"),
+    *("enable_checkpointing", "profiler", "num_sanity_val_steps", "check_val_every_n_epoch"),
+    *("val_check_interval", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
+)
+"""Lightning's options that a fold has no use for, or sets itself: no label depends on them."""
 LOOK_AGAIN = 1.0  # seconds, while other processes have all that is left
 
 
@@ -47,14 +62,21 @@ def difficulty_labels(pool: TrainingPool, name: str, dar: Dar) -> Labels:
     return labels
 
 
-def label_fold(pool: TrainingPool, names: Iterable[str], dar: Dar, fold: int) -> None:
-    """Do one fold's share of the labels of each of ``names``, under all seeds.
+def check_labelling(dar: Dar, labels: Ints | None = None) -> None:
+    """Refuse settings of the labels before anything is trained; ``labels``: of the train split.
 
     Raises:
-        CascadeError: if there is no such fold.
+        CascadeError: naming the key.
     """
-    if not 0 <= fold < dar.folds:
-        raise CascadeError(f"regularizer.fold={fold}: expected 0 to {dar.folds - 1}")
+    check_counts(dar.folds, dar.seeds)
+    if dar.fold is not None and not 0 <= dar.fold < dar.folds:
+        raise CascadeError(f"regularizer.fold={dar.fold}: expected 0 to {dar.folds - 1}")
+    if labels is not None:
+        assign_folds(labels, dar.folds, seed=0)
+
+
+def label_fold(pool: TrainingPool, names: Iterable[str], dar: Dar, fold: int) -> None:
+    """Do one fold's share of the labels of each of ``names``, under all seeds."""
     for name in names:
         store = _store(pool, name, dar)
         tasks = [task for task in store.tasks if task.fold == fold]
@@ -72,19 +94,27 @@ def _store(pool: TrainingPool, name: str, dar: Dar) -> LabelStore:
     fold_of = assign_folds(train.labels, dar.folds, settings.data.seed)
     model = pool.build(name, 0)
     data = pool.feed(model)
+    trainer = _of_folds(trainer_settings(settings, own, model))
     made_from = {
         "version": VERSION,
         "data": data.content_key("train"),
         "batches": _batches(settings.data),
         "model": weights_key(model),
         "optimizer": asdict(optimizer_settings(settings, own)),
-        "trainer": _without_places(asdict(trainer_settings(settings, own, model))),
+        "trainer": _without_places(asdict(trainer)),
         "folds": dar.folds,
         "folds_seed": settings.data.seed,
         "seeds": dar.seeds,
     }
+    told = {
+        "data": settings.data.name,
+        "examples": len(train),
+        "model": pool.members[name].model,
+        "layers": model.layers,
+        "epochs": trainer.max_epochs,
+    }
     root = Path(settings.paths.cache_dir) / "difficulty"
-    return LabelStore(root, made_from, train.ids, fold_of, dar.seeds)
+    return LabelStore(root, made_from, train.ids, fold_of, dar.seeds, told)
 
 
 @contextmanager
@@ -108,6 +138,12 @@ def _batches(data: Any) -> dict[str, Any]:
     return made
 
 
+def _of_folds(settings: TrainerSettings) -> TrainerSettings:
+    """How a fold is fitted: on one device, whatever serves the stage, and told by nobody else."""
+    kept = {key: value for key, value in settings.options.items() if key not in INERT}
+    return replace(settings, devices=1, options=kept)
+
+
 def _without_places(trainer: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in trainer.items() if k not in ("accelerator", "devices")}
 
@@ -121,14 +157,20 @@ def _make(
         def done() -> int:
             return sum(store.done(task) for task in tasks)
 
+        def advance(before: int, part: float) -> None:
+            show(before + part)
+
         show(done())
+        terminal = pool.job.console.is_terminal
         while pending := [task for task in tasks if not store.done(task)]:
             worked = False
             for task in pending:
                 with store.claim(task) as mine:
                     if mine:
-                        _fit(pool, name, store, task, lambda part: show(done() + part))
+                        _fit(pool, name, store, task, partial(advance, done()))
                         worked = True
+                        if not terminal:
+                            pool.say(f"  {name}: {task} is done, {done()} of {len(tasks)}")
                 show(done())
             if not (worked or wait):
                 return
@@ -159,7 +201,7 @@ def _fit(
     fit_fold(
         module,
         data,
-        replace(trainer_settings(settings, own, model), devices=1),
+        _of_folds(trainer_settings(settings, own, model)),
         seed=task.seed,
         folder=store.work(task),
         progress=progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.jobs.fitting import Fit, optimizer_settings
-from cascade_exp.jobs.labelling import difficulty_labels
+from cascade_exp.jobs.labelling import check_labelling, difficulty_labels
 from cascade_exp.jobs.teaching import check_distillation, task_loss_for
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.learning.classifier import Classifier
@@ -86,6 +86,7 @@ def check_training(settings: TrainConfig, complete: int) -> None:
     """
     if isinstance(settings.regularizer, Dar):
         dar_settings(settings.regularizer)
+        check_labelling(settings.regularizer)
     check_distillation(settings.distillation)
     choice(settings.best_by, BEST_BY, "best_by")
     for group in ("regularizer", "distillation"):

@@ -16,7 +16,7 @@ from cascade_exp.jobs.evaluate import report
 from cascade_exp.jobs.evaluation import check_settings
 from cascade_exp.jobs.fitting import fit_member
 from cascade_exp.jobs.job import open_job
-from cascade_exp.jobs.labelling import label_fold
+from cascade_exp.jobs.labelling import check_labelling, label_fold
 from cascade_exp.jobs.methods import check_methods
 from cascade_exp.jobs.modules import check_training, fits_for
 from cascade_exp.jobs.recording import check_recording, record, record_share
@@ -59,6 +59,9 @@ def train(config: DictConfig) -> Path:
         check_optimize(settings.optimize, members)
         trial = trial_of(HydraConfig.get().sweeper, settings.optimize)
         pool = TrainingPool(job, settings, members, trial)
+        dar = settings.regularizer
+        if isinstance(dar, Dar):
+            check_labelling(dar, pool.splits.train.labels)
         measured = {name: _measure(_load(pool, name)) for name in members}
         check_representations(
             settings.representations,
@@ -67,7 +70,6 @@ def train(config: DictConfig) -> Path:
         )
         last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
         shaped = [it for it in complete if it != last and not members[it].training.plain]
-        dar = settings.regularizer
         if isinstance(dar, Dar) and dar.fold is not None:
             fitted = [name for name in shaped if members[name].training.run is None]
             label_fold(pool, fitted, dar, dar.fold)

@@ -66,8 +66,7 @@ def assign_folds(labels: Ints, folds: int, seed: int) -> Ints:
     Raises:
         CascadeError: if there are fewer than two folds, or fewer examples than folds.
     """
-    if folds < 2:
-        raise CascadeError(f"regularizer.folds={folds}: expected at least 2")
+    check_counts(folds)
     if folds > len(labels):
         raise CascadeError(
             f"regularizer.folds={folds}: {len(labels)} training examples; expected at most one "
@@ -78,6 +77,18 @@ def assign_folds(labels: Ints, folds: int, seed: int) -> Ints:
     assigned = np.empty(len(labels), dtype=np.int64)
     assigned[by_class] = np.arange(len(labels)) % folds
     return assigned
+
+
+def check_counts(folds: int, seeds: int = 1) -> None:
+    """Refuse numbers of folds and seeds that make no labels, whatever the data.
+
+    Raises:
+        CascadeError: naming the key.
+    """
+    if folds < 2:
+        raise CascadeError(f"regularizer.folds={folds}: expected at least 2")
+    if seeds < 1:
+        raise CascadeError(f"regularizer.seeds={seeds}: expected at least 1")
 
 
 class LabelStore:
@@ -93,21 +104,34 @@ class LabelStore:
         ids: int64 [N] of the training examples, in the order of ``fold_of``.
         fold_of: int64 [N], the fold of each.
         seeds: how many seeds, 0..seeds-1.
+        told: what they are of in words, for whoever opens ``key.json``; no part of the key.
     """
 
     def __init__(
-        self, root: Path, made_from: Mapping[str, Any], ids: Ints, fold_of: Ints, seeds: int
+        self,
+        root: Path,
+        made_from: Mapping[str, Any],
+        ids: Ints,
+        fold_of: Ints,
+        seeds: int,
+        told: Mapping[str, Any] | None = None,
     ) -> None:
-        if seeds < 1:
-            raise CascadeError(f"regularizer.seeds={seeds}: expected at least 1")
+        check_counts(int(fold_of.max()) + 1, seeds)
         text = json.dumps(made_from, indent=2, sort_keys=True)
         self.folder = root / hashlib.sha256(text.encode()).hexdigest()
         self.ids = ids
         self.fold_of = fold_of
         self.tasks = [Task(s, f) for s in range(seeds) for f in range(int(fold_of.max()) + 1)]
         self.seeds = seeds
-        if not (self.folder / "key.json").exists():
-            write_text(self.folder / "key.json", text + "\n")
+        try:
+            if not (self.folder / "key.json").exists():
+                beside = {"of": told or {}, "made_from": made_from}
+                write_text(self.folder / "key.json", json.dumps(beside, indent=2) + "\n")
+        except OSError as error:
+            raise CascadeError(
+                f"{self.folder}: cannot hold difficulty labels ({error.strerror}); expected a "
+                "folder, or another paths.cache_dir"
+            ) from error
 
     @property
     def file(self) -> Path:
@@ -159,7 +183,15 @@ class LabelStore:
             _write_table(self.file, self._header(), rows)
             shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
         found = _read_table(self.file, self._header(), self.ids)
-        return Labels(self.ids, found[:, : self.seeds])
+        labels = Labels(self.ids, found[:, : self.seeds])
+        wrong = np.flatnonzero(labels.difficult != found[:, -1])
+        if len(wrong):
+            raise CascadeError(
+                f"{self.file}: example {self.ids[wrong[0]]} has difficulty "
+                f"{int(found[wrong[0], -1])}, which its correct_… contradict: expected 0 where all "
+                "are 1, else 1; delete the file to have it made again"
+            )
+        return labels
 
     def _header(self) -> list[str]:
         return ["id", *(f"correct_{seed}" for seed in range(self.seeds)), "difficulty"]
@@ -173,13 +205,16 @@ def _write_table(path: Path, header: list[str], rows: list[list[int]]) -> None:
         replacing(path) as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
     ):
-        csv.writer(file).writerows([header, *rows])
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
 def _read_table(path: Path, header: list[str], ids: Ints) -> Bools:
     """All columns but the id, bool [N, columns], for exactly these ids in this order."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error):
+        rows = []
     fits = rows[:1] == [header] and [row[:1] for row in rows[1:]] == [[str(i)] for i in ids]
     if not fits or any(len(r) != len(header) or not set(r[1:]) <= {"0", "1"} for r in rows[1:]):
         raise CascadeError(
