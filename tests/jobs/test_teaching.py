@@ -107,6 +107,21 @@ def test_a_member_that_was_trained_elsewhere_need_not_fit_its_teacher(tmp_path):
     assert (tmp_path / "second" / "recordings" / "report" / "bert_1l.npy").is_file()
 
 
+@pytest.mark.parametrize("way", ["patient", "theseus"])
+def test_a_teacher_that_was_trained_elsewhere_looks_at_the_same_tokens(tmp_path, way):
+    deep = (
+        *SMALL,
+        *FOUR,
+        "models.members.bert_1l.config.num_hidden_layers=2",
+        "trainer.max_epochs=1",
+    )
+    run("train", tmp_path / "first", *deep)
+    taken = f"+models.members.bert_2l.training.run={tmp_path / 'first'}"
+    run("train", tmp_path / "second", *deep, f"distillation={way}", taken)
+    parts = {"patient": "train/hidden_states", "theseus": "train/replacing_rate"}
+    assert steps(tmp_path / "second", "bert_1l")[0][parts[way]]
+
+
 def test_an_epoch_shorter_than_the_logging_interval_is_logged(tmp_path):
     few = ("data.limit_train=40", "trainer.max_epochs=1", "trainer.options.log_every_n_steps=50")
     run("train", tmp_path / "job", *SMALL, *few)

@@ -200,18 +200,27 @@ def _encode(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: 
     )
 
 
-def content_key(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: int) -> str:
-    """Hex sha256 of all that the tokens depend on: the examples, the tokenizer, the length."""
+def tokenise_alike(one: str | Path, other: str | Path) -> bool:
+    """Whether two tokenizers, hub names or directories, make the same tokens of any text.
+
+    Raises:
+        CascadeError: if one of them cannot be loaded.
+    """
+    if one == other:
+        return True
+    return _rules(load_tokenizer(one)) == _rules(load_tokenizer(other))
+
+
+def _rules(tokenizer: PreTrainedTokenizerFast) -> list[Any]:
+    """All that a tokenizer makes tokens by, wherever it was loaded from."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     content["truncation"] = content["padding"] = None  # what the last call happened to leave set
-    parts = [
-        CACHE_VERSION,
-        fingerprint(examples),
-        content,
-        sorted(tokenizer.model_input_names),
-        tokenizer.truncation_side,
-        max_length,
-    ]
+    return [content, sorted(tokenizer.model_input_names), tokenizer.truncation_side]
+
+
+def content_key(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: int) -> str:
+    """Hex sha256 of all that the tokens depend on: the examples, the tokenizer, the length."""
+    parts = [CACHE_VERSION, fingerprint(examples), *_rules(tokenizer), max_length]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade_exp.data.tokenizing import tokenise_alike
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.fitting import optimizer_settings
 from cascade_exp.jobs.training_pool import TrainingPool
@@ -102,7 +103,10 @@ def _check_same_input(way: str, student: CompleteModel, teacher: CompleteModel) 
         raise CascadeError(f"distillation={way}: expected text models out of transformers")
     ours, theirs = asdict(student.input), asdict(teacher.input)
     for key in ours:
-        if ours[key] != theirs[key]:
+        alike = ours[key] == theirs[key]
+        if key == "tokenizer" and None not in (ours[key], theirs[key]):
+            alike = tokenise_alike(ours[key], theirs[key])  # a saved model has a copy of its own
+        if not alike:
             raise CascadeError(
                 f"distillation={way}: {student.name} and its teacher {teacher.name} read the same "
                 f"batches, but differ in {key}: {ours[key]} and {theirs[key]}"
