@@ -88,19 +88,46 @@ def test_a_task_has_one_worker_and_goes_back_when_it_dies(tmp_path):
         assert not mine
 
 
-@pytest.mark.parametrize("rows", ["", "4,1\n9,1\n", "4,1\n2,x\n", "4,1\n2\n"])
-def test_a_damaged_fold_is_said(tmp_path, rows):
+def test_what_is_left_behind_is_plain_text_and_nothing_else(tmp_path):
     made = finished(tmp_path)
-    (made.folder / "folds" / "seed0-fold0.csv").write_text("id,correct\n" + rows)
-    with pytest.raises(CascadeError, match=r"seed0-fold0\.csv: damaged"):
+    with made.claim(made.tasks[0]):
+        pass
+    made.finish()
+    assert sorted(path.name for path in made.folder.iterdir()) == [
+        "folds",
+        "key.json",
+        "labels.csv",
+    ]
+    assert not any(b"\r" in path.read_bytes() for path in made.folder.rglob("*.csv"))
+    with store(tmp_path).claim(made.tasks[0]) as mine:
+        assert not mine
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("", "row 1 is ''; expected id,correct;"),
+        ("id,right\n4,1\n2,0\n", "row 1 is 'id,right'; expected id,correct;"),
+        ("id,correct\n", "0 examples; expected 2;"),
+        ("id,correct\n4,1\n9,1\n", "row 3 is '9,1'; expected 2 and 0 or 1 for each of correct;"),
+        ("id,correct\n4,1\n2,x\n", "row 3 is '2,x'; expected 2 and"),
+        ("id,correct\n4\n2,1\n", "row 2 is '4'; expected 4 and"),
+        ("id,correct\n4,1\n2,0\n7,1\n", "3 examples; expected 2;"),
+    ],
+)
+def test_a_damaged_fold_is_said(tmp_path, table, said):
+    made = finished(tmp_path)
+    (made.folder / "folds" / "seed0-fold0.csv").write_text(table)
+    with pytest.raises(CascadeError) as refused:
         made.finish()
+    assert f"seed0-fold0.csv: damaged, {said}" in str(refused.value)
 
 
 def test_a_table_that_is_no_text_is_said(tmp_path):
     made = finished(tmp_path)
     made.finish()
     made.file.write_bytes(made.file.read_bytes() + b"\xff\xfe")
-    with pytest.raises(CascadeError, match=r"labels\.csv: damaged"):
+    with pytest.raises(CascadeError, match=r"labels\.csv: damaged .*0xff"):
         made.finish()
 
 

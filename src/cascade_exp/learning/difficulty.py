@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from cascade_exp.errors import CascadeError
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+AGAIN = "delete the file to have it made again"
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,13 @@ class LabelStore:
     def claim(self, task: Task) -> Iterator[bool]:
         """Yield whether ``task`` is this process's to do: not finished, and no other has it."""
         lock = self.folder / "claims" / str(task)
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("a") as file:
+        with ExitStack() as held:
             try:
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                file = held.enter_context(lock.open("a"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except (BlockingIOError, FileNotFoundError):
+                # another has it, or has just finished the last task and tidied up
                 yield False
                 return
             yield not self.done(task)
@@ -181,7 +184,8 @@ class LabelStore:
             table = np.column_stack([correct, ~np.all(correct, axis=1)]).astype(int)
             rows = [[int(i), *map(int, row)] for i, row in zip(self.ids, table, strict=True)]
             _write_table(self.file, self._header(), rows)
-            shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
+        for needless in ("unfinished", "claims"):
+            shutil.rmtree(self.folder / needless, ignore_errors=True)
         found = _read_table(self.file, self._header(), self.ids)
         labels = Labels(self.ids, found[:, : self.seeds])
         wrong = np.flatnonzero(labels.difficult != found[:, -1])
@@ -189,7 +193,7 @@ class LabelStore:
             raise CascadeError(
                 f"{self.file}: example {self.ids[wrong[0]]} has difficulty "
                 f"{int(found[wrong[0], -1])}, which its correct_… contradict: expected 0 where all "
-                "are 1, else 1; delete the file to have it made again"
+                f"are 1, else 1; {AGAIN}"
             )
         return labels
 
@@ -209,16 +213,26 @@ def _write_table(path: Path, header: list[str], rows: list[list[int]]) -> None:
 
 
 def _read_table(path: Path, header: list[str], ids: Ints) -> Bools:
-    """All columns but the id, bool [N, columns], for exactly these ids in this order."""
+    """All columns but the id, bool [N, columns], for exactly these ids in this order.
+
+    Raises:
+        CascadeError: naming the first row that is not as it should be.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (UnicodeDecodeError, csv.Error):
-        rows = []
-    fits = rows[:1] == [header] and [row[:1] for row in rows[1:]] == [[str(i)] for i in ids]
-    if not fits or any(len(r) != len(header) or not set(r[1:]) <= {"0", "1"} for r in rows[1:]):
+            found, *rows = list(csv.reader(file)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CascadeError(f"{path}: damaged ({error}); expected UTF-8 text; {AGAIN}") from None
+    if found != header:
         raise CascadeError(
-            f"{path}: damaged; expected the columns {','.join(header)} and one row of 0 and 1 for "
-            f"each of {len(ids)} examples; delete it to have it made again"
+            f"{path}: damaged, row 1 is '{','.join(found)}'; expected {','.join(header)}; {AGAIN}"
         )
-    return np.array([[cell == "1" for cell in row[1:]] for row in rows[1:]], dtype=bool)
+    for number, (row, example) in enumerate(zip(rows, ids, strict=False), start=2):
+        if len(row) != len(header) or row[0] != str(example) or not set(row[1:]) <= {"0", "1"}:
+            raise CascadeError(
+                f"{path}: damaged, row {number} is '{','.join(row)}'; expected {example} and 0 or "
+                f"1 for each of {','.join(header[1:])}; {AGAIN}"
+            )
+    if len(rows) != len(ids):
+        raise CascadeError(f"{path}: damaged, {len(rows)} examples; expected {len(ids)}; {AGAIN}")
+    return np.array([[cell == "1" for cell in row[1:]] for row in rows], dtype=bool)
