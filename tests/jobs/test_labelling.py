@@ -8,12 +8,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf, open_dict
+from rich.console import Console
 
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.errors import CascadeError
+from cascade_exp.jobs.fold_jobs import has_launcher
+from cascade_exp.jobs.labelling import label_stages
+from cascade_exp.jobs.training_pool import TrainingPool
+from cascade_exp.schema.checks import check_members
+from cascade_exp.schema.registry import register
 from tests.jobs.running import ROOT, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -156,8 +167,8 @@ class Opened(Exception):
 def key_of(tmp_path, monkeypatch):
     """The key of the labels that a job would make."""
 
-    def stop(pool, name, store, tasks, *, wait):
-        raise Opened(store.folder.name)
+    def stop(pool, stores, *, wait):
+        raise Opened(next(iter(stores.values())).folder.name)
 
     monkeypatch.setattr("cascade_exp.jobs.labelling._make", stop)
 
@@ -232,3 +243,95 @@ def test_what_is_held_out_is_not_trained_on(tmp_path):
     logits = np.load(tmp_path / "outputs" / "job" / "recordings" / "report" / "bert_1l.npy")
     truth = np.load(tmp_path / "outputs" / "job" / "recordings" / "report" / "labels.npy")
     assert np.mean(logits.argmax(axis=1) == truth) > 0.85  # most of them were trained on
+
+
+def test_folds_take_one_device_and_no_options_that_serve_a_stages_own_fit(tmp_path, capsys):
+    run(
+        "train",
+        tmp_path / "job",
+        *SMALL,
+        "trainer.max_epochs=1",
+        "regularizer.folds=2",
+        "regularizer.seeds=1",
+        "regularizer.fold=0",
+        "trainer.devices=2",
+        "+trainer.options.enable_checkpointing=false",
+        "+trainer.options.enable_progress_bar=false",
+        "+trainer.options.val_check_interval=9",
+        "callbacks=none",
+    )
+    assert "fold 0 of resnet_16px is done; 1 of 2 fits are left" in capsys.readouterr().out
+
+
+def opened(folder: Path, *overrides: str) -> TrainingPool:
+    """A job's pool as far as labelling needs it."""
+    GlobalHydra.instance().clear()
+    register()
+    caches = (f"paths.output_dir={folder.parent}", f"paths.cache_dir={folder.parent / 'cache'}")
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="train"):
+        config = compose("train", overrides=[*caches, *overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    settings = OmegaConf.to_object(config)
+    job = SimpleNamespace(folder=folder, console=Console(), resumed=False)
+    return TrainingPool(job, settings, check_members(config.models))
+
+
+def test_all_stages_are_labelled_before_any_is_trained_and_counted_together(tmp_path, capsys):
+    stages = ["resnet_16px", "resnet_32px"]
+    few = ("trainer.max_epochs=1", "regularizer.folds=2", "regularizer.seeds=1")
+    pool = opened(tmp_path / "job", *SMALL, *few)
+    assert not label_stages(pool, stages, pool.settings.regularizer)
+    said = capsys.readouterr().out
+    assert "resnet_16px: seed0-fold0 is done, 1 of 4" in said
+    assert "resnet_32px: seed0-fold1 is done, 4 of 4" in said
+    made = label_files(tmp_path)
+    assert len(made) == 2
+    assert not label_stages(pool, stages, pool.settings.regularizer)
+    assert "is done" not in capsys.readouterr().out and label_files(tmp_path) == made
+    only = opened(tmp_path / "job", *SMALL, *few, "regularizer.fold=1")
+    assert label_stages(only, stages, only.settings.regularizer)
+    recording = opened(tmp_path / "none" / "job", *SMALL, *few, "train=false")
+    assert not label_stages(recording, stages, recording.settings.regularizer)
+    assert not label_files(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ((), False),
+        (("hydra/launcher=joblib",), True),
+        (("hydra/launcher=joblib", "hydra.mode=MULTIRUN"), False),
+        (("hydra/launcher=joblib", "hydra/sweeper=basic"), False),
+    ],
+)
+def test_a_job_by_itself_labels_through_the_launcher_that_is_chosen(tmp_path, overrides, expected):
+    opened(tmp_path / "job", *SMALL, *overrides)
+    assert has_launcher() is expected
+
+
+def through_joblib(folder: Path, monkeypatch, *overrides: str) -> bool:
+    given = (*SMALL, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    pool = opened(folder, *given)
+    caches = (f"paths.output_dir={folder.parent}", f"paths.cache_dir={folder.parent / 'cache'}")
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *caches, *given, *overrides])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return label_stages(pool, ["resnet_16px"], pool.settings.regularizer)
+
+
+@pytest.mark.slow
+def test_folds_through_a_launcher_make_the_same_labels(job, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "the job's"  # a name that must be quoted
+    assert not through_joblib(folder, monkeypatch)
+    said = capsys.readouterr().out
+    assert "6 of 6 fits are done" in said and "seed0-fold0 is done" not in said
+    (made,) = label_files(folder.parent)
+    assert made.read_bytes() == label_files(job.parent)[0].read_bytes()
+    assert len(list((folder / "labelling").glob("*/job.json"))) == 3
+
+
+def test_a_launcher_whose_jobs_fail_is_said_in_one_line(tmp_path, monkeypatch):
+    with pytest.raises(CascadeError, match=r"labelling .* failed \(.*nosuch.*output\.txt") as said:
+        through_joblib(tmp_path / "job", monkeypatch, "nosuch=1")
+    assert "\n" not in str(said.value)

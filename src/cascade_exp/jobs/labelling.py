@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from cascade_exp.data.examples import Ints
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.fitting import optimizer_settings, trainer_settings
+from cascade_exp.jobs.fold_jobs import has_launcher, run_fold_jobs
 from cascade_exp.jobs.progress import labelling_progress
 from cascade_exp.jobs.training_pool import TrainingPool
 from cascade_exp.learning.classifier import Classifier
@@ -40,6 +40,7 @@ INERT = (
     *("strategy", "log_every_n_steps", "enable_progress_bar", "enable_model_summary"),
     *("enable_checkpointing", "profiler", "num_sanity_val_steps", "check_val_every_n_epoch"),
     *("val_check_interval", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
+    *("num_nodes", "sync_batchnorm", "use_distributed_sampler", "inference_mode", "barebones"),
 )
 """Lightning's options that a fold has no use for, or sets itself: no label depends on them."""
 LOOK_AGAIN = 1.0  # seconds, while other processes have all that is left
@@ -55,7 +56,7 @@ def difficulty_labels(pool: TrainingPool, name: str, dar: Dar) -> Labels:
     if store.file.is_file():
         pool.say(f"  difficulty labels for {name} taken from {store.file}")
     else:
-        _make(pool, name, store, store.tasks, wait=True)
+        _make(pool, {name: store}, wait=True)
     labels = store.finish()
     difficult = int(labels.difficult.sum())
     pool.say(f"  {difficult:,} of {len(labels.ids):,} training examples are difficult for {name}")
@@ -75,12 +76,39 @@ def check_labelling(dar: Dar, labels: Ints | None = None) -> None:
         assign_folds(labels, dar.folds, seed=0)
 
 
-def label_fold(pool: TrainingPool, names: Iterable[str], dar: Dar, fold: int) -> None:
+def label_stages(pool: TrainingPool, names: Sequence[str], dar: Dar) -> bool:
+    """Make what is missing of the labels of the stages ``names``, before any of them is trained.
+
+    By a multirun over the folds where a launcher other than Hydra's basic one is chosen. Returns
+    whether that was all: with ``regularizer.fold``, which asks for that fold's share alone.
+
+    Raises:
+        CascadeError: if a kept file is damaged, or a job of that multirun failed.
+    """
+    if dar.fold is not None:
+        label_fold(pool, names, dar, dar.fold)
+        return True
+    if not pool.settings.train:
+        return False
+    kept = pool.job.folder / "models"
+    wanted = [it for it in names if not (pool.job.resumed and (kept / it).is_dir())]
+    stores = {name: _store(pool, name, dar) for name in wanted}
+    missing = {name: store for name, store in stores.items() if not store.file.is_file()}
+    if missing and has_launcher():
+        with _told(pool, missing) as tell:
+            run_fold_jobs(pool.job.folder / "labelling", dar.folds, tell)
+    if missing:
+        _make(pool, missing, wait=True)
+    for store in missing.values():
+        store.finish()
+    return False
+
+
+def label_fold(pool: TrainingPool, names: Sequence[str], dar: Dar, fold: int) -> None:
     """Do one fold's share of the labels of each of ``names``, under all seeds."""
-    for name in names:
-        store = _store(pool, name, dar)
-        tasks = [task for task in store.tasks if task.fold == fold]
-        _make(pool, name, store, tasks, wait=False)
+    stores = {name: _store(pool, name, dar) for name in names}
+    _make(pool, stores, fold, wait=False)
+    for name, store in stores.items():
         left = sum(not store.done(task) for task in store.tasks)
         if left == 0:
             store.finish()
@@ -149,33 +177,68 @@ def _without_places(trainer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make(
-    pool: TrainingPool, name: str, store: LabelStore, tasks: Sequence[Task], *, wait: bool
+    pool: TrainingPool,
+    stores: Mapping[str, LabelStore],
+    fold: int | None = None,
+    *,
+    wait: bool,
 ) -> None:
-    """Do the ``tasks`` that nobody else does; with ``wait``, until all of them are done."""
-    with labelling_progress(pool.job.console, name, len(tasks)) as show:
+    """Do the fits of the stages that nobody else does: of ``fold``, else of all folds.
 
-        def done() -> int:
-            return sum(store.done(task) for task in tasks)
+    Args:
+        wait: until those that others do are done too.
+    """
+    fits = [
+        (name, task)
+        for name, store in stores.items()
+        for task in store.tasks
+        if fold in (None, task.fold)
+    ]
 
-        def advance(before: int, part: float) -> None:
-            show(before + part)
+    def left() -> list[tuple[str, Task]]:
+        return [(name, task) for name, task in fits if not stores[name].done(task)]
 
-        show(done())
-        terminal = pool.job.console.is_terminal
-        while pending := [task for task in tasks if not store.done(task)]:
+    def fit(name: str, task: Task) -> None:
+        before = len(fits) - len(left())
+        _fit(pool, name, stores[name], task, lambda part: show(before + part))
+        if not pool.job.console.is_terminal:
+            pool.say(f"  {name}: {task} is done, {before + 1} of {len(fits)}")
+
+    with labelling_progress(pool.job.console, _named(stores), len(fits)) as show:
+        while pending := left():
+            show(len(fits) - len(pending))
             worked = False
-            for task in pending:
-                with store.claim(task) as mine:
+            for name, task in pending:
+                with stores[name].claim(task) as mine:
                     if mine:
-                        _fit(pool, name, store, task, partial(advance, done()))
+                        fit(name, task)
                         worked = True
-                        if not terminal:
-                            pool.say(f"  {name}: {task} is done, {done()} of {len(tasks)}")
-                show(done())
             if not (worked or wait):
                 return
             if not worked:
                 time.sleep(LOOK_AGAIN)
+
+
+@contextmanager
+def _told(pool: TrainingPool, stores: Mapping[str, LabelStore]) -> Iterator[Callable[[], None]]:
+    """Yield what tells how many fits are done by now, whoever does them."""
+    total = sum(len(store.tasks) for store in stores.values())
+    said = 0
+    with labelling_progress(pool.job.console, _named(stores), total) as show:
+
+        def tell() -> None:
+            nonlocal said
+            done = sum(store.done(task) for store in stores.values() for task in store.tasks)
+            show(done)
+            if done > said and not pool.job.console.is_terminal:
+                pool.say(f"  {done} of {total} fits are done")
+            said = done
+
+        yield tell
+
+
+def _named(stores: Mapping[str, LabelStore]) -> str:
+    return next(iter(stores)) if len(stores) == 1 else f"{len(stores)} stages"
 
 
 def _fit(
