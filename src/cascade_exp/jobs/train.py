@@ -16,7 +16,7 @@ from cascade_exp.jobs.evaluate import report
 from cascade_exp.jobs.evaluation import check_settings
 from cascade_exp.jobs.fitting import fit_member
 from cascade_exp.jobs.job import open_job
-from cascade_exp.jobs.labelling import check_labelling, label_fold
+from cascade_exp.jobs.labelling import check_labelling, label_stages
 from cascade_exp.jobs.methods import check_methods
 from cascade_exp.jobs.modules import check_training, fits_for
 from cascade_exp.jobs.recording import check_recording, record, record_share
@@ -70,9 +70,8 @@ def train(config: DictConfig) -> Path:
         )
         last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
         shaped = [it for it in complete if it != last and not members[it].training.plain]
-        if isinstance(dar, Dar) and dar.fold is not None:
-            fitted = [name for name in shaped if members[name].training.run is None]
-            label_fold(pool, fitted, dar, dar.fold)
+        fitted = [name for name in shaped if members[name].training.run is None]
+        if isinstance(dar, Dar) and label_stages(pool, fitted, dar):
             return job.folder
         if settings.recording.share is not None:
             for name in members:
