@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cascade_exp.data.examples import Examples
+from cascade_exp.data.examples import Examples, Text
 from cascade_exp.data.glue import TASKS, Task, read_rows, texts_of
+from cascade_exp.data.hub_sets import load_from_hub
 from cascade_exp.errors import CascadeError, choice
 
 
@@ -17,7 +18,7 @@ class Asked:
     """One test set.
 
     Attributes:
-        file: the test set's file in the task's folder.
+        file: the test set's file in the task's folder; without its ending, the hub's split.
         submitted: what the file of its answers is called in a submission.
         task: the task, whose ``words`` are the answers as the server wants them.
         number: the file's column of row numbers, which the submission repeats.
@@ -52,15 +53,22 @@ def test_sets(task: str) -> tuple[Asked, ...]:
     return TEST_SETS[choice(task, TEST_SETS, "task")]
 
 
-def load_test(asked: Asked, root: str) -> tuple[list[str], Examples]:
-    """The row numbers as the file writes them, and the texts; every label is 0 and means nothing.
+def load_test(asked: Asked, root: str | None) -> tuple[list[str], Examples]:
+    """The row numbers as the source writes them, and the texts; every label is 0 and means nothing.
 
     Args:
-        root: the GLUE folder or the task's own, with the original TSV files.
+        root: the GLUE folder or the task's own, with the original TSV files; None loads
+            ``nyu-mll/glue`` from the hub through ``datasets``.
 
     Raises:
-        CascadeError: if the file is missing, empty or lacks a column.
+        CascadeError: if the file is missing, empty or lacks a column; or the hub cannot be used.
     """
+    numbers, texts = _from_hub(asked) if root is None else _from_files(asked, root)
+    size = len(texts)
+    return numbers, Examples(ids=np.arange(size), labels=np.zeros(size, np.int64), inputs=texts)
+
+
+def _from_files(asked: Asked, root: str) -> tuple[list[str], list[Text]]:
     path = next(
         (
             found
@@ -77,8 +85,19 @@ def load_test(asked: Asked, root: str) -> tuple[list[str], Examples]:
     frame, header = read_rows(path, task, (asked.number, task.text, task.pair), None)
     if len(frame) == 0:
         raise CascadeError(f"{path}: no rows below the header")
-    size = len(frame)
-    examples = Examples(
-        ids=np.arange(size), labels=np.zeros(size, np.int64), inputs=texts_of(frame, header, task)
-    )
-    return frame[header.index(asked.number)].tolist(), examples
+    return frame[header.index(asked.number)].tolist(), texts_of(frame, header, task)
+
+
+def _from_hub(asked: Asked) -> tuple[list[str], list[Text]]:
+    task = asked.task
+    instead = f"give root=FOLDER with {task.folder}/{asked.file} (the original GLUE files)"
+    try:
+        loaded = load_from_hub("nyu-mll/glue", task.hub_config, instead)
+    except CascadeError as error:  # it speaks of the key that jobs have
+        raise CascadeError(
+            str(error).replace("data.root is null", "root is left out", 1)
+        ) from error
+    split = loaded[asked.file.removesuffix(".tsv")]
+    texts = list(split[task.hub_text])
+    pairs = list(split[task.hub_pair]) if task.hub_pair else [None] * len(texts)
+    return [str(number) for number in split["idx"]], list(zip(texts, pairs, strict=True))

@@ -1,30 +1,31 @@
-"""Answers to GLUE's test sets in the form its server takes, by a run's chosen operating point.
+"""Answers to GLUE's test sets in the form its server takes, by a cascade that a run has chosen.
 
-    python -m cascade_exp.jobs.glue_submission run=JOB task=sst2 root=GLUE_FOLDER [output=FILE.zip]
+    python -m cascade_exp.jobs.glue_submission run=JOB task=sst2 [root=GLUE_FOLDER]
+        [rule=max_improvement] [rival=deebert speed_up=2] [output=FILE.zip]
 
-The server wants one zip of all tasks: one that is there already keeps the files of other tasks.
+``rule`` is one of the job's selection rules (default: that of ``operating_point.json``); ``rival``
+a row of its ``rivals.csv``. Without ``root`` the test set comes from the hub. The server wants one
+zip of all tasks: one that is there already keeps the files of other tasks.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from omegaconf import MISSING, OmegaConf
+from omegaconf import OmegaConf
 
 from cascade_exp.atomic import replacing
-from cascade_exp.cascade.objective import make_objective
-from cascade_exp.cascade.pool import LogitsPool
-from cascade_exp.cascade.stages import Ints, table_of
+from cascade_exp.cascade.rows import Logits
+from cascade_exp.cascade.stages import Ints
 from cascade_exp.data.examples import Examples
 from cascade_exp.data.glue_tests import Asked, load_test, test_sets
 from cascade_exp.errors import CascadeError
+from cascade_exp.jobs.chosen_cascade import ChosenCascade, chosen_by_rival, chosen_by_rule
+from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.members import read_keys
 
 
@@ -33,16 +34,22 @@ class Options:
     """The ``key=value`` arguments of the command.
 
     Attributes:
-        run: a job folder with ``results/operating_point.json``.
+        run: the folder of an evaluated job.
         task: the GLUE task that its models were trained for.
-        root: the GLUE folder with the original TSV files.
+        root: the GLUE folder with the original TSV files; null: the hub.
+        rule: the selection rule whose operating point answers; null: the one of
+            ``operating_point.json``.
+        rival: the rival of ``rivals.csv`` that answers instead, at ``speed_up``.
         output: the zip to write, or to put the task's files into.
         batch_size: the most texts in a batch.
     """
 
-    run: str = MISSING
-    task: str = MISSING
-    root: str = MISSING
+    run: str = ""
+    task: str = ""
+    root: str | None = None
+    rule: str | None = None
+    rival: str | None = None
+    speed_up: float | None = None
     output: str = "submission.zip"
     batch_size: int = 32
 
@@ -51,16 +58,22 @@ def submit(options: Options) -> dict[str, Ints]:
     """Write the submission; returns by file the predictions int64 [N], indices of the classes.
 
     Raises:
-        CascadeError: if the run, its models, the test set or an existing zip cannot be used.
+        CascadeError: if the run, its cascade and models, the test set or an existing zip cannot be
+            used.
     """
     sets = test_sets(options.task)
-    point = _operating_point(Path(options.run))
+    chosen = _chosen(options)
     output = Path(options.output)
     kept = _files_in(output)
+    tests = [(asked, *load_test(asked, options.root)) for asked in sets]
+    models = {name: _model(weights, sets[0]) for name, weights in chosen.weights.items()}
     answers: dict[str, Ints] = {}
-    for asked in sets:
-        numbers, examples = load_test(asked, options.root)
-        predicted = _predict(point, asked, examples, options.batch_size)
+    for asked, numbers, examples in tests:
+        logits = {
+            name: _logits(model, chosen.weights[name], asked, examples, options.batch_size)
+            for name, model in models.items()
+        }
+        predicted = chosen.run(logits).prediction
         answers[asked.submitted] = predicted
         rows = [f"{n}\t{asked.task.words[p]}" for n, p in zip(numbers, predicted, strict=True)]
         kept[asked.submitted] = "\n".join(["index\tprediction", *rows, ""]).encode()
@@ -70,20 +83,18 @@ def submit(options: Options) -> dict[str, Ints]:
     return answers
 
 
-def _operating_point(run: Path) -> dict[str, Any]:
-    path = run / "results" / "operating_point.json"
-    if not path.is_file():
-        raise CascadeError(f"run={run}: no {path}; expected the folder of an evaluated job")
-    point: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if not point["stages"]:
-        raise CascadeError(f"{path}: no rule of this job could be met, so no cascade was chosen")
-    unknown = [stage for stage in point["stages"] if point["models"].get(stage) is None]
-    if unknown:
+def _chosen(options: Options) -> ChosenCascade:
+    if not options.run:
+        raise CascadeError("run: expected the folder of an evaluated job, run=outputs/…")
+    if options.rival is None:
+        if options.speed_up is not None:
+            raise CascadeError(f"speed_up={options.speed_up:g}: of which rival? Give rival=NAME")
+        return chosen_by_rule(Path(options.run), options.rule)
+    if options.rule is not None:
         raise CascadeError(
-            f"{path}: the weights of {unknown[0]} are not known; expected single models that "
-            "train.py has trained (no tiers, exits or foreign recordings)"
+            f"rule={options.rule} and rival={options.rival} both name a cascade; give one of them"
         )
-    return point
+    return chosen_by_rival(Path(options.run), options.rival, options.speed_up)
 
 
 def _files_in(output: Path) -> dict[str, bytes]:
@@ -96,34 +107,8 @@ def _files_in(output: Path) -> dict[str, bytes]:
         raise CascadeError(f"output={output}: there, but no zip; it is left alone") from None
 
 
-def _predict(point: dict[str, Any], asked: Asked, examples: Examples, batch_size: int) -> Ints:
-    """What the cascade answers: int64 [N], indices of the task's classes."""
-    logits = {
-        stage: _logits(stage, point["models"][stage]["weights"], asked, examples, batch_size)
-        for stage in point["stages"]
-    }
-    pool = LogitsPool.build(
-        logits,
-        {stage: float(place + 1) for place, stage in enumerate(point["stages"])},
-        examples.labels,
-        metric=point["metric"],
-        objective=make_objective("accuracy"),
-        ensemble=point["ensemble"],
-        temperatures=point["temperatures"],
-        k=point["k"] or 1,
-    )
-    table = table_of(pool, tuple(range(len(point["stages"]))))
-    return table.run([float(t) for t in point["thresholds"]], point["compare"]).prediction
-
-
-def _logits(
-    name: str, weights: str, asked: Asked, examples: Examples, batch_size: int
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    from cascade_exp.learning.feeding import saved_texts
-    from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
-    from cascade_exp.learning.predicting import Predicting
+def _model(weights: Path, asked: Asked) -> CompleteModel:
     from cascade_exp.models.complete import load_model
-    from cascade_exp.recordings.record import record
 
     model = load_model(weights)
     if model.classes != asked.task.classes:
@@ -131,11 +116,23 @@ def _logits(
             f"{weights}: answers {', '.join(model.classes)}, and {asked.submitted} asks for "
             f"{', '.join(asked.task.classes)}; was it trained for this task?"
         )
+    return model
+
+
+def _logits(
+    model: CompleteModel, weights: Path, asked: Asked, examples: Examples, batch_size: int
+) -> Logits:
+    """Float32 [N, K], or [N, exits, K] of a network with exits."""
+    from cascade_exp.learning.feeding import saved_texts
+    from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
+    from cascade_exp.learning.predicting import Predicting
+    from cascade_exp.recordings.record import record
+
     data = saved_texts(model, examples, batch_size)
     settings = TrainerSettings(max_epochs=1, devices=1, precision="32-true")
     with quiet_lightning():
-        trainer = make_trainer(settings, folder=Path(weights))
-        where = f"{name} on {asked.file}"
+        trainer = make_trainer(settings, folder=weights)
+        where = f"{model.name} on {asked.file}"
         return record(
             Predicting(model.network), data.loader("report"), examples.ids, trainer, where
         )
