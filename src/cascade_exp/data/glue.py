@@ -311,6 +311,13 @@ def _where(message: str) -> str:
     return f" line {line}: {saw} fields, expected {expected}"
 
 
+def hub_texts(split: Any, task: Task) -> list[Text]:
+    """The task's texts or pairs of texts in one of the hub's splits."""
+    texts = list(split[task.hub_text])
+    pairs = list(split[task.hub_pair]) if task.hub_pair else [None] * len(texts)
+    return list(zip(texts, pairs, strict=True))
+
+
 def _from_hub(task: Task) -> tuple[_Set, _Set, dict[str, _Set]]:
     """Train, dev and the further sets from the hub's ``nyu-mll/glue``."""
     instead = (
@@ -320,9 +327,7 @@ def _from_hub(task: Task) -> tuple[_Set, _Set, dict[str, _Set]]:
     loaded = load_from_hub("nyu-mll/glue", task.hub_config, instead)
 
     def rows(split: Any) -> _Set:
-        texts = list(split[task.hub_text])
-        pairs = list(split[task.hub_pair]) if task.hub_pair else [None] * len(texts)
-        return np.asarray(split["label"], dtype=np.int64), list(zip(texts, pairs, strict=True))
+        return np.asarray(split["label"], dtype=np.int64), hub_texts(split, task)
 
     further = {other: rows(loaded[TASKS[other].hub_dev]) for other in task.further}
     return rows(loaded["train"]), rows(loaded[task.hub_dev]), further

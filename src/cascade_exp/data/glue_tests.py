@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cascade_exp.data.examples import Examples, Text
-from cascade_exp.data.glue import TASKS, Task, read_rows, texts_of
+from cascade_exp.data.glue import TASKS, Task, hub_texts, read_rows, texts_of
 from cascade_exp.data.hub_sets import load_from_hub
 from cascade_exp.errors import CascadeError, choice
 
@@ -98,6 +98,4 @@ def _from_hub(asked: Asked) -> tuple[list[str], list[Text]]:
             str(error).replace("data.root is null", "root is left out", 1)
         ) from error
     split = loaded[asked.file.removesuffix(".tsv")]
-    texts = list(split[task.hub_text])
-    pairs = list(split[task.hub_pair]) if task.hub_pair else [None] * len(texts)
-    return [str(number) for number in split["idx"]], list(zip(texts, pairs, strict=True))
+    return [str(number) for number in split["idx"]], hub_texts(split, task)

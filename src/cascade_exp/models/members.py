@@ -147,7 +147,9 @@ def read_keys(prefix: str, given: Mapping[str, Any], schema: type[Schema]) -> Sc
             f"{', '.join(known)}{did_you_mean(str(error.key), known)}"
         ) from None
     except MissingMandatoryValue as error:
-        raise CascadeError(f"{prefix}{error.key}: missing") from None
+        raise CascadeError(
+            f"{prefix}{error.key}: missing; a value is needed, {prefix}{error.key}=…"
+        ) from None
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise CascadeError(f"{prefix}{error.full_key}: {reason}") from None
