@@ -16,7 +16,7 @@ from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import build_model, load_model
 from cascade_exp.models.meter import measure
 from cascade_exp.recordings.folder import exits_of, open_recordings
-from tests.jobs.evaluating import evaluated
+from tests.jobs.evaluating import evaluated, write_answers
 from tests.jobs.running import run
 from tests.oracles import exit_networks
 from tests.recordings.making import add_exits, make_recordings
@@ -162,6 +162,48 @@ def test_refusals(folder, overrides, said):
     with pytest.raises(CascadeError, match=said) as raised:
         evaluated(folder, *overrides)
     assert "\n" not in str(raised.value)
+
+
+KINDS = {
+    "search": (),
+    "stages": ("cascade=stages", "cascade.stages=[small,large]"),
+    "tiers": ("cascade=tiers", "cascade.tiers={edge:[small,middle],cloud:[large]}", "metric=vote"),
+    "exits": EXITS,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("split", ["selection", "report"])
+def test_every_kind_checks_all_recordings(tmp_path, kind, split):
+    make_recordings(tmp_path, {"small": 15.0, "middle": 30.0, "large": 90.0})
+    add_exits(tmp_path, "net", COSTS)
+    evaluated(tmp_path, *KINDS[kind])
+    stray = tmp_path / split / "other.npy"
+    np.save(stray, np.zeros((20, 3), np.float32))
+    with pytest.raises(CascadeError, match=r"other\.npy: models.csv lists no model 'other'"):
+        evaluated(tmp_path, *KINDS[kind])
+    stray.unlink()
+    for name, shape in (("net", (20, 6, 6)), ("large", (20, 6))):
+        file = tmp_path / split / f"{name}.npy"
+        logits = np.load(file)
+        np.save(file, np.zeros(shape, np.float32))
+        with pytest.raises(CascadeError, match=f"model {name} has 6 classes, small has 3"):
+            evaluated(tmp_path, *KINDS[kind])
+        file.unlink()
+        with pytest.raises(CascadeError, match=f"{name}.npy: missing"):
+            evaluated(tmp_path, *KINDS[kind])
+        np.save(file, logits)
+
+
+def test_both_splits_of_a_network_beside_black_boxes_have_the_same_classes(tmp_path):
+    for split in ("selection", "report"):
+        said = {"api": (np.arange(20) % 3, np.linspace(0, 1, 20))}
+        write_answers(tmp_path, {"api": 1.0}, split, np.arange(20) % 3, said)
+    add_exits(tmp_path, "net", COSTS)
+    evaluated(tmp_path, "metric=recorded")
+    np.save(tmp_path / "report" / "net.npy", np.zeros((20, 6, 4), np.float32))
+    with pytest.raises(CascadeError, match=r"records 3 classes and .*report 4"):
+        evaluated(tmp_path, "metric=recorded")
 
 
 def test_a_pool_of_nothing_but_exits(folder, tmp_path):

@@ -15,6 +15,7 @@ from cascade_exp.recordings.write import (
     write_labels,
     write_models,
 )
+from tests.recordings.making import make_recordings
 
 KEY = ContentKey(weights="w", data="d", code="c")
 LOGITS = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -35,6 +36,17 @@ def test_what_is_written_is_read(tmp_path):
     beside = json.loads((job / "report" / "a.json").read_text())
     assert beside["key"] == KEY.digest() and beside["macs"] == {"counter": "x"}
     assert (job / "report" / "a.npy").is_file() and not (job / "report" / "a.npy").is_symlink()
+
+
+def test_recordings_of_an_earlier_job_in_the_folder_go(tmp_path):
+    make_recordings(tmp_path, {"a.1": 1.0, "a.2": 2.0})
+    for split in ("selection", "report"):
+        (tmp_path / split / "a.2.json").write_text("{}")
+        (tmp_path / split / "a.1.json").write_text("{}")
+    write_models(tmp_path, {"a.1": {"macs": 1.0}})
+    assert list(open_recordings(tmp_path).split("report").outputs) == ["a.1"]
+    left = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert left == ["a.1.json", "a.1.npy", "labels.npy"]
 
 
 def test_the_store_knows_its_keys_and_damaged_files(tmp_path):

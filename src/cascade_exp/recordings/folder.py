@@ -25,8 +25,8 @@ from cascade_exp.recordings.exits import (
     exit_name,
     read_exits,
 )
-from cascade_exp.recordings.names import check_name, narrow
-from cascade_exp.recordings.tables import read_costs, read_table
+from cascade_exp.recordings.models import ModelRow, read_models
+from cascade_exp.recordings.names import narrow
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,6 @@ Recorded = NDArray[Any] | RecordedAnswers
 
 
 @dataclass(frozen=True)
-class ModelRow:
-    """One row of ``models.csv``: the model's name and the cost columns that are known for it."""
-
-    name: str
-    costs: dict[str, float]
-
-
-@dataclass(frozen=True)
 class Split:
     """One recorded split.
 
@@ -57,7 +49,7 @@ class Split:
         ids: int64 [N] or None where the folder holds none.
         outputs: by model, logits [N, K] (memory-mapped; of a network with exits [N, exits, K]) or
             answers.
-        classes: K, or None where only black boxes are recorded.
+        classes: K of the whole pool, or None where it holds black boxes only.
     """
 
     name: str
@@ -205,9 +197,7 @@ class Recordings:
         _check_listed(folder, self.listed)
         pool = self.pool or self
         recorded = {m: _outputs(folder, m, size, pool.exits.get(m)) for m in pool.names}
-        _classes(folder, recorded)
-        outputs = {model: recorded[model] for model in self.names}
-        classes = _classes(folder, outputs)
+        classes = _classes(folder, recorded)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or (classes is not None and high >= classes):
             row = int(np.argmax((labels < 0) | (labels >= (classes or np.inf))))
@@ -215,6 +205,7 @@ class Recordings:
             raise CascadeError(
                 f"{folder / 'labels.npy'}: row {row} has label {int(labels[row])}; expected {limit}"
             )
+        outputs = {model: recorded[model] for model in self.names}
         return Split(name, folder, labels, ids, outputs, classes)
 
 
@@ -260,7 +251,7 @@ def open_recordings(
     folder = Path(path)
     if not folder.is_dir():
         raise CascadeError(f"recordings={folder}: no such folder")
-    rows = _read_models(folder / "models.csv")
+    rows = read_models(folder / "models.csv")
     kept = narrow([row.name for row in rows], include, exclude)
     exits = read_exits(folder, [row.name for row in rows])
     return Recordings(
@@ -269,22 +260,6 @@ def open_recordings(
         {name: its for name, its in exits.items() if name in set(kept)},
         tuple(row.name for row in rows),
     )
-
-
-def _read_models(path: Path) -> list[ModelRow]:
-    if not path.is_file():
-        raise CascadeError(f"{path}: missing; a recordings folder lists its models there")
-    rows: list[ModelRow] = []
-    seen: set[str] = set()
-    for where, fields in read_table(path, needed=("name",)):
-        name = check_name(fields.pop("name"), where)
-        if name in seen:
-            raise CascadeError(f"{where}: a second model named {name}")
-        seen.add(name)
-        rows.append(ModelRow(name, read_costs(fields, f"{path}: model {name}")))
-    if not rows:
-        raise CascadeError(f"{path}: lists no model")
-    return rows
 
 
 def _load(path: Path) -> NDArray[Any]:

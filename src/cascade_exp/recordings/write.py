@@ -137,7 +137,14 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
 
 
 def write_models(folder: Path, costs: Mapping[str, Mapping[str, float]]) -> None:
-    """Write ``models.csv``: one row per model, one column per cost that any model has."""
+    """Write ``models.csv``: one row per model, one column per cost that any model has.
+
+    Recordings of other models, left by an earlier job in the same folder, go: no row lists them.
+    """
+    for path in folder.glob("*/*.npy"):
+        if path.stem not in ("labels", "ids", *costs):
+            path.unlink()
+            path.with_suffix(".json").unlink(missing_ok=True)
     columns = [c for c in COST_COLUMNS if any(c in known for known in costs.values())]
     with (
         replacing(folder / "models.csv") as partial,
