@@ -11,6 +11,18 @@ from cascade_exp.learning.fit import TrainerSettings, make_trainer
 EXAMPLES = [{"inputs": torch.ones(3), "label": torch.tensor(1), "id": torch.tensor(0)}]
 
 
+def trainer_of(folder, precision, clip=None):
+    settings = TrainerSettings(
+        max_epochs=1,
+        accelerator="cpu",
+        devices=1,
+        precision=precision,
+        gradient_clip_val=clip,
+        options={"enable_progress_bar": False, "enable_checkpointing": False},
+    )
+    return make_trainer(settings, folder=folder)
+
+
 def fitted(folder, clip, precision, fused):
     """Weights before and after one step of plain SGD with learning rate 1."""
     network = torch.nn.Linear(3, 2)
@@ -23,18 +35,7 @@ def fitted(folder, clip, precision, fused):
         decay="constant",
         options={"fused": fused},
     )
-    trainer = make_trainer(
-        TrainerSettings(
-            max_epochs=1,
-            accelerator="cpu",
-            devices=1,
-            precision=precision,
-            gradient_clip_val=clip,
-            options={"enable_progress_bar": False, "enable_checkpointing": False},
-        ),
-        folder=folder,
-    )
-    trainer.fit(Classifier(network, 2, settings), DataLoader(EXAMPLES))
+    trainer_of(folder, precision, clip).fit(Classifier(network, 2, settings), DataLoader(EXAMPLES))
     return before, network
 
 
@@ -61,16 +62,7 @@ def test_dis_of_an_epoch_is_that_of_the_logits_in_full_precision(tmp_path, preci
         for i, (x, label) in enumerate(zip(inputs, labels, strict=True))
     ]
     module = Classifier(torch.nn.Linear(3, 2), 2, OptimizerSettings("torch.optim.SGD", 1.0))
-    trainer = make_trainer(
-        TrainerSettings(
-            max_epochs=1,
-            accelerator="cpu",
-            devices=1,
-            precision=precision,
-            options={"enable_progress_bar": False, "enable_checkpointing": False},
-        ),
-        folder=tmp_path,
-    )
+    trainer = trainer_of(tmp_path, precision)
     trainer.validate(
         module, [DataLoader(EXAMPLES), DataLoader(selection, batch_size=50)], verbose=False
     )
