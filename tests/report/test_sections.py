@@ -1,5 +1,7 @@
 """The page's sections of tiers, links and rivals: every number of theirs is on it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -163,6 +165,17 @@ def test_rivals_at_the_same_speed_ups(rivals):
     pictures = Sections(rivals=found).pictures(results)
     assert set(pictures) == {"rivals", "emitted", "inversions"}
     assert all(text.count(label) == 2 for label, _ in pictures.values())
+
+
+def test_rivals_on_a_further_split_have_a_table_of_their_own(rivals):
+    results, found = rivals
+    halved = [replace(row, report_score=row.report_score / 2) for row in found.rows]
+    read, _ = shown(results, Sections(rivals=replace(found, elsewhere={"mnli_mismatched": halved})))
+    here, there = read.split("On mnli_mismatched ")
+    assert "On report " in here and "on report and mnli_mismatched" in here
+    for text, rows in ((here, found.rows), (there, halved)):
+        for row in rows:
+            assert numbers.score(row.report_score).replace(numbers.SPACE, " ") in text
 
 
 @pytest.mark.parametrize("size", [style.WIDE, style.NARROW, style.ALONE])
