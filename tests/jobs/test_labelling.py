@@ -7,22 +7,27 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 from rich.console import Console
+from transformers import get_scheduler
 
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.fold_jobs import has_launcher
 from cascade_exp.jobs.labelling import label_stages
 from cascade_exp.jobs.training_pool import TrainingPool
+from cascade_exp.learning.feeding import feed
+from cascade_exp.learning.folds import EPOCHS
 from cascade_exp.schema.checks import check_members
 from cascade_exp.schema.registry import register
 from tests.jobs.running import ROOT, run
@@ -53,6 +58,21 @@ def label_files(outputs: Path) -> list[Path]:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def opened(folder: Path, *overrides: str) -> TrainingPool:
+    """A job's pool as far as labelling needs it."""
+    GlobalHydra.instance().clear()
+    register()
+    caches = (f"paths.output_dir={folder.parent}", f"paths.cache_dir={folder.parent / 'cache'}")
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="train"):
+        config = compose("train", overrides=[*caches, *overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    settings = OmegaConf.to_object(config)
+    job = SimpleNamespace(folder=folder, console=Console(), resumed=False)
+    return TrainingPool(job, settings, check_members(config.models))
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +179,50 @@ def test_bad_settings_are_said_in_one_line(tmp_path, override, said):
     assert not (tmp_path / "job" / "checkpoints").exists()
 
 
+def test_a_fold_finds_what_a_model_fitted_by_hand_finds(tmp_path):
+    """Its weights, its order of batches and its augmentation are all drawn with the fold's seed."""
+    seed, epochs = 1, 2
+    settings = (*SMALL, f"trainer.max_epochs={epochs}", "data.augment=crop_flip")
+    run("train", tmp_path / "job", *settings, "regularizer.fold=2")
+    (table,) = tmp_path.glob(f"cache/difficulty/*/folds/seed{seed}-fold2.csv")
+    found = {int(row["id"]): row["correct"] == "1" for row in rows(table)}
+    pool = opened(tmp_path / "job", *settings)
+    train = pool.splits.train
+    held_out = np.isin(train.ids, list(found))
+    assert held_out.sum() == 50
+    model = pool.build("resnet_16px", seed)
+    splits = replace(
+        pool.splits,
+        train=train.take(np.flatnonzero(~held_out)),
+        validation=train.take(np.flatnonzero(held_out)),
+    )
+    data = feed(model.input, splits, pool.settings.data, seed=seed, cache_dir=None)
+    network, batches = model.network.train(), data.train_dataloader()
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}],
+        lr=0.01,
+        fused=True,
+    )
+    steps = epochs * len(batches)
+    schedule = get_scheduler("linear", optimizer, round(0.1 * steps), steps)
+    for epoch in range(epochs):
+        drawn = iter(batches)  # draws a number of its own
+        torch.manual_seed(EPOCHS * seed + epoch)
+        for batch in drawn:
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(batch["inputs"]), batch["label"]).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+    network.eval()
+    with torch.inference_mode():
+        for batch in data.loader("validation"):
+            right = network(batch["inputs"]).argmax(dim=1) == batch["label"]
+            assert right.tolist() == [found[i] for i in batch["id"].tolist()]
+
+
 class Opened(Exception):
     """In place of the fits of the labels."""
 
@@ -194,10 +258,12 @@ def test_the_key_holds_what_the_labels_depend_on_and_no_more(key_of, tmp_path):
         assert key_of(*same) == key, same
     for other in (
         ["data.limit_train=149"],
-        ["data.validation_share=0.2"],
-        ["models.members.resnet_16px.architecture=resnet10t"],
+        ["data.seed=1"],
+        # an architecture of another name would be fed otherwise prepared images too
+        ["+models.members.resnet_16px.options.drop_rate=0.1"],
         ["optimizer.learning_rate=0.02"],
         ["trainer.max_epochs=3"],
+        ["+trainer.options.accumulate_grad_batches=2"],
         ["data.batch_size=8"],
         ["regularizer.folds=2"],
         ["regularizer.seeds=1"],
@@ -261,21 +327,6 @@ def test_folds_take_one_device_and_no_options_that_serve_a_stages_own_fit(tmp_pa
         "callbacks=none",
     )
     assert "fold 0 of resnet_16px is done; 1 of 2 fits are left" in capsys.readouterr().out
-
-
-def opened(folder: Path, *overrides: str) -> TrainingPool:
-    """A job's pool as far as labelling needs it."""
-    GlobalHydra.instance().clear()
-    register()
-    caches = (f"paths.output_dir={folder.parent}", f"paths.cache_dir={folder.parent / 'cache'}")
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="train"):
-        config = compose("train", overrides=[*caches, *overrides], return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    with open_dict(config):
-        del config["hydra"]
-    settings = OmegaConf.to_object(config)
-    job = SimpleNamespace(folder=folder, console=Console(), resumed=False)
-    return TrainingPool(job, settings, check_members(config.models))
 
 
 def test_all_stages_are_labelled_before_any_is_trained_and_counted_together(tmp_path, capsys):
