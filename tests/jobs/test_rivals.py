@@ -242,6 +242,8 @@ def test_a_job_writes_tables_and_pictures(folder, tmp_path):
         ({"a": {"stages": ["six"]}}, {}, r"rivals.members.a.stages=\['six'\]: expected two"),
         (None, {"full": "sixx"}, r"rivals.full=sixx: no recorded complete model .*'six'"),
         (None, {"speed_ups": []}, "rivals.speed_ups="),
+        (None, {"also": ["selection"]}, "rivals.also: speed-ups are chosen on 'selection'"),
+        (None, {"also": ["mnli"]}, "no such split in these recordings; found report, selection"),
         (None, {"speed_ups": [0.5]}, "rivals.speed_ups="),
     ],
 )

@@ -52,6 +52,12 @@ def check_rivals(settings: EvaluateConfig) -> dict[str, Rival]:
             "cost=edge_cloud with rivals: a speed-up is in what models cost, not in where they "
             "run; expected cost=layers, table, seconds or dollars"
         )
+    chosen_on = settings.splits.selection
+    if chosen_on in (settings.rivals.also or ()) and not settings.threshold.same_split:
+        raise CascadeError(
+            f"rivals.also: speed-ups are chosen on '{chosen_on}', so it is no result; "
+            "expected other splits (threshold.same_split=true does it all the same)"
+        )
     targets = settings.rivals.speed_ups
     if not targets or not all(isinstance(t, int | float) and t >= 1 for t in targets):
         raise CascadeError(f"rivals.speed_ups={targets}: expected a list of numbers from 1 on")
