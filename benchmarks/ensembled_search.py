@@ -21,8 +21,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from cascade_exp.cascade.objective import make_objective
-from cascade_exp.cascade.pool import LogitsPool
-from cascade_exp.cascade.search import SearchResult, search
+from cascade_exp.cascade.pools.logits import LogitsPool
+from cascade_exp.cascade.search.engine import SearchResult, search
 
 BLOCK = 2000
 

@@ -21,7 +21,7 @@ import torch
 from cascade_exp.cascade.calibration import fit_temperature
 from cascade_exp.cascade.confidence import METRICS, summarise
 from cascade_exp.cascade.objective import make_objective
-from cascade_exp.cascade.pool import LogitsPool
+from cascade_exp.cascade.pools.logits import LogitsPool
 
 METRIC_NAMES = ("max_softmax", "entropy", "softmax_margin", "logits_margin")
 ROUNDS = 5

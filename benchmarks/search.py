@@ -25,7 +25,7 @@ from numba import njit
 
 from cascade_exp.cascade.frontier import FrontPoint
 from cascade_exp.cascade.objective import make_objective
-from cascade_exp.cascade.search import (
+from cascade_exp.cascade.search.engine import (
     SearchResult,
     cascades_of,
     query_target_accuracy,

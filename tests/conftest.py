@@ -4,3 +4,5 @@ from hypothesis import settings
 
 settings.register_profile("cascade_exp", deadline=None)
 settings.load_profile("cascade_exp")
+
+pytest_plugins = ["tests.small_jobs"]

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-from cascade_exp.report.headline import headline
+from cascade_exp.report.results.headline import headline
 from tests.recordings.making import make_recordings
 from tests.report.conftest import simulated_results
 from tests.test_configs import composed

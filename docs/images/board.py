@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from cascade_exp.report import layout, style
-from cascade_exp.report.analysis_style import SERIES
+from cascade_exp.report.figures import layout, style
+from cascade_exp.report.figures.analysis_style import SERIES
 
 CHARTS = {
     "front": ("mean cost (MACs)", "accuracy", ("front on report",)),

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cascade_exp.cascade import pool as pool_module
 from cascade_exp.cascade import rows
 from cascade_exp.cascade.confidence import METRICS
 from cascade_exp.cascade.ensembling import (
@@ -18,7 +17,8 @@ from cascade_exp.cascade.ensembling import (
     summarise_means,
 )
 from cascade_exp.cascade.objective import make_objective
-from cascade_exp.cascade.pool import Answers, LogitsPool
+from cascade_exp.cascade.pools import logits as pool_module
+from cascade_exp.cascade.pools.logits import Answers, LogitsPool
 from cascade_exp.cascade.stages import Stage
 from cascade_exp.errors import CascadeError
 from tests.oracles import ensembles as oracle

@@ -17,7 +17,7 @@ from cascade_exp.cascade.sweep import (
     total_cost,
 )
 from cascade_exp.errors import CascadeError
-from tests.cascade.search_pools import CONFIDENCES, one_model, pools
+from tests.cascade.search.search_pools import CONFIDENCES, one_model, pools
 from tests.oracles import literal_thresholds as oracle
 
 ACCOUNTINGS = st.sampled_from(["cumulative", "exit_tier"])

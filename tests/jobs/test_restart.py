@@ -7,9 +7,9 @@ import pytest
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.restart import job_key, kept_status
-from cascade_exp.report.status import read_status
-from tests.jobs.running import run
+from cascade_exp.report.results.status import read_status
 from tests.recordings.making import make_recordings
+from tests.running import run
 from tests.test_configs import composed
 
 

@@ -17,9 +17,9 @@ from hydra.core.global_hydra import GlobalHydra
 from cascade_exp.errors import CascadeError, Pruned
 from cascade_exp.jobs.trials import Trial, check_search, make_pruner, open_storage
 from cascade_exp.learning.watching import WatchedValidation
-from cascade_exp.report.status import PRUNED, read_status
+from cascade_exp.report.results.status import PRUNED, read_status
 from cascade_exp.schema.registry import register
-from tests.jobs.running import ROOT, run
+from tests.running import ROOT, run
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs the extra optuna")
 LEET = Path(sys.executable).with_name("wandb")

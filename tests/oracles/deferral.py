@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from cascade_exp.cascade.deferral import DeferralModel
+from cascade_exp.cascade.pools.learned import DeferralModel
 
 
 def log_odds(model: DeferralModel, confidence: float, prediction: int) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from cascade_exp.report.schema import (
+from cascade_exp.report.results.schema import (
     FrontFigures,
     FrontRow,
     Measured,

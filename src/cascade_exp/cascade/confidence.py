@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.cascade.kernels.scores import scan_rows
+from cascade_exp.cascade.row_scan import scan_rows
 from cascade_exp.cascade.rows import Logits, check_logits, float_rows, over_rows
-from cascade_exp.cascade.search_threads import Progress
+from cascade_exp.cascade.search.threads import Progress
 from cascade_exp.cascade.softmax import NO_LABELS, Rows, blocks, shifted_logits, sum_of_largest
 from cascade_exp.errors import CascadeError
 

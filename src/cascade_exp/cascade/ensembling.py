@@ -20,9 +20,9 @@ from cascade_exp.cascade.confidence import (
     of_logits,
     softmax_margin,
 )
-from cascade_exp.cascade.kernels.scores import scan_rows
+from cascade_exp.cascade.row_scan import scan_rows
 from cascade_exp.cascade.rows import Logits, float_rows, over_rows
-from cascade_exp.cascade.search_threads import Progress
+from cascade_exp.cascade.search.threads import Progress
 from cascade_exp.cascade.softmax import Rows, best_classes, blocks, softmax, sum_of_largest
 from cascade_exp.cascade.stages import Stage
 from cascade_exp.errors import CascadeError, choice

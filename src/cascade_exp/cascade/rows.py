@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.cascade.search_threads import Progress, Ticker, run_items, thread_count
+from cascade_exp.cascade.search.threads import Progress, Ticker, run_items, thread_count
 from cascade_exp.errors import CascadeError
 
 Logits = NDArray[np.floating[Any]]

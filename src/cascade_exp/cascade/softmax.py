@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.cascade.kernels.scores import scan_rows
+from cascade_exp.cascade.row_scan import scan_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -1,1 +1,1 @@
-"""The bodies of the two entry points: configuration in, a finished job folder out."""
+"""What every job shares: entry, folder, restart, sweeps, trials, progress."""

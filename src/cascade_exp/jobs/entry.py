@@ -23,16 +23,17 @@ from cascade_exp.schema.checks import check_keys
 
 log = logging.getLogger(__name__)
 FULL_ERROR = "HYDRA_FULL_ERROR"
+BODIES = {"train": "cascade_exp.training.job", "evaluate": "cascade_exp.evaluation.job"}
 
 
 def run_job(name: str, config: DictConfig) -> float | None:
-    """Check the composed ``config`` and run the body ``cascade_exp.jobs.<name>.<name>``.
+    """Check the composed ``config`` and run the body of the job ``name`` (:data:`BODIES`).
 
     Returns the number that ``optimize`` names, which a sweeper that searches wants; else None. A
     job that its search pruned has none, and says so in its ``job.json``.
     """
     check_keys(config)
-    body = importlib.import_module(f"cascade_exp.jobs.{name}")
+    body = importlib.import_module(BODIES[name])
     try:
         folder = getattr(body, name)(config)
     except Pruned as pruned:
@@ -40,7 +41,7 @@ def run_job(name: str, config: DictConfig) -> float | None:
         return None
     if config.optimize is None:
         return None
-    from cascade_exp.report.headline import told_number
+    from cascade_exp.report.results.headline import told_number
 
     return told_number(folder if name == "train" else folder.parent, str(config.optimize))
 

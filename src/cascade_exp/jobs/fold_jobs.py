@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.report.status import FAILED, read_status
+from cascade_exp.report.results.status import FAILED, read_status
 
 OUTPUT = "output.txt"
 AGENTS = ("WANDB_RUN_ID", "WANDB_SWEEP_ID")  # those of the job that waits

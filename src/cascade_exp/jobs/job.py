@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cascade_exp.atomic import write_text
 from cascade_exp.jobs.restart import job_key, kept_status
-from cascade_exp.report.loggers import JobLoggers, open_loggers
+from cascade_exp.report.tracking.loggers import JobLoggers, open_loggers
 from cascade_exp.schema.evaluating import EvaluateConfig
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from cascade_exp.errors import CascadeError, Pruned
 from cascade_exp.jobs.entry import one_line
 from cascade_exp.jobs.finding import find_recordings
-from cascade_exp.report.status import (
+from cascade_exp.report.results.status import (
     FAILED,
     FINISHED,
     PRUNED,

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cascade_exp.jobs.sweeping import SweepJob
-from cascade_exp.report.runs import ComparedRun, read_run, refused_run, write_csv
-from cascade_exp.report.runs_figure import write_runs_figure
-from cascade_exp.report.runs_page import write_page
-from cascade_exp.report.seeds import seed_tables, write_seed_tables
-from cascade_exp.report.status import FAILED
+from cascade_exp.jobs.sweeps import SweepJob
+from cascade_exp.report.comparison.runs import ComparedRun, read_run, refused_run, write_csv
+from cascade_exp.report.comparison.seeds import seed_tables, write_seed_tables
+from cascade_exp.report.figures.runs import write_runs_figure
+from cascade_exp.report.pages.runs_page import write_page
+from cascade_exp.report.results.status import FAILED
 
 SUMMARY = "sweep_summary.csv"
 

@@ -28,7 +28,7 @@ EPOCHS = "/val/"
 def told_after_epochs(members: Mapping[str, Member]) -> list[str]:
     """The numbers that a job has after every epoch: ``<model>/val/accuracy.max`` and the like."""
     from cascade_exp.learning.exits import PHASES
-    from cascade_exp.report.lightning_loggers import BEST
+    from cascade_exp.report.tracking.lightning_loggers import BEST
 
     fits = []
     for name, member in members.items():

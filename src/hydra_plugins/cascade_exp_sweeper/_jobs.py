@@ -1,6 +1,6 @@
 """The jobs of one start of a sweep, under any sweeper: placed, launched unless done, and told.
 
-Where jobs go, and which are done, is settled in ``cascade_exp.jobs.sweeping``.
+Where jobs go, and which are done, is settled in ``cascade_exp.jobs.sweeps``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.jobs import sweep_end, sweeping
+from cascade_exp.jobs import sweep_end, sweeps
 from cascade_exp.jobs.entry import one_line
-from cascade_exp.jobs.sweeping import Places, SweepJob
-from cascade_exp.report.status import FAILED, FINISHED, PRUNED, RUNNING, read_status
+from cascade_exp.jobs.sweeps import Places, SweepJob
+from cascade_exp.report.results.status import FAILED, FINISHED, PRUNED, RUNNING, read_status
 
 log = logging.getLogger(__name__)
 DONE = (FINISHED, PRUNED)
@@ -114,7 +114,7 @@ class SweepJobs:
             CascadeError: listing those that failed.
         """
         failed = [job for job in self.jobs if job.state not in DONE]
-        sweeping.end(self.folder, bool(failed))
+        sweeps.end(self.folder, bool(failed))
         each = {job.folder or job.name: job for job in self.jobs}
         sweep_end.tell(self.folder, list(each.values()))
         if failed:

@@ -19,16 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.jobs import sweeping
+from cascade_exp.jobs import sweeps
 from cascade_exp.jobs.trials import check_search, make_pruner, open_storage, quiet_optuna
-from cascade_exp.report.headline import told_number
-from cascade_exp.report.status import FAILED, FINISHED, PRUNED
+from cascade_exp.report.results.headline import told_number
+from cascade_exp.report.results.status import FAILED, FINISHED, PRUNED
 
 from ._jobs import SweepJobs
 
 log = logging.getLogger(__name__)
 START = "cascade_exp_start"
-"""A trial's attribute: which start of which sweep it belongs to (``sweeping.start_of``)."""
+"""A trial's attribute: which start of which sweep it belongs to (``sweeps.start_of``)."""
 RESULTS = "optimization_results.yaml"
 
 
@@ -65,9 +65,9 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
             load_if_exists=True,
         )
         self._draw_anew(study)
-        folder = sweeping.settle_folder(self.config, given)
+        folder = sweeps.settle_folder(self.config, given)
         self.optimize = str(self.config.optimize)
-        self.start = sweeping.start_of(folder)
+        self.start = sweeps.start_of(folder)
         self.jobs = SweepJobs(folder, self.config, self.hydra_context, self.launcher)
         self.jobs.recall()
         left, to_go = self._left(study)

@@ -54,13 +54,13 @@ class SurvivingSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of ``arguments``; raise a CascadeError that lists what failed."""
-        from cascade_exp.jobs import sweeping
+        from cascade_exp.jobs import sweeps
 
         from ._jobs import SweepJobs
 
         assert self.launcher is not None and self.config is not None
         assert self.hydra_context is not None
-        folder = sweeping.settle_folder(self.config, [*self._parse_config(), *arguments])
+        folder = sweeps.settle_folder(self.config, [*self._parse_config(), *arguments])
         self.jobs = SweepJobs(folder, self.config, self.hydra_context, self.launcher)
         launcher, self.launcher = self.launcher, _WithoutFailures(self)
         try:

@@ -1,0 +1,1 @@
+"""What gives stages: pools of recorded outputs as the engine sees them."""

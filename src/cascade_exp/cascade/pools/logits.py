@@ -1,0 +1,295 @@
+"""A pool of recorded models on one split, seen as stages: the adapter from outputs to the engine.
+
+Scores of one answer live in ``confidence``, combining answers in ``ensembling``; reading files and
+checking a recordings folder live outside of ``cascade``.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade_exp.cascade.confidence import METRICS, RowSummary, check_labels, summarise
+from cascade_exp.cascade.ensembling import (
+    MEANS,
+    RECORDED,
+    Member,
+    answer_means,
+    check_combination,
+    clear_predictions,
+    comparison,
+    summarise_means,
+)
+from cascade_exp.cascade.objective import Objective
+from cascade_exp.cascade.rows import Logits, check_logits
+from cascade_exp.cascade.search.threads import Progress
+from cascade_exp.cascade.stages import Stage
+from cascade_exp.errors import CascadeError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+KEPT_BYTES = 1 << 28  # of stages that combine models; those of one model always stay
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a black box said instead of logits.
+
+    Attributes:
+        prediction: int64 [N], the classes answered, >= 0.
+        confidence: float64 [N], finite, higher = surer.
+    """
+
+    prediction: Ints
+    confidence: Floats
+
+
+@dataclass
+class LogitsPool:
+    """Models on one split as a :class:`~cascade_exp.cascade.stages.StagePool`.
+
+    Make one with :meth:`build`. Stages are computed when first asked for and kept.
+
+    Attributes:
+        names: the models, in order of growing cost, then name.
+        cost: float64 [models], cost of running each.
+        prefix_free: whether a stage depends on its own model only (no ensembling).
+        classes: number of classes K; for recorded answers, of classes that occur as labels.
+    """
+
+    names: tuple[str, ...]
+    cost: Floats
+    outputs: tuple[Logits | Answers, ...]
+    labels: Ints
+    classes: int
+    metric: str
+    ensemble: str
+    objective: Objective
+    temperatures: Floats
+    k: int
+    sources: tuple[str, ...]
+    _alone: dict[int, Stage] = field(default_factory=dict, init=False, repr=False)
+    _clear: dict[int, Ints] = field(default_factory=dict, init=False, repr=False)
+    _combined: OrderedDict[tuple[int, ...], Stage] = field(
+        default_factory=OrderedDict, init=False, repr=False
+    )
+
+    @classmethod
+    def build(
+        cls,
+        outputs: Mapping[str, Logits | Answers],
+        costs: Mapping[str, float],
+        labels: Ints,
+        *,
+        metric: str,
+        objective: Objective,
+        ensemble: str = "none",
+        temperatures: Mapping[str, float] | None = None,
+        k: int = 1,
+        sources: Mapping[str, str] | None = None,
+    ) -> LogitsPool:
+        """Check that the models fit together, and put them in order of growing cost, then name.
+
+        Args:
+            outputs: by model name, logits [N, K] (memory-mapped or not) or :class:`Answers`.
+            costs: by model name, the cost of running it on one example.
+            labels: int64 [N]; with logits in 0..K-1.
+            metric: a key of ``confidence.METRICS``, or ``recorded`` for answers.
+            objective: what stages' statistics are for.
+            ensemble: one of ``ensembling.ENSEMBLES``.
+            temperatures: by model name, what divides its logits; 1 where absent.
+            k: how many of the largest probabilities ``topk_sum`` adds up.
+            sources: by model name, what its output is called in errors (a file); default the name.
+
+        Raises:
+            CascadeError: naming the model that does not fit: other N or K than the rest, logits
+                where the metric is ``recorded`` or answers where it is not; or both keys where
+                metric and ensemble do not go together.
+        """
+        check_combination(metric, ensemble)
+        if k < 1:
+            raise CascadeError(f"metric.k={k}: expected at least 1")
+        names = sorted(outputs, key=lambda name: (costs[name], name))
+        if not names:
+            raise CascadeError("the pool holds no model")
+        called = {name: (sources or {}).get(name, name) for name in names}
+        for name in names:
+            _check_output(outputs[name], metric, len(labels), called[name])
+        classes = _common_classes([outputs[name] for name in names], [called[n] for n in names])
+        if classes is None:
+            classes = int(labels.max(initial=0)) + 1
+        check_labels(labels, len(labels), classes, "labels")
+        return cls(
+            names=tuple(names),
+            cost=np.array([costs[name] for name in names], dtype=np.float64),
+            outputs=tuple(outputs[name] for name in names),
+            labels=labels.astype(np.int64),
+            classes=classes,
+            metric=metric,
+            ensemble=ensemble,
+            objective=objective,
+            temperatures=np.array([(temperatures or {}).get(name, 1.0) for name in names]),
+            k=k,
+            sources=tuple(called[name] for name in names),
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of examples N."""
+        return len(self.labels)
+
+    @property
+    def prefix_free(self) -> bool:
+        """Whether a stage depends on its own model only: so without ensembling."""
+        return self.ensemble == "none"
+
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Read every model's output now; ``progress(rows done, rows of all models)`` on the way."""
+        total = self.size * len(self.names)
+
+        def onwards(before: int) -> Progress:
+            return lambda done, _: progress(before + done, total) if progress else None
+
+        for m in range(len(self.names)):
+            self._model(m, onwards(m * self.size))
+
+    def stage(self, members: tuple[int, ...]) -> Stage:
+        """The stage that answers once ``members`` (indices of models, in running order) have run.
+
+        Raises:
+            CascadeError: for logits that are not finite, naming source and row.
+        """
+        if self.prefix_free or len(members) == 1:
+            return self._model(members[-1])
+        if members in self._combined:
+            self._combined.move_to_end(members)
+            return self._combined[members]
+        if self.ensemble in MEANS:
+            combined = summarise_means(
+                self.ensemble, [self._member(m) for m in members], self.labels, k=self.k
+            )
+            stage = self._stage_of_summary(combined)
+        else:
+            stage = comparison(self.stage(members[:-1]), self._model(members[-1]))
+        self._combined[members] = stage
+        while sum(map(_nbytes, self._combined.values())) > KEPT_BYTES and len(self._combined) > 1:
+            self._combined.popitem(last=False)
+        return stage
+
+    def final_statistics(self, members: tuple[int, ...]) -> Ints:
+        """``stage(members).statistics`` [N, S] alone, and faster: what is needed of a last stage.
+
+        Under a mean ensemble only examples on which the members do not all clearly name the same
+        class are added up, without exponentials of the mean. Nothing is kept.
+        """
+        if self.ensemble not in MEANS or len(members) == 1 or members in self._combined:
+            return self.stage(members).statistics
+        for m in members:
+            self._model(m)
+        answers = np.stack([self._clear[m] for m in members])
+        settled = (answers == answers[0]).all(axis=0) & (answers[0] >= 0)
+        if self.objective.needs_rank:
+            settled &= answers[0] == self.labels
+        prediction, rank = answers[0], np.zeros(self.size, np.int64)
+        examples = np.flatnonzero(~settled)
+        prediction[examples], rank[examples] = answer_means(
+            self.ensemble, [self._member(m) for m in members], self.labels, examples
+        )
+        return self.objective.statistics(prediction, rank, self.labels, self.classes)
+
+    def _member(self, m: int) -> Member:
+        logits = self.outputs[m]
+        assert not isinstance(logits, Answers)  # refused by check_combination
+        return Member(logits, float(self.temperatures[m]), self.sources[m])
+
+    def _model(self, m: int, progress: Progress | None = None) -> Stage:
+        """Model ``m``'s own stage."""
+        if m not in self._alone:
+            output = self.outputs[m]
+            if isinstance(output, Answers):
+                self._alone[m] = self._stage_of(output.prediction, None, output.confidence)
+            else:
+                answers = summarise(
+                    output,
+                    self.labels,
+                    temperature=float(self.temperatures[m]),
+                    k=self.k,
+                    where=self.sources[m],
+                    progress=progress,
+                )
+                self._alone[m] = self._stage_of_summary(answers)
+                if self.ensemble in MEANS:
+                    self._clear[m] = clear_predictions(self.ensemble, answers)
+        return self._alone[m]
+
+    def _stage_of_summary(self, answers: RowSummary) -> Stage:
+        return self._stage_of(answers.prediction, answers.label_rank, METRICS[self.metric](answers))
+
+    def _stage_of(self, prediction: Ints, label_rank: Ints | None, confidence: Floats) -> Stage:
+        return Stage(
+            confidence=confidence.astype(np.float64) + 0.0,  # -0.0 becomes 0.0
+            prediction=prediction.astype(np.int64),
+            statistics=self.objective.statistics(prediction, label_rank, self.labels, self.classes),
+        )
+
+
+def _nbytes(stage: Stage) -> int:
+    return stage.confidence.nbytes + stage.prediction.nbytes + stage.statistics.nbytes
+
+
+def _check_output(output: Logits | Answers, metric: str, size: int, source: str) -> None:
+    """Raise :class:`CascadeError` unless ``output`` suits the metric and has ``size`` examples."""
+    if isinstance(output, Answers):
+        if metric != RECORDED:
+            raise CascadeError(
+                f"metric={metric}: {source} holds recorded answers, not logits; "
+                f"expected metric={RECORDED}"
+            )
+        found = len(output.prediction)
+        _check_answers(output, source)
+    else:
+        if metric == RECORDED:
+            raise CascadeError(
+                f"metric={RECORDED}: {source} holds logits, expected recorded answers "
+                f"(for logits choose one of {', '.join(METRICS)})"
+            )
+        check_logits(output, source)
+        found = len(output)
+    if found != size:
+        raise CascadeError(f"{source}: {found} examples, expected {size} as there are labels")
+
+
+def _check_answers(answers: Answers, source: str) -> None:
+    """Raise :class:`CascadeError` for a negative prediction or a confidence that is not finite."""
+    if len(answers.confidence) != len(answers.prediction):
+        raise CascadeError(
+            f"{source}: {len(answers.confidence)} confidences "
+            f"for {len(answers.prediction)} predictions"
+        )
+    wrong = np.flatnonzero((answers.prediction < 0) | ~np.isfinite(answers.confidence))
+    if wrong.size:
+        row = int(wrong[0])
+        raise CascadeError(
+            f"{source}: row {row}: prediction {answers.prediction[row]} with confidence "
+            f"{answers.confidence[row]}, expected a class >= 0 and a finite confidence"
+        )
+
+
+def _common_classes(outputs: Sequence[Logits | Answers], sources: Sequence[str]) -> int | None:
+    """The number of classes K that all logits agree on, None without logits; else raise."""
+    with_logits = [
+        (output.shape[1], source)
+        for output, source in zip(outputs, sources, strict=True)
+        if not isinstance(output, Answers)
+    ]
+    for found, source in with_logits[1:]:
+        expected, first = with_logits[0]
+        if found != expected:
+            raise CascadeError(f"{source}: {found} classes, expected {expected} as in {first}")
+    return with_logits[0][0] if with_logits else None

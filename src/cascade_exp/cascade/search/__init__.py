@@ -1,0 +1,1 @@
+"""Every cascade at every threshold, exactly."""

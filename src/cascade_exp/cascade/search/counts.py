@@ -1,0 +1,148 @@
+"""Accuracy, exactly: the search over counts of right answers, led through the compiled kernels.
+
+Where the score is the number of right answers over N, the front is an array over that number, and
+whole regions of settings can be ruled out by what they could reach at best. This module holds that
+front, the threads' copies of it, and the cascades of one and two stages; three stages are in
+``search_triples``, other objectives in ``search_sweep``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from cascade_exp.cascade.costs import Accounting
+from cascade_exp.cascade.search.front import Ranking, Settings
+from cascade_exp.cascade.search.kernels.front import offer
+from cascade_exp.cascade.search.kernels.pairs import sweep_pair
+from cascade_exp.cascade.search.source import Source
+from cascade_exp.cascade.search.threads import Ticker, run_items
+from cascade_exp.cascade.stages import Floats, Ints
+
+NO_CUTOFFS = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class CountedFront:
+    """Least total cost by number of right answers, with witnesses (see ``kernels.front``).
+
+    Attributes:
+        cost: float64 [N + 2].
+        witness: int64 [N + 2, 1 + d].
+    """
+
+    cost: Floats
+    witness: Ints
+
+    @classmethod
+    def empty(cls, size: int, thresholds: int) -> CountedFront:
+        """The front of nothing, for cascades of up to that many thresholds."""
+        return cls(np.full(size + 2, np.inf), np.zeros((size + 2, 1 + thresholds), dtype=np.int64))
+
+    def copy(self) -> CountedFront:
+        """A front of its own."""
+        return CountedFront(self.cost.copy(), self.witness.copy())
+
+    def assign(self, other: CountedFront) -> None:
+        """Become equal to the other front."""
+        np.copyto(self.cost, other.cost)
+        np.copyto(self.witness, other.witness)
+
+    def merge(self, other: CountedFront) -> None:
+        """Take over, entry by entry, whatever the other front has better."""
+        better = other.cost < self.cost
+        tied = np.flatnonzero((other.cost == self.cost) & np.isfinite(self.cost))
+        differs = other.witness[tied] != self.witness[tied]
+        tied, differs = tied[differs.any(axis=1)], differs[differs.any(axis=1)]
+        column = differs.argmax(axis=1)
+        wins = other.witness[tied, column] < self.witness[tied, column]
+        better[tied[wins]] = True
+        self.cost[better] = other.cost[better]
+        self.witness[better] = other.witness[better]
+
+    def settings(self, ranking: Ranking) -> Settings:
+        """The non-dominated settings by growing cost."""
+        size = len(self.cost) - 2
+        right = np.flatnonzero(self.cost[:-1] < self.cost[1:])
+        rank = self.witness[right, 0]
+        cutoffs = self.witness[right, 1:].copy()
+        thresholds = np.array([len(members) - 1 for members in ranking.cascades])
+        cutoffs[np.arange(cutoffs.shape[1]) >= thresholds[rank][:, None]] = 0
+        return Settings(self.cost[right], right / size, rank, cutoffs)
+
+
+class FrontHolder:
+    """One thread's copy of the front, with whatever scratch its subclass adds."""
+
+    def __init__(self, front: CountedFront) -> None:
+        self.front = front.copy()
+
+
+Holder = TypeVar("Holder", bound=FrontHolder)
+Item = TypeVar("Item")
+
+
+class Crew(Generic[Holder]):
+    """A front, and one worker per thread that works on a copy of it.
+
+    ``narrow``, if any, is applied to the front's costs whenever it has changed.
+    """
+
+    def __init__(
+        self,
+        front: CountedFront,
+        workers: list[Holder],
+        ticker: Ticker,
+        narrow: Callable[[Floats], None] | None = None,
+    ) -> None:
+        self.front = front
+        self.workers = workers
+        self.ticker = ticker
+        self.narrow = narrow
+
+    def run(self, items: Iterable[Item], work: Callable[[Holder, Item], int]) -> None:
+        """Work on every item (see ``run_items``), then bring all fronts together."""
+        for worker in self.workers:
+            worker.front.assign(self.front)
+        run_items(items, self.workers, work, self.ticker)
+        for worker in self.workers:
+            self.front.merge(worker.front)
+        if self.narrow is not None:
+            self.narrow(self.front.cost)
+
+
+def add_singles(front: CountedFront, source: Source, ranking: Ranking) -> None:
+    """Offer the models alone."""
+    for rank in ranking.of_length(1):
+        members = ranking.cascades[rank]
+        right = int(source.right(members).sum())
+        cost = float(source.size) * float(source.pool.cost[members[0]])
+        offer(front.cost, front.witness, right, cost, rank, NO_CUTOFFS)
+
+
+def search_pairs(
+    crew: Crew[Holder], source: Source, ranking: Ranking, accounting: Accounting
+) -> None:
+    """Offer every cascade of two stages."""
+    cost = source.pool.cost
+
+    def work(worker: Holder, rank: int) -> int:
+        first, second = ranking.cascades[rank]
+        sweep_pair(
+            source.size,
+            source.ranked((first,)).valid,
+            source.right_words((first,), (first,)),
+            source.right_words((first,), (first, second)),
+            float(cost[first]),
+            float(cost[second]),
+            rank,
+            accounting == "exit_tier",
+            worker.front.cost,
+            worker.front.witness,
+        )
+        return 1
+
+    crew.run(ranking.of_length(2), work)

@@ -1,0 +1,1 @@
+"""One evaluation: kinds of cascade, pricing, operating points, analyses; no torch."""

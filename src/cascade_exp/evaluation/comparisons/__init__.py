@@ -1,0 +1,1 @@
+"""Several methods, speed-ups, tiers or jobs side by side."""

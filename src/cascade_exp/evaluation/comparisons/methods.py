@@ -1,0 +1,149 @@
+"""Several cascading methods in one job: each evaluated as the job's own, then compared.
+
+The job's own metric, ensemble and calibration are evaluated in ``evaluate``. What a method may be
+is checked here, before any compute; how the comparison looks lives in ``report.methods``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from cascade_exp.cascade.ensembling import RECORDED
+from cascade_exp.cascade.pools.learned import LEARNED
+from cascade_exp.errors import CascadeError, choice
+from cascade_exp.evaluation.evaluation import evaluate_recordings
+from cascade_exp.evaluation.kinds.base import CascadeKind
+from cascade_exp.evaluation.kinds.registry import kind_of
+from cascade_exp.evaluation.learned import learned_from, plain
+from cascade_exp.jobs.job import Job
+from cascade_exp.jobs.progress import methods_progress
+from cascade_exp.recordings.folder import Recordings
+from cascade_exp.report.results.schema import Results
+from cascade_exp.schema.evaluating import EvaluateConfig, Method, Named, TopK
+
+Progress = Callable[[int, int], None]
+
+
+def check_methods(settings: EvaluateConfig) -> dict[str, Method]:
+    """The methods to compare, by name; what no evaluation could follow is refused before any.
+
+    Raises:
+        CascadeError: naming the method.
+    """
+    kind, base = kind_of(plain(settings)), learned_from(settings).base
+    return {n: _check(kind, base, f"methods.{n}", n, it) for n, it in settings.methods.items()}
+
+
+def _check(kind: CascadeKind, base: str, where: str, name: str, given: object) -> Method:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise CascadeError(
+            f"{where}: {name!r} cannot name a method, as its results are put into a folder of that "
+            "name; expected letters, digits, _ . and -"
+        )
+    if not isinstance(given, dict):
+        raise CascadeError(f"{where}={given}: expected a method, as {{metric:entropy}}")
+    for key in given:
+        choice(str(key), Method.__dataclass_fields__, where)
+    if "metric" not in given:
+        raise CascadeError(f"{where}.metric: a value is needed")
+    method = Method(**given)
+    try:
+        kind.check(method if method.metric != LEARNED else replace(method, metric=base))
+        choice(method.calibration, ("none", "temperature"), "calibration")
+    except CascadeError as error:
+        raise CascadeError(f"{where}: {error}") from None
+    if method.metric == RECORDED and method.calibration != "none":
+        raise CascadeError(
+            f"{where}: metric={RECORDED} with calibration={method.calibration}: recorded answers "
+            "have no logits to scale, expected calibration=none"
+        )
+    if method.metric != "topk_sum" and method.k is not None:
+        raise CascadeError(f"{where}.k={method.k}: only metric=topk_sum takes k")
+    if method.metric == "topk_sum" and not (isinstance(method.k, int) and method.k >= 1):
+        raise CascadeError(f"{where}.k={method.k}: metric=topk_sum needs k, a whole number above 0")
+    return method
+
+
+def compare_methods(job: Job, recordings: Recordings, own: Results) -> None:
+    """Evaluate the job's ``methods``; write, log and print their comparison.
+
+    Each one's results go into ``results/methods/<name>/`` as soon as they are there, the comparison
+    into ``results/methods.csv`` and ``results/plots/methods.png``.
+
+    Args:
+        own: what the job's own method gave.
+
+    Raises:
+        CascadeError: if the recordings do not fit a method, which is named.
+    """
+    from cascade_exp.report.comparison.methods import write_methods
+    from cascade_exp.report.comparison.methods_table import print_methods
+    from cascade_exp.report.figures.methods import write_methods_figure
+    from cascade_exp.report.results.files import write_results
+
+    folder = job.folder / "results"
+    found: dict[str, Results] = {}
+    with methods_progress(job.console, list(job.settings.methods)) as progress_of:
+        for name, results in evaluate_methods(recordings, job.settings, own, progress_of):
+            write_results(results, folder / "methods" / name)
+            found[name] = results
+    write_methods(found, folder)
+    plot = write_methods_figure(found, folder)
+    if job.loggers.wandb is not None:
+        from cascade_exp.report.tracking.board import log_methods
+
+        log_methods(job.loggers.wandb, found, plot)
+    print_methods(found, folder, job.console)
+
+
+def evaluate_methods(
+    recordings: Recordings,
+    settings: EvaluateConfig,
+    own: Results,
+    progress_of: Callable[[str], Progress],
+) -> Iterator[tuple[str, Results]]:
+    """Yield name and results of each method of ``settings``, in order.
+
+    Temperatures are fitted once for all; the job's ``own`` method, if it is among them, is not
+    evaluated again.
+
+    Raises:
+        CascadeError: if the recordings do not fit a method, which is named.
+    """
+    temperatures = own.temperatures
+    for name, method in check_methods(settings).items():
+        progress, its = progress_of(name), settings_of(method, settings)
+        if (its.metric, its.ensemble, its.calibration) == (
+            settings.metric,
+            settings.ensemble,
+            settings.calibration,
+        ):
+            yield name, own
+            continue
+        try:
+            found = evaluate_recordings(
+                recordings, its, own.environment, progress, temperatures
+            ).results
+        except CascadeError as error:
+            raise CascadeError(f"methods.{name}: {error}") from None
+        temperatures = temperatures or found.temperatures
+        yield name, found
+
+
+def _metric(method: Method, settings: EvaluateConfig) -> Named:
+    if method.metric == LEARNED:
+        return learned_from(settings)
+    return Named(method.metric) if method.k is None else TopK(method.metric, method.k)
+
+
+def settings_of(method: Method, settings: EvaluateConfig) -> EvaluateConfig:
+    """The ``settings`` of a job whose own method is ``method``."""
+    return replace(
+        settings,
+        metric=_metric(method, settings),
+        ensemble=Named(method.ensemble),
+        calibration=Named(method.calibration),
+        methods={},
+    )

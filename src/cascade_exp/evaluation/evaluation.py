@@ -1,0 +1,181 @@
+"""One evaluation: recordings and settings in, :class:`Results` out. No files are written here.
+
+The steps are those of DESIGN §2: stages on both splits, every cascade at every threshold on the
+selection split, the front measured against the single models, operating points by rule, and all of
+it applied unchanged to the report split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cascade_exp.cascade.frontier import average_improvement, max_improvement, top_score
+from cascade_exp.cascade.selection import RULES
+from cascade_exp.errors import CascadeError, choice
+from cascade_exp.evaluation.analyses import check_published
+from cascade_exp.evaluation.kinds.base import own_method
+from cascade_exp.evaluation.kinds.registry import kind_of
+from cascade_exp.evaluation.learned import plain, told_of
+from cascade_exp.evaluation.measuring import Measuring
+from cascade_exp.evaluation.points import operating_points, rules_of
+from cascade_exp.evaluation.pools import BothSplits, open_pools, reliability
+from cascade_exp.evaluation.pricing import check_cost, unit_of
+from cascade_exp.evaluation.searching import Searching
+from cascade_exp.evaluation.workers import BACKENDS
+from cascade_exp.recordings.folder import Recordings
+from cascade_exp.report.results.schema import FrontFigures, FrontRow, OperatingPoint, Results
+from cascade_exp.schema.evaluating import EvaluateConfig
+
+
+def check_settings(settings: EvaluateConfig) -> None:
+    """Refuse settings that cannot go together, before any compute is spent.
+
+    Raises:
+        CascadeError: naming the key.
+    """
+    check_cost(settings.cost)
+    choice(settings.baseline, ("hull", "adjacent"), "baseline")
+    choice(settings.threshold.compare, ("ge", "gt"), "threshold.compare")
+    for rule in rules_of(settings):
+        choice(rule, RULES, "threshold.rules")
+    if settings.search.max_stages < 1:
+        raise CascadeError(f"search.max_stages={settings.search.max_stages}: expected at least 1")
+    if not 0 <= settings.search.gap < 1:
+        raise CascadeError(f"search.gap={settings.search.gap}: expected a share from 0 to below 1")
+    if settings.search.workers < 1:
+        raise CascadeError(f"search.workers={settings.search.workers}: expected at least 1")
+    choice(settings.search.backend, BACKENDS, "search.backend")
+    if settings.bootstrap.resamples < 1:
+        raise CascadeError(
+            f"bootstrap.resamples={settings.bootstrap.resamples}: expected at least 1"
+        )
+    same = settings.splits.selection == settings.splits.report
+    if same and not settings.threshold.same_split:
+        raise CascadeError(
+            f"splits.selection and splits.report are both '{settings.splits.report}'; thresholds "
+            "chosen and told on the same examples flatter themselves "
+            "(threshold.same_split=true does it all the same, and the report says so)"
+        )
+    base = plain(settings)
+    kind_of(base).check(own_method(base))
+    check_published(settings)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation's results, and what its analyses are made from (``jobs.analyses``)."""
+
+    results: Results
+    measuring: Measuring
+    searching: Searching
+
+
+def evaluate_recordings(
+    recordings: Recordings,
+    settings: EvaluateConfig,
+    environment: Mapping[str, object],
+    progress: Callable[[int, int], None] | None = None,
+    temperatures: Mapping[str, float] | None = None,
+) -> Evaluation:
+    """Evaluate every cascade that ``settings`` ask for on ``recordings``.
+
+    Args:
+        temperatures: by model, as an evaluation that differs in its method alone has fitted them;
+            where there are none, ``calibration=temperature`` fits them.
+
+    Raises:
+        CascadeError: if the recordings or the settings do not fit (DESIGN §6).
+    """
+    check_settings(settings)
+    splits = open_pools(
+        recordings, settings, halve="guaranteed" in rules_of(settings), fitted=temperatures
+    )
+    measuring, searching = Measuring(splits), Searching(settings, splits.kind, progress)
+    found = searching.front(splits.selection)
+    points = operating_points(found.front, measuring, searching)
+    chosen = next((rule for rule, point in points.items() if point.feasible), None)
+    rows = [measuring.front_row(point) for point in found.front]
+    results = Results(
+        settings={
+            **_told(splits),
+            "exact": found.exact,
+            "search_note": found.note,
+            "cascades": found.cascades,
+        },
+        single_models=[measuring.single(m) for m in range(len(splits.selection.models.names))],
+        frontier=rows,
+        operating_points=points,
+        chosen=chosen,
+        figures=_figures(rows, splits),
+        baseline={
+            "selection": list(splits.selection.baseline.knots),
+            "report": list(splits.report.baseline.knots),
+        },
+        reliability=[
+            *reliability("selection", splits.selection),
+            *reliability("report", splits.report),
+        ],
+        temperatures=splits.temperatures,
+        learned=_learned(splits, points[chosen]) if chosen else {},
+        sweep_curve=measuring.sweep_curve(points[chosen]) if chosen else None,
+        environment=dict(environment),
+    )
+    return Evaluation(results, measuring, searching)
+
+
+def _learned(splits: BothSplits, point: OperatingPoint) -> dict[str, dict[str, object]]:
+    pool = splits.selection.pool
+    return told_of(pool, splits.kind.members(splits.selection.stages, point.stages))
+
+
+def _told(splits: BothSplits) -> dict[str, object]:
+    """The choices made, by name, as ``summary.json`` tells them."""
+    settings, selection, report = splits.settings, splits.selection, splits.report
+    details = {
+        f"{group}_{key}": value
+        for group, option in (("metric", settings.metric), ("objective", settings.objective))
+        for key, value in vars(option).items()
+        if key != "name"
+    }
+    return {
+        "metric": settings.metric.name,
+        "ensemble": settings.ensemble.name,
+        "calibration": settings.calibration.name,
+        "objective": settings.objective.name,
+        **details,
+        "cost": {
+            "name": settings.cost.name,
+            "column": settings.cost.column,
+            "unit": unit_of(settings.cost),
+        },
+        "accounting": settings.cost.accounting,
+        "cascade": dict(splits.kind.told()),
+        "baseline": settings.baseline,
+        "compare": settings.threshold.compare,
+        "shared": splits.kind.shared(),
+        "recordings": str(splits.recordings.path),
+        "splits": {"selection": selection.name, "report": report.name},
+        "sizes": {"selection": selection.pool.size, "report": report.pool.size},
+    }
+
+
+def _figures(rows: list[FrontRow], splits: BothSplits) -> dict[str, FrontFigures]:
+    """The headline figures of the front on each split, against that split's own baseline."""
+    seen = {
+        "selection": (splits.selection, [r.score for r in rows], [r.cost for r in rows]),
+        "report": (splits.report, [r.report_score for r in rows], [r.report_cost for r in rows]),
+    }
+    figures = {}
+    for role, (one, scores, costs) in seen.items():
+        peak = max_improvement(scores, costs, one.baseline)
+        best, gain = top_score(scores, one.baseline)
+        figures[role] = FrontFigures(
+            average_improvement=average_improvement(scores, costs, one.baseline),
+            accuracy_range=(one.baseline.low, one.baseline.top),
+            max_improvement=peak.factor if peak else None,
+            max_improvement_score=peak.score if peak else None,
+            top_score=best,
+            top_gain=gain,
+        )
+    return figures

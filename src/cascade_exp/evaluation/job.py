@@ -1,0 +1,136 @@
+"""The body of ``evaluate.py``: recordings in, a results folder with tables, plots and W&B out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from cascade_exp.evaluation.analyses import analyse
+from cascade_exp.evaluation.comparisons.jobs import COMPARISON, compare_jobs
+from cascade_exp.evaluation.comparisons.methods import check_methods, compare_methods
+from cascade_exp.evaluation.comparisons.speed_ups import analyse_rivals, check_rivals, tell_rivals
+from cascade_exp.evaluation.comparisons.tier_baselines import tier_rivals
+from cascade_exp.evaluation.evaluation import check_settings, evaluate_recordings
+from cascade_exp.evaluation.latency import latencies
+from cascade_exp.evaluation.tier_analyses import tier_analyses
+from cascade_exp.jobs.finding import find_recordings
+from cascade_exp.jobs.job import Job, environment, open_job
+from cascade_exp.jobs.progress import search_progress
+from cascade_exp.recordings.folder import Recordings, open_recordings
+from cascade_exp.recordings.previews import read_previews
+from cascade_exp.report.pages.view import chosen
+from cascade_exp.report.results.analyses_schema import Analyses
+from cascade_exp.report.results.headline import headline
+from cascade_exp.report.results.operating_point import deployment
+from cascade_exp.report.results.schema import Results
+
+if TYPE_CHECKING:
+    from cascade_exp.report.pages.sections import Sections
+
+Preview = Callable[[int], str | bytes | None]
+
+
+def evaluate(config: DictConfig) -> Path:
+    """Evaluate the cascades of recorded outputs, or compare jobs; returns the results folder."""
+    with open_job(config, COMPARISON if config.compare else "evaluate") as job:
+        if job.settings.compare:
+            return compare_jobs(job, job.settings.compare)
+        check_settings(job.settings)
+        check_methods(job.settings)
+        check_rivals(job.settings)
+        folder = find_recordings(job.settings)
+        job.console.print(f"Recordings: {folder}", highlight=False, soft_wrap=True)
+        pool = job.settings.pool
+        recordings = open_recordings(folder, pool.include, pool.exclude)
+        return report(job, recordings, read_previews(folder, job.settings.splits.report))
+
+
+def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> Path:
+    """Evaluate ``recordings`` as the job's settings say, and write and show all of it.
+
+    Args:
+        preview: what the example of an id looks like, text or PNG; only who has the data knows.
+    """
+    from cascade_exp.report.pages.results_table import print_results
+    from cascade_exp.report.pages.sections import Sections
+    from cascade_exp.report.results.analyses import write_analyses
+    from cascade_exp.report.results.files import write_json, write_results
+    from cascade_exp.report.results.tier_baselines import write_rivals
+    from cascade_exp.report.results.tiers import write_latencies, write_tiers
+
+    with search_progress(job.console) as progress:
+        evaluation = evaluate_recordings(
+            recordings, job.settings, environment(job.settings.seed), progress
+        )
+        results = evaluation.results
+        analyses = (
+            analyse(evaluation.measuring, evaluation.searching, chosen(results))
+            if job.settings.analyses
+            else None
+        )
+    settings, measuring = job.settings, evaluation.measuring
+    sections = Sections(
+        tiers=tier_analyses(measuring, chosen(results)),
+        tier_rivals=tier_rivals(measuring, results, chosen(results)),
+        latencies=latencies(measuring, results.operating_points),
+        rivals=analyse_rivals(recordings, settings) if settings.rivals.members else None,
+    )
+    folder = job.folder / "results"
+    write_results(results, folder)
+    write_json(folder / "operating_point.json", deployment(results, recordings.path, settings))
+    write_analyses(analyses, folder)
+    write_tiers(sections.tiers, folder)
+    write_rivals(sections.tier_rivals, folder)
+    write_latencies(sections.latencies, folder)
+    plots = _draw(job, results, analyses, sections, folder, preview) if settings.plots else []
+    job.loggers.log_numbers(headline(results))
+    if job.loggers.wandb is not None:
+        from cascade_exp.report.tracking.artifacts import log_operating_point, use_recordings
+        from cascade_exp.report.tracking.board import log_results
+
+        if job.kind == "evaluate":
+            use_recordings(job.loggers.wandb, recordings.path)
+        log_results(job.loggers.wandb, results, plots, analyses)
+        log_operating_point(job.loggers.wandb, results, folder)
+    print_results(results, folder, job.console)
+    if job.settings.methods:
+        compare_methods(job, recordings, results)
+    if sections.rivals is not None:
+        tell_rivals(job, results, sections.rivals)
+    return folder
+
+
+def _draw(
+    job: Job,
+    results: Results,
+    analyses: Analyses | None,
+    sections: Sections,
+    folder: Path,
+    preview: Preview | None,
+) -> list[Path]:
+    """Draw the pictures and the page; returns the pictures' paths."""
+    from cascade_exp.report.figures.analyses import write_analysis_plots
+    from cascade_exp.report.figures.evaluation import write_plots
+    from cascade_exp.report.pages.html import write_html
+    from cascade_exp.report.results.tier_baselines import draw_rivals
+    from cascade_exp.report.results.tiers import draw_tiers
+
+    plots = [
+        *write_plots(results, folder),
+        *write_analysis_plots(results, analyses, folder),
+        *draw_tiers(results, sections.tiers, folder),
+        *draw_rivals(results, sections.tier_rivals, folder),
+    ]
+    write_html(
+        results,
+        folder / "report.html",
+        config_yaml=job.config_yaml,
+        command=job.command,
+        analyses=analyses,
+        sections=sections,
+        preview=preview,
+    )
+    return plots

@@ -1,0 +1,94 @@
+"""``cascade=exits``: the kind of cascade whose stages are the exits of one recorded network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cascade_exp.cascade.ensembling import check_combination
+from cascade_exp.cascade.pools.exits import PATIENCE, ExitPool
+from cascade_exp.cascade.pools.logits import LogitsPool
+from cascade_exp.cascade.stages import StagePool
+from cascade_exp.errors import CascadeError
+from cascade_exp.evaluation.kinds.base import Candidates, RecordedModels
+from cascade_exp.recordings.exits import exit_name
+from cascade_exp.recordings.folder import Recordings, Split, exits_of
+from cascade_exp.schema.evaluating import (
+    DollarsCost,
+    EdgeCloudCost,
+    ExitsCascade,
+    Method,
+)
+
+
+class ExitsOfOne(RecordedModels):
+    """``cascade=exits``: the exits of ``cascade.network``, in order, and each of them alone.
+
+    The single models are the static networks that end at an exit, at all that they cost.
+    """
+
+    def check(self, method: Method) -> None:
+        """See :class:`CascadeKind`."""
+        if self.settings.cost.accounting != "cumulative":
+            raise CascadeError(
+                f"cost.accounting={self.settings.cost.accounting} with cascade=exits: an exit runs "
+                "on the layers of those before it, expected cost.accounting=cumulative"
+            )
+        if isinstance(self.settings.cost, DollarsCost | EdgeCloudCost):
+            raise CascadeError(
+                f"cost={self.settings.cost.name} with cascade=exits: all exits run on one machine; "
+                "expected a column of exits.csv, cost=table, layers or seconds"
+            )
+        if method.metric != PATIENCE:
+            check_combination(method.metric, method.ensemble)
+        elif method.ensemble != "none":
+            raise CascadeError(
+                f"metric={PATIENCE} with ensemble={method.ensemble}: it compares what each exit "
+                "answers by itself, expected ensemble=none"
+            )
+
+    def read(self, recordings: Recordings, split: str) -> Split:
+        """See :class:`CascadeKind`."""
+        return exits_of(recordings.network(self._network), split)
+
+    def costs(self, recordings: Recordings) -> dict[str, float]:
+        """See :class:`CascadeKind`."""
+        network = self._network
+        costs = recordings.network(network).exit_costs(network, self.settings.cost.column)
+        exits = recordings.exits[network]
+        names = [exit_name(network, row.exit) for row in exits]
+        return dict(zip(names, costs.tolist(), strict=True))
+
+    def scoring(self, split: Split) -> tuple[str, str]:
+        """See :class:`CascadeKind`; an exit alone has no patience, and is scored by max softmax."""
+        metric, ensemble = super().scoring(split)
+        return ("max_softmax", ensemble) if metric == PATIENCE else (metric, ensemble)
+
+    def stages(self, models: LogitsPool) -> StagePool:
+        """See :class:`CascadeKind`."""
+        return ExitPool(models, patient=self.settings.metric.name == PATIENCE)
+
+    def candidates(self, stages: StagePool) -> Candidates:
+        """See :class:`CascadeKind`."""
+        assert isinstance(stages, ExitPool)
+        return Candidates(stages.cascades, named=stages.cascades[0])
+
+    def thresholds(
+        self, stages: StagePool, members: Sequence[int], given: Sequence[object]
+    ) -> list[float]:
+        """See :class:`CascadeKind`; one number is for all exits."""
+        shared = self.shared() and len(given) == 1
+        return super().thresholds(stages, members, [*given] * (len(members) - 1 if shared else 1))
+
+    def shared(self) -> bool:
+        """See :class:`CascadeKind`; one threshold for all exits unless the user says otherwise."""
+        return self.settings.threshold.shared is not False
+
+    def told(self) -> Mapping[str, object]:
+        """See :class:`CascadeKind`."""
+        return {**super().told(), "network": self._network}
+
+    @property
+    def _network(self) -> str:
+        cascade = self.settings.cascade
+        assert isinstance(cascade, ExitsCascade)
+        return cascade.network

@@ -1,0 +1,160 @@
+"""Applying settings of thresholds literally to a split, and telling what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from cascade_exp.cascade.bootstrap import intervals
+from cascade_exp.cascade.costs import Accounting
+from cascade_exp.cascade.frontier import FrontPoint, improvement_factor
+from cascade_exp.cascade.selection import NotFeasible
+from cascade_exp.cascade.stages import Compare, Outcome, StageTable, table_of
+from cascade_exp.cascade.sweep import settings_at, sweep_first, sweep_shared
+from cascade_exp.evaluation.pools import BothSplits, OneSplit
+from cascade_exp.report.results.schema import (
+    FrontRow,
+    Measured,
+    OperatingPoint,
+    SingleModel,
+    SweepCurve,
+)
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The two splits and the rules by which settings are applied to them."""
+
+    splits: BothSplits
+
+    @property
+    def accounting(self) -> Accounting:
+        """What an example pays."""
+        return cast(Accounting, self.splits.settings.cost.accounting)
+
+    @property
+    def compare(self) -> Compare:
+        """The exit rule."""
+        return cast(Compare, self.splits.settings.threshold.compare)
+
+    def members(self, one: OneSplit, names: Sequence[str]) -> tuple[int, ...]:
+        """The cascade that results call by these names of stages."""
+        return self.splits.kind.members(one.stages, names)
+
+    def table(self, one: OneSplit, members: Sequence[int]) -> StageTable:
+        """The cascade of the stages ``members`` (indices) on one split."""
+        return table_of(one.pool, tuple(members), self.accounting)
+
+    def outcome(
+        self, one: OneSplit, members: Sequence[int], thresholds: Sequence[float]
+    ) -> Outcome:
+        """What that cascade does to the split's examples at ``thresholds``."""
+        return self.table(one, members).run(thresholds, self.compare)
+
+    def point(
+        self, one: OneSplit, members: Sequence[int], thresholds: Sequence[float]
+    ) -> FrontPoint:
+        """The same as a point of a front."""
+        table = self.table(one, members)
+        outcome = table.run(thresholds, self.compare)
+        return FrontPoint(
+            members=tuple(members),
+            thresholds=tuple(float(threshold) for threshold in thresholds),
+            cost=float(outcome.cost.mean()),
+            score=one.score(outcome),
+            worst_case_cost=table.worst_case_cost,
+        )
+
+    def measured(self, one: OneSplit, outcome: Outcome) -> Measured:
+        """Cost, score, exits and improvement on one split."""
+        score, cost = one.score(outcome), float(outcome.cost.mean())
+        factor = float(improvement_factor([score], [cost], one.baseline)[0])
+        return Measured(
+            cost=cost,
+            score=score,
+            exit_rates=outcome.exit_rates.tolist(),
+            improvement=None if np.isnan(factor) else factor,
+        )
+
+    def with_intervals(self, one: OneSplit, outcome: Outcome) -> Measured:
+        """The same with bootstrap intervals."""
+        settings = self.splits.settings
+        found = intervals(
+            outcome, one.objective, seed=settings.seed, resamples=settings.bootstrap.resamples
+        )
+        return replace(
+            self.measured(one, outcome), score_interval=found.score, cost_interval=found.cost
+        )
+
+    def single(self, model: int) -> SingleModel:
+        """One model alone, on both splits."""
+        selection, report = self.splits.selection, self.splits.report
+        return SingleModel(
+            name=selection.models.names[model],
+            selection=self.measured(selection, self._alone(selection, model)),
+            report=self.with_intervals(report, self._alone(report, model)),
+        )
+
+    def _alone(self, one: OneSplit, model: int) -> Outcome:
+        return table_of(one.models, (model,), self.accounting).run([])
+
+    def front_row(self, point: FrontPoint) -> FrontRow:
+        """A point of the selection split's front, and what it does on the report split."""
+        selection, report = self.splits.selection, self.splits.report
+        here = self.measured(selection, self.outcome(selection, point.members, point.thresholds))
+        there = self.outcome(report, point.members, point.thresholds)
+        return FrontRow(
+            stages=[selection.pool.names[m] for m in point.members],
+            thresholds=list(point.thresholds),
+            exit_rates=here.exit_rates,
+            cost=point.cost,
+            worst_case_cost=point.worst_case_cost,
+            score=point.score,
+            improvement=here.improvement,
+            report_cost=float(there.cost.mean()),
+            report_score=report.score(there),
+        )
+
+    def operating_point(self, rule: str, found: FrontPoint | NotFeasible) -> OperatingPoint:
+        """What a rule chose on the selection split, and what it does on the report split."""
+        if isinstance(found, NotFeasible):
+            return OperatingPoint(rule=rule, feasible=False, reason=found.reason)
+        selection, report = self.splits.selection, self.splits.report
+        setting = (found.members, found.thresholds)
+        return OperatingPoint(
+            rule=rule,
+            feasible=True,
+            stages=[selection.pool.names[m] for m in found.members],
+            thresholds=list(found.thresholds),
+            stage_costs=selection.pool.cost[list(found.members)].tolist(),
+            worst_case_cost=found.worst_case_cost,
+            selection=self.measured(selection, self.outcome(selection, *setting)),
+            report=self.with_intervals(report, self.outcome(report, *setting)),
+        )
+
+    def sweep_curve(self, point: OperatingPoint) -> SweepCurve | None:
+        """Every first threshold of the point's cascade, the later ones held (or the same where they
+        share one), on both splits."""
+        if len(point.stages) < 2:
+            return None
+        shared, swept = self.splits.kind.shared(), {}
+        for role, one in (("selection", self.splits.selection), ("report", self.splits.report)):
+            members = self.members(one, point.stages)
+            table = self.table(one, members)
+            stages = table.stages[:-1] if shared else table.stages[:1]
+            sweep = (
+                sweep_shared(table, self.compare)
+                if shared
+                else sweep_first(table, point.thresholds[1:], self.compare)
+            )
+            swept[role] = (one, sweep, np.stack([stage.confidence for stage in stages]))
+        thresholds = swept["selection"][1].thresholds
+        cost, score = {}, {}
+        for role, (one, sweep, confidence) in swept.items():
+            at = settings_at(sweep, confidence, thresholds, self.compare)
+            cost[role] = (sweep.total_cost[at] / one.pool.size).tolist()
+            score[role] = one.objective.score(sweep.totals[at], one.pool.size).tolist()
+        return SweepCurve(thresholds=thresholds.tolist(), cost=cost, score=score)

@@ -1,0 +1,246 @@
+"""From a recordings folder to what the engine takes: a pool of stages on each split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from cascade_exp.cascade.frontier import Baseline, BaselineKind
+from cascade_exp.cascade.guaranteed import split_halves
+from cascade_exp.cascade.objective import Objective, make_objective
+from cascade_exp.cascade.pools.learned import Deferral, LearnedPool
+from cascade_exp.cascade.pools.logits import Answers, LogitsPool
+from cascade_exp.cascade.reliability import auroc, dis, ece
+from cascade_exp.cascade.stages import Ints, Outcome, StagePool, StageTable
+from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.evaluation.kinds.base import CascadeKind
+from cascade_exp.evaluation.kinds.registry import kind_of
+from cascade_exp.evaluation.learned import deferral_of, plain
+from cascade_exp.recordings.folder import RecordedAnswers, Recordings, Split
+from cascade_exp.report.results.schema import ReliabilityRow
+from cascade_exp.schema.evaluating import EvaluateConfig, TopK
+
+
+@dataclass(frozen=True)
+class OneSplit:
+    """A split as the engine sees it.
+
+    Attributes:
+        models: the single models, which the baseline, references and reliability are of.
+        stages: what the kind of cascade makes of them, with their plain confidence; for most kinds
+            the models.
+        pool: the stages that cascades run: with ``metric=learned`` their learned confidence.
+        baseline: this split's own single-model baseline.
+    """
+
+    name: str
+    models: LogitsPool
+    stages: StagePool
+    pool: StagePool
+    objective: Objective
+    baseline: Baseline
+
+    @property
+    def scored(self) -> StagePool:
+        """The single models with the confidence of the chosen metric, where these are stages."""
+        return self.pool if self.stages is self.models else self.models
+
+    def score(self, outcome: Outcome) -> float:
+        """The objective's score of ``outcome``."""
+        return float(self.objective.score(outcome.statistics.sum(axis=0), self.pool.size))
+
+
+@dataclass(frozen=True)
+class BothSplits:
+    """The pools that thresholds are chosen on and told of, and what was fitted on the first.
+
+    Attributes:
+        kind: which cascades, out of which stages.
+        halves: positions of the selection split to search on and to test on, for ``guaranteed``;
+            None without that rule. Temperatures and learned confidences are then fitted on the
+            first half only.
+    """
+
+    recordings: Recordings
+    settings: EvaluateConfig
+    kind: CascadeKind
+    selection: OneSplit
+    report: OneSplit
+    temperatures: dict[str, float]
+    halves: tuple[OneSplit, OneSplit] | None
+
+
+def open_pools(
+    recordings: Recordings,
+    settings: EvaluateConfig,
+    halve: bool,
+    fitted: Mapping[str, float] | None = None,
+) -> BothSplits:
+    """Open both splits of ``recordings`` as ``settings`` say.
+
+    Args:
+        halve: whether the selection split is halved for the rule ``guaranteed``.
+        fitted: temperatures by model, where they are known already.
+
+    Raises:
+        CascadeError: if the recordings are damaged or do not fit the settings (DESIGN §6).
+    """
+    objective = make_objective(
+        settings.objective.name,
+        **{key: value for key, value in vars(settings.objective).items() if key != "name"},
+    )
+    kind = kind_of(plain(settings))
+    selection = kind.read(recordings, settings.splits.selection)
+    report = kind.read(recordings, settings.splits.report)
+    if selection.classes != report.classes:
+        raise CascadeError(
+            f"{selection.path} records {selection.classes} classes and {report.path} "
+            f"{report.classes}; both splits must be of the same models"
+        )
+    rows = split_halves(len(selection.labels), settings.seed) if halve else None
+    temperatures = _temperatures(selection, settings, None if rows is None else rows[0], fitted)
+    costs = kind.costs(recordings)
+
+    def opened(split: Split, rows: Ints | None = None) -> OneSplit:
+        return _one_split(kind, split, settings, objective, costs, temperatures, rows)
+
+    chosen_on, told_on = opened(selection), opened(report)
+    halves = None if rows is None else (opened(selection, rows[0]), opened(selection, rows[1]))
+    learned = deferral_of(
+        settings,
+        chosen_on.stages,
+        objective,
+        selection.labels,
+        None if rows is None else rows[0],
+    )
+    if learned is not None:
+        fold = learned.fold_of_rows()
+        same = settings.splits.selection == settings.splits.report
+        chosen_on = _learned(chosen_on, learned, fold)
+        told_on = _learned(told_on, learned, fold if same else np.full(told_on.pool.size, -1))
+        if halves is not None and rows is not None:
+            halves = tuple(  # type: ignore[assignment]
+                _learned(half, learned, fold[part]) for half, part in zip(halves, rows, strict=True)
+            )
+    return BothSplits(
+        recordings=recordings,
+        settings=settings,
+        kind=kind,
+        selection=chosen_on,
+        report=told_on,
+        temperatures=temperatures,
+        halves=halves,
+    )
+
+
+def _learned(one: OneSplit, deferral: Deferral, fold: Ints) -> OneSplit:
+    return replace(one, pool=LearnedPool.of(one.stages, deferral, fold))
+
+
+def reference_of(one: OneSplit, reference: str) -> StageTable:
+    """What ``threshold.reference`` names, as a cascade of one stage: the score to keep.
+
+    ``best``: the single model of the highest score (the cheapest of equals); ``ensemble``: the mean
+    of the logits of the whole pool, all of it run (Wisdom of Committees §4.2); else a model's name.
+
+    Raises:
+        CascadeError: if there is no such model.
+    """
+    pool = one.models
+    alone = [
+        StageTable((name,), (pool.stage((m,)),), pool.cost[m : m + 1])
+        for m, name in enumerate(pool.names)
+    ]
+    if reference == "best":
+        return max(alone, key=lambda table: one.score(table.run([])))
+    if reference == "ensemble":
+        together = replace(pool, metric="max_softmax", ensemble="mean_logits")
+        stage = together.stage(tuple(range(len(pool.names))))
+        return StageTable(("ensemble",), (stage,), np.array([pool.cost.sum()]))
+    if reference not in pool.names:
+        raise CascadeError(
+            f"threshold.reference={reference}: expected best, ensemble or a model of the pool "
+            f"({', '.join(pool.names)}){did_you_mean(reference, pool.names)}"
+        )
+    return alone[pool.names.index(reference)]
+
+
+def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
+    """How well each model's confidence tells right from wrong on one split."""
+    pool = one.models
+    recorded = pool.metric == "recorded"
+    softmax = pool if recorded else replace(pool, metric="max_softmax", ensemble="none")
+    rows = []
+    for m, name in enumerate(pool.names):
+        stage = one.scored.stage((m,))
+        right = stage.prediction == pool.labels
+        rows.append(
+            ReliabilityRow(
+                model=name,
+                split=role,
+                score=float(one.objective.score(stage.statistics.sum(axis=0), pool.size)),
+                dis=dis(stage.confidence, right),
+                ece=ece(softmax.stage((m,)).confidence, right),
+                auroc=auroc(stage.confidence, right),
+            )
+        )
+    return rows
+
+
+def _temperatures(
+    split: Split, settings: EvaluateConfig, rows: Ints | None, fitted: Mapping[str, float] | None
+) -> dict[str, float]:
+    choice(settings.calibration.name, ("none", "temperature"), "calibration")
+    if settings.calibration.name == "none":
+        return {}
+    if fitted:
+        return dict(fitted)
+    from cascade_exp.cascade.calibration import fit_temperature
+
+    labels = split.labels if rows is None else split.labels[rows]
+    temperatures = {}
+    for model, output in split.outputs.items():
+        where = split.called(model)
+        if isinstance(output, RecordedAnswers):
+            raise CascadeError(f"calibration=temperature needs logits, but {where} holds answers")
+        logits = output if rows is None else output[rows]
+        temperatures[model] = fit_temperature(logits, labels, where=where).temperature
+    return temperatures
+
+
+def _one_split(
+    kind: CascadeKind,
+    split: Split,
+    settings: EvaluateConfig,
+    objective: Objective,
+    costs: Mapping[str, float],
+    temperatures: Mapping[str, float],
+    rows: Ints | None,
+) -> OneSplit:
+    kept = slice(None) if rows is None else rows
+    outputs = {
+        model: Answers(output.prediction[kept], output.confidence[kept])
+        if isinstance(output, RecordedAnswers)
+        else output[kept]
+        for model, output in split.outputs.items()
+    }
+    metric, ensemble = kind.scoring(split)
+    models = LogitsPool.build(
+        outputs,
+        costs,
+        split.labels[kept],
+        metric=metric,
+        objective=objective,
+        ensemble=ensemble,
+        temperatures=temperatures,
+        k=settings.metric.k if isinstance(settings.metric, TopK) else 1,
+        sources={model: split.called(model) for model in outputs},
+    )
+    singles = [models.stage((m,)).statistics.sum(axis=0) for m in range(len(models.names))]
+    scores = [float(objective.score(total, models.size)) for total in singles]
+    baseline = Baseline.of(scores, models.cost, cast(BaselineKind, settings.baseline))
+    stages = kind.stages(models)
+    return OneSplit(split.name, models, stages, stages, objective, baseline)

@@ -1,0 +1,239 @@
+"""Many jobs compared: one row each, which choices told them apart, and what is best per budget.
+
+Jobs are folders with ``job.json``, ``config.yaml`` and ``results/``; whatever of it is missing is
+told as the reason why a job is not compared. The page and the picture live in ``runs_page`` and
+``runs_figure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cascade_exp.atomic import write_text
+from cascade_exp.errors import CascadeError
+from cascade_exp.report.results.files import read_results
+from cascade_exp.report.results.headline import told_number
+from cascade_exp.report.results.schema import FrontRow, OperatingPoint, Results
+from cascade_exp.report.results.status import FAILED, FINISHED, PRUNED, JobStatus, read_status
+from cascade_exp.report.results.tables import Cell, csv_text
+
+# Where jobs are told and put, and what starts one, are no choices that explain a difference.
+_NO_CHOICE = ("logger", "paths", "compare")
+BUDGETS = 10
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """One job of a comparison.
+
+    Attributes:
+        name: the folder below the one that all jobs share.
+        choices: its whole configuration, flat: ``{"metric": "entropy", "seed": "0"}``.
+        state: ``finished``, ``running``, ``pruned`` or ``failed``.
+        reason: why there is nothing to compare.
+        seconds: from its latest start to its end.
+        results: None exactly where there is a reason.
+        optimized: the number that ``optimize`` names, of a job that has it.
+    """
+
+    name: str
+    folder: Path | None
+    choices: dict[str, str]
+    state: str
+    reason: str | None
+    seconds: float | None
+    results: Results | None
+    optimized: float | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The best front at a mean cost of at most ``cost``, picked on the selection split."""
+
+    cost: float
+    run: ComparedRun
+    row: FrontRow
+
+
+def read_run(folder: Path, name: str) -> ComparedRun:
+    """The job in ``folder``."""
+    status = read_status(folder)
+    results, reason = None, None
+    try:
+        results = read_results(folder / "results")
+    except CascadeError as error:
+        reason = str(error)
+    choices = _choices(folder / "config.yaml", results)
+    if results is None and status is not None:
+        if status.state == FINISHED and choices.get("evaluate") == "False":
+            reason = "not evaluated (evaluate=false)"
+        elif status.state != FINISHED:
+            told = status.reason if status.state in (FAILED, PRUNED) else None
+            reason = told or "not finished"
+    return ComparedRun(
+        name=name,
+        folder=folder,
+        choices=choices,
+        state=status.state if status is not None else FINISHED if results else FAILED,
+        reason=reason,
+        seconds=None if status is None else status.seconds,
+        results=results,
+        optimized=_optimized(folder, choices.get("optimize"), status),
+    )
+
+
+def refused_run(overrides: Sequence[str], reason: str | None) -> ComparedRun:
+    """A job that never had a folder: it could not be composed."""
+    pairs = (override.partition("=") for override in overrides)
+    choices = {key.lstrip("+~"): value for key, _, value in pairs}
+    return ComparedRun(" ".join(overrides), None, choices, FAILED, reason, None, None)
+
+
+def varied(runs: Iterable[ComparedRun]) -> list[str]:
+    """The choices in which the ``runs`` differ, in the order of the configuration.
+
+    Of those that always go together (``metric`` and ``metric.k``) only one is kept: the one that
+    stands highest in the configuration, of equals the earlier.
+    """
+    compared = list(runs)
+    keys = list(dict.fromkeys(key for run in compared for key in run.choices))
+    kept: dict[str, list[str | None]] = {}
+    for key in sorted(keys, key=lambda key: key.count(".")):
+        # of a job that was never composed only its overrides are known
+        known = [run for run in compared if key in run.choices or run.results is not None]
+        values = [run.choices.get(key) for run in compared]
+        told = {run.choices.get(key) for run in known}
+        if len(told) > 1 and not any(_tells(values, other) for other in kept.values()):
+            kept[key] = values
+    return [key for key in keys if key in kept]
+
+
+def label(run: ComparedRun, keys: Sequence[str]) -> str:
+    """What tells ``run`` from the others: ``entropy, mean_softmax``, or its folder."""
+    return ", ".join(run.choices[key] for key in keys if key in run.choices) or run.name
+
+
+def comparable(runs: Iterable[ComparedRun]) -> dict[tuple[str, str], list[ComparedRun]]:
+    """The runs with results, by (objective, unit of cost): only within these can fronts be laid
+    over one another."""
+    groups: dict[tuple[str, str], list[ComparedRun]] = {}
+    for run in runs:
+        if run.results is not None:
+            settings = run.results.settings
+            cost = settings["cost"]
+            assert isinstance(cost, Mapping)
+            groups.setdefault((str(settings["objective"]), str(cost["unit"])), []).append(run)
+    return groups
+
+
+def best_per_budget(runs: Sequence[ComparedRun]) -> list[Budget]:
+    """Per budget, evenly spread from the cheapest front's start to the dearest single model, the
+    run and setting with the best selection score; a budget that changes nothing is left out.
+
+    Args:
+        runs: comparable ones, with results.
+    """
+    costs = [m.selection.cost for run in runs if run.results for m in run.results.single_models]
+    if not costs:
+        return []
+    low, high = min(costs), max(costs)
+    found: list[Budget] = []
+    for i in range(BUDGETS):
+        budget = low + (high - low) * i / (BUDGETS - 1)
+        within = [
+            (row.score, -row.cost, -place, run, row)
+            for place, run in enumerate(runs)
+            if run.results is not None
+            for row in run.results.frontier
+            if row.cost <= budget
+        ]
+        if not within:
+            continue
+        *_, run, row = max(within, key=lambda entry: entry[:3])
+        if not found or row is not found[-1].row:
+            found.append(Budget(budget, run, row))
+    return found
+
+
+def first_point(run: ComparedRun) -> OperatingPoint | None:
+    """What the first selection rule of ``run`` chose."""
+    if run.results is None:
+        return None
+    return next(iter(run.results.operating_points.values()), None)
+
+
+def cells(run: ComparedRun, keys: Sequence[str]) -> dict[str, Cell]:
+    """``run`` as a flat record; of the operating points, the first rule's."""
+    record: dict[str, Cell] = {"job": run.name, "state": run.state, "reason": run.reason}
+    record |= {key: run.choices.get(key) for key in keys}
+    record["seconds"] = run.seconds
+    record["optimized"] = run.optimized
+    for role in ("selection", "report"):
+        figures = run.results.figures[role] if run.results else None
+        for name in ("average_improvement", "max_improvement", "top_score"):
+            record[f"{role}_{name}"] = getattr(figures, name) if figures else None
+    point = first_point(run)
+    record |= {"rule": point.rule if point else None}
+    record |= {"stages": ">".join(point.stages) if point else None}
+    for role in ("selection", "report"):
+        measured = getattr(point, role) if point else None
+        for name in ("score", "cost", "improvement"):
+            record[f"{role}_{name}"] = getattr(measured, name) if measured else None
+    return record
+
+
+def write_csv(runs: Sequence[ComparedRun], path: Path) -> None:
+    """Write one row per run; numbers are ``repr`` floats, what is not there is empty."""
+    keys = varied(runs)
+    write_text(path, csv_text(cells(run, keys) for run in runs))
+
+
+def cautions(runs: Sequence[ComparedRun]) -> list[str]:
+    """What makes fronts laid over one another say less than they seem to."""
+    told = [run.results.settings for run in runs if run.results is not None]
+    found = []
+    for key in ("splits", "sizes", "baseline"):
+        values = sorted({str(settings.get(key)) for settings in told})
+        if len(values) > 1:
+            found.append(f"These jobs differ in {key}: {'; '.join(values)}.")
+    if len(comparable(runs)) > 1:
+        found.append("Scores or costs of different kinds are drawn and ranked apart.")
+    return found
+
+
+def _choices(path: Path, results: Results | None) -> dict[str, str]:
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, OmegaConfBaseException, ValueError):
+        loaded = dict(results.settings) if results is not None else {}
+    if not isinstance(loaded, dict):
+        return {}
+    kept = {str(k): v for k, v in loaded.items() if k not in _NO_CHOICE}
+    return {key.removesuffix(".name"): value for key, value in _flat(kept)}
+
+
+def _optimized(folder: Path, name: str | None, status: JobStatus | None) -> float | None:
+    if name is None or status is None or status.state != FINISHED:
+        return None
+    try:
+        return told_number(folder, name)
+    except CascadeError:
+        return None
+
+
+def _flat(mapping: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", str(value)
+
+
+def _tells(values: Sequence[str | None], other: Sequence[str | None]) -> bool:
+    """Whether each value of ``other`` goes with one value of ``values`` alone."""
+    return len(set(zip(values, other, strict=True))) == len(set(other))

@@ -1,0 +1,215 @@
+"""Pictures of the chosen cascade: its deferral, how its stages agree, where its classes exit.
+
+Each ``*_figure`` builds one matplotlib figure within ``style.house_style()``, or None where no
+cascade was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cascade_exp.report.figures import axes as house_axes
+from cascade_exp.report.figures import style
+from cascade_exp.report.figures.analysis_style import (
+    DASHED,
+    GREEN,
+    figure_title,
+    on_report,
+    stacked_bars,
+)
+from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
+from cascade_exp.report.pages import numbers, view
+from cascade_exp.report.results.analyses_schema import Analyses, CascadeAnalyses, ClassExits
+from cascade_exp.report.results.schema import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Classes that are drawn; of more, those at both ends.
+MOST_CLASSES = 24
+
+
+def deferral_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
+    """Cost against score of the swept cascade, between random and ideal deferral."""
+    if analyses.cascade is None:
+        return None
+    found = analyses.cascade.deferral
+    figure = style.new_figure(size)
+    axes = figure.add_subplot()
+    curves = [found.random, found.cascade]
+    if found.ideal is not None:
+        curves.append(found.ideal)
+        axes.plot(
+            found.ideal.cost,
+            found.ideal.score,
+            color=GREEN,
+            linewidth=1.4,
+            label="ideal deferral: the labels are known",
+        )
+    many = len(analyses.cascade.stages) > 2
+    axes.plot(
+        found.cascade.cost,
+        found.cascade.score,
+        color=CASCADE,
+        linewidth=1.8,
+        label="every first threshold, the later ones held" if many else "every threshold",
+    )
+    axes.plot(
+        found.random.cost,
+        found.random.score,
+        color=MUTED,
+        linewidth=1.2,
+        linestyle=DASHED,
+        label="random deferral: as many leave, by chance",
+    )
+    if found.leave_iff_right is not None:
+        axes.scatter(
+            *found.leave_iff_right,
+            s=70,
+            marker="*",
+            color=GREEN,
+            linewidths=0,
+            zorder=5,
+            label="leave iff right",
+        )
+    axes.scatter(
+        *found.chosen,
+        s=80,
+        marker="D",
+        facecolors="none",
+        edgecolors=CHOSEN,
+        linewidths=2.0,
+        zorder=6,
+        label=f"chosen: {results.chosen}",
+    )
+    scores = [score for curve in curves for score in curve.score.tolist()]
+    axes.set_ylim(*house_axes.score_limits(scores))
+    house_axes.percent_ticks(axes.yaxis)
+    house_axes.linear_cost(axes.xaxis, view.unit(results))
+    unit = numbers.unit_title(view.unit(results))
+    axes.set_xlabel(f"mean cost per example ({unit})" if unit else "mean cost per example")
+    axes.set_ylabel(f"{view.objective(results)} (%)")
+    if size.title:
+        axes.set_title(f"Deferral in {_cascade(analyses.cascade, size)}, {on_report(results)}")
+    style.legend_below(figure, axes)
+    return figure
+
+
+def agreement_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
+    """How the answers of every two stages meet, on all examples."""
+    found = analyses.cascade
+    if found is None:
+        return None
+    pairs = [pair.agreement for pair in found.agreements]
+    width = size.name_width * 2 // 3
+    names = [
+        f"{numbers.shorten(pair.first, width)}\n{numbers.shorten(pair.second, width)}"
+        for pair in found.agreements
+    ]
+    differ = [pair.both_wrong - pair.same_wrong for pair in pairs]
+    parts = [
+        ("both right", FAINT, [pair.both_right for pair in pairs]),
+        ("only the later stage right", CASCADE, [pair.only_second for pair in pairs]),
+        ("only the earlier stage right", CHOSEN, [pair.only_first for pair in pairs]),
+        ("both wrong, same answer", SINGLE, [pair.same_wrong for pair in pairs]),
+        ("both wrong, different answers", MUTED, differ),
+    ]
+    title = f"Agreement of {_cascade(found, size)}, {on_report(results)}"
+    return _shares_of_all(results, names, parts, title, size)
+
+
+def wrong_exits_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
+    """How many leave at each stage, how many of them wrongly, and if the last is right there."""
+    found = analyses.cascade
+    if found is None:
+        return None
+    exits = found.wrong_exits
+    parts = [
+        ("right", FAINT, (exits.left - exits.wrong).tolist()),
+        ("wrong, the last stage right", CHOSEN, (exits.wrong - exits.wrong_at_last_too).tolist()),
+        ("wrong, the last stage too", SINGLE, exits.wrong_at_last_too.tolist()),
+    ]
+    names = [f"left at {numbers.shorten(stage, size.name_width)}" for stage in found.stages]
+    title = f"Exits of {_cascade(found, size)}, {on_report(results)}"
+    return _shares_of_all(results, names, parts, title, size)
+
+
+def _shares_of_all(
+    results: Results,
+    names: Sequence[str],
+    parts: Sequence[tuple[str, str, Sequence[int]]],
+    title: str,
+    size: Size,
+) -> Figure:
+    """Stacked bars of counts, as shares of the report split's examples."""
+    total = view.size(results, "report")
+    figure = style.new_figure(Size(size.width, 1.9 + 0.5 * len(names), size.title))
+    axes = figure.add_subplot()
+    shares = [(label, color, [n / total for n in counts]) for label, color, counts in parts]
+    stacked_bars(axes, names, shares, size)
+    house_axes.percent_ticks(axes.xaxis)
+    axes.set_xlabel("share of all examples (%)")
+    figure_title(figure, title, size)
+    style.legend_below(figure, axes)
+    return figure
+
+
+def exits_by_class_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
+    """Where the examples of each class leave the chosen cascade, the earliest classes first."""
+    found = analyses.cascade
+    if found is None:
+        return None
+    classes = sorted(found.exits_by_class, key=lambda one: (-one.exit_rates[0], one.label))
+    shown = classes
+    if len(classes) > MOST_CLASSES:
+        shown = classes[: MOST_CLASSES // 2] + classes[-MOST_CLASSES // 2 :]
+    figure = style.new_figure(Size(size.width, 1.7 + 0.26 * len(shown), size.title))
+    axes = figure.add_subplot()
+    n = len(found.stages)
+    stacked_bars(
+        axes,
+        [numbers.shorten(_class_name(one), size.name_width) for one in shown],
+        [
+            (
+                f"at {numbers.shorten(stage, size.name_width)}",
+                _between(FAINT, CASCADE, i / max(n - 1, 1)),
+                [one.exit_rates[i] for one in shown],
+            )
+            for i, stage in enumerate(found.stages)
+        ],
+        size,
+    )
+    house_axes.percent_ticks(axes.xaxis)
+    axes.set_xlabel("share of the class's examples that leave (%)")
+    if len(shown) < len(classes):
+        axes.axhline(MOST_CLASSES // 2 - 0.5, color=MUTED, linewidth=1.0, linestyle=DASHED)
+    if size.title:
+        part = (
+            f": the {len(shown) // 2} first and last of {numbers.count(len(classes))}"
+            if len(shown) < len(classes)
+            else ""
+        )
+        axes.set_title(f"Exits by class, {on_report(results)}{part}")
+    style.legend_below(figure, axes)
+    return figure
+
+
+def _cascade(found: CascadeAnalyses, size: Size) -> str:
+    width = size.name_width if len(found.stages) < 3 else size.name_width * 2 // 3
+    return " > ".join(numbers.shorten(stage, width) for stage in found.stages)
+
+
+def _class_name(one: ClassExits) -> str:
+    return f"class {one.label}" if one.name is None else one.name
+
+
+def _between(start: str, stop: str, share: float) -> str:
+    """The colour at ``share`` of the way between two."""
+    mixed = [
+        round(np.interp(share, [0, 1], [int(c[i : i + 2], 16) for c in (start, stop)]))
+        for i in (1, 3, 5)
+    ]
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)

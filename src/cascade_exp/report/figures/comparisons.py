@@ -1,0 +1,250 @@
+"""Pictures beside other numbers: the front re-optimised on the report split, and published points.
+
+Each ``*_figure`` builds one matplotlib figure within ``style.house_style()``, or None where there
+is nothing to compare with.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cascade_exp.report.figures import axes as house_axes
+from cascade_exp.report.figures import evaluation as plots
+from cascade_exp.report.figures import style
+from cascade_exp.report.figures.analysis_style import DASHED, GREEN, figure_title, on_report
+from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
+from cascade_exp.report.pages import numbers, view
+from cascade_exp.report.results.analyses_schema import Analyses, Reoptimised
+from cascade_exp.report.results.published import PublishedPoint
+from cascade_exp.report.results.schema import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def transfer_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
+    """The front frozen on selection beside the one re-optimised on report (Lebovitz Fig. 6, 12).
+
+    Cost and improvement factor against score, each split with its own single-model baseline.
+    """
+    oracle = analyses.reoptimised
+    if oracle is None:
+        return None
+    figure, (left, right) = _two_panels(size)
+    selection, report = (view.split(results, role) for role in ("selection", "report"))
+    rows = results.frontier
+    left.plot(
+        [row.cost for row in rows],
+        [row.score for row in rows],
+        color=FAINT,
+        drawstyle="steps-post",
+        linewidth=1.6,
+        marker="o" if len(rows) == 1 else "",
+        label=f"front on {selection}, where it was found",
+    )
+    left.plot(
+        [row.cost for row in oracle.rows],
+        [row.score for row in oracle.rows],
+        color=GREEN,
+        drawstyle="steps-post",
+        linewidth=1.4,
+        marker="o" if len(oracle.rows) == 1 else "",
+        label=f"oracle: front re-optimised on {report}",
+    )
+    drawn = plots.drawn_rows(results)
+    _frozen(left, [(row.report_cost, row.report_score) for row in drawn], results)
+    for role, color in (("selection", FAINT), ("report", MUTED)):
+        line = np.array(plots.baseline_line(results, role))
+        left.plot(
+            line[:, 1],
+            line[:, 0],
+            color=color,
+            linestyle=DASHED,
+            linewidth=1.2,
+            marker="s" if len(line) == 1 else "",
+            label=f"single models mixed, on {view.split(results, role)}",
+        )
+    scores = [row.score for row in rows] + [row.report_score for row in rows]
+    costs = [row.cost for row in rows] + [row.report_cost for row in rows]
+    scores += [row.score for row in oracle.rows]
+    costs += [row.cost for row in oracle.rows]
+    for role in ("selection", "report"):
+        scores += [score for score, _ in results.baseline[role]]
+        costs += [cost for _, cost in results.baseline[role]]
+    _cost_axis(left, results, costs, size)
+    left.set_ylim(*house_axes.score_limits(scores))
+    house_axes.percent_ticks(left.yaxis)
+    left.set_ylabel(f"{view.objective(results)} (%)")
+    _improvements(right, results, oracle)
+    if size.narrow:
+        right.set_ylabel(f"{view.objective(results)} (%)")
+    title = f"Thresholds of {selection} on {report}"
+    if oracle.average_improvement is not None:
+        title += f": {_averages(results, oracle)}"
+    figure_title(figure, title, size)
+    style.legend_below(figure, left)
+    return figure
+
+
+def published_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
+    """The front on the report split among published points: as they are, and relatively.
+
+    On the right cost and score are told against the model each method replaces: the best single
+    model here, the reference that its table names there.
+    """
+    points = analyses.published
+    if not points:
+        return None
+    # the legend names sources: a line each
+    taller = Size(size.width, size.height * 1.2, size.title)
+    figure, (left, right) = _two_panels(taller, sharey=False)
+    rows = plots.drawn_rows(results)
+    own = [(model.report.cost, model.report.score) for model in results.single_models]
+    best = view.best_single(results).report
+    _frozen(left, [(row.report_cost, row.report_score) for row in rows], results)
+    _frozen(
+        right, [(r.report_cost / best.cost, r.report_score - best.score) for r in rows], results
+    )
+    label = f"single models {on_report(results)}"
+    _scatter(left, own, "s", SINGLE, SINGLE, label)
+    costs, scores = [cost for cost, _ in own], [score for _, score in own]
+    for (marker, face, edge, told), group in _groups(points):
+        label = textwrap.fill(told, 50 if size.narrow else 100)
+        absolute = _known([(point.cost, point.score) for point in group])
+        relative = _known([(point.cost_share, point.score_change) for point in group])
+        # drawn even where empty: the legend is the left panel's
+        _scatter(left, absolute, marker, face, edge, label)
+        _scatter(right, relative, marker, face, edge, label)
+        costs += [cost for cost, _ in absolute]
+        scores += [score for _, score in absolute]
+    _cost_axis(left, results, costs, size)
+    left.set_ylim(*house_axes.score_limits(scores + [row.report_score for row in rows]))
+    house_axes.percent_ticks(left.yaxis)
+    left.set_ylabel(f"{view.objective(results)} (%)")
+    right.axhline(0.0, color=MUTED, linewidth=1.0)
+    right.axvline(1.0, color=MUTED, linewidth=1.0)
+    house_axes.percent_ticks(right.xaxis)
+    house_axes.percent_ticks(right.yaxis)
+    right.yaxis.set_major_formatter(lambda value, _: _signed(100 * value))
+    right.set_xlabel("cost, % of the model replaced")
+    right.set_ylabel("score change (points)")
+    figure_title(figure, f"Beside published points on {points[0].dataset}", size)
+    style.legend_below(figure, left)
+    return figure
+
+
+def _groups(
+    points: list[PublishedPoint],
+) -> list[tuple[tuple[str, str, str, str], list[PublishedPoint]]]:
+    """Marker, face, edge and label of what is drawn alike: a paper's single models, its cascades,
+    and each method of which only relative numbers are printed."""
+    groups: dict[tuple[str, str, str, str], list[PublishedPoint]] = {}
+    markers = iter("v<>PX*" * len(points))
+    for point in points:
+        if point.reference is None:
+            look = ("s", "none", SINGLE, f"single models, {point.source}")
+        elif point.cost is not None:
+            look = ("^", CHOSEN, CHOSEN, f"cascades, {point.source}")
+        else:
+            look = (next(markers), GREEN, GREEN, f"{point.method}, {point.source}")
+        groups.setdefault(look, []).append(point)
+    return list(groups.items())
+
+
+def _known(pairs: list[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
+    return [(x, y) for x, y in pairs if x is not None and y is not None]
+
+
+def _scatter(
+    axes: Axes, points: list[tuple[float, float]], marker: str, face: str, edge: str, label: str
+) -> None:
+    axes.scatter(
+        [x for x, _ in points],
+        [y for _, y in points],
+        s=28,
+        marker=marker,
+        facecolors=face,
+        edgecolors=edge,
+        linewidths=1.0,
+        zorder=4,
+        label=label,
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 6):+g}".replace("-", "−") if value else "0"
+
+
+def _two_panels(size: Size, sharey: bool = True) -> tuple[Figure, tuple[Axes, Axes]]:
+    """Two panels side by side, one above the other in a narrow figure."""
+    if size.narrow:
+        figure = style.new_figure(Size(size.width, size.height * 1.6, size.title))
+        upper, lower = figure.subplots(2, sharey=sharey)
+        return figure, (upper, lower)
+    figure = style.new_figure(size)
+    left, right = figure.subplots(1, 2, sharey=sharey, width_ratios=[3, 2])
+    return figure, (left, right)
+
+
+def _frozen(axes: Axes, points: list[tuple[float, float]], results: Results) -> None:
+    """The front's settings on the report split, a dot each."""
+    axes.scatter(
+        [x for x, _ in points],
+        [y for _, y in points],
+        s=16 if len(points) <= 60 else 9,
+        color=CASCADE,
+        linewidths=0,
+        zorder=3,
+        label=f"the front's settings {on_report(results)}",
+    )
+
+
+def _cost_axis(axes: Axes, results: Results, costs: list[float], size: Size) -> None:
+    ticks = size.ticks if size.narrow else size.ticks - 3
+    house_axes.log_cost(axes, costs, view.unit(results), "mean cost", ticks)
+
+
+def _improvements(axes: Axes, results: Results, oracle: Reoptimised) -> None:
+    rows = results.frontier
+    found = [(row.improvement, row.score) for row in rows if row.improvement is not None]
+    told = [
+        (factor, row.report_score)
+        for factor, row in zip(view.report_improvements(results), rows, strict=True)
+        if factor is not None
+    ]
+    best = [(row.improvement, row.score) for row in oracle.rows if row.improvement is not None]
+    for line, color in ((found, FAINT), (best, GREEN)):
+        if line:
+            axes.plot(
+                [x for x, _ in line],
+                [y for _, y in line],
+                color=color,
+                linewidth=1.4,
+                marker="o" if len(line) == 1 else "",
+            )
+    if told:
+        axes.scatter(
+            [x for x, _ in told],
+            [y for _, y in told],
+            s=9,
+            color=CASCADE,
+            linewidths=0,
+            zorder=3,
+        )
+    if not (found or told or best):
+        axes.set_xlim(0.8, 1.2)
+        words = "no single model\nscores as high"
+        axes.text(0.5, 0.5, words, ha="center", color=MUTED, transform=axes.transAxes)
+    else:
+        axes.axvline(1.0, color=MUTED, linewidth=1.2, linestyle=DASHED)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{round(value, 6):g}×")
+    axes.set_xlabel("improvement factor")
+
+
+def _averages(results: Results, oracle: Reoptimised) -> str:
+    frozen = numbers.factor(results.figures["report"].average_improvement)
+    return f"average improvement {frozen}, oracle {numbers.factor(oracle.average_improvement)}"

@@ -1,0 +1,348 @@
+"""The four pictures of an evaluation: front, improvement, thresholds, reliability.
+
+Each ``*_figure`` builds one matplotlib figure within ``style.house_style()``; :func:`write_plots`
+writes them as PNG, ``html`` puts the same ones into the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascade_exp.atomic import write_bytes
+from cascade_exp.report.figures import axes as house_axes
+from cascade_exp.report.figures import labels, style
+from cascade_exp.report.figures.reliability import reliability_figure
+from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
+from cascade_exp.report.pages import numbers, view
+from cascade_exp.report.results.schema import FrontRow, Measured, Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Points of one front that are drawn; more would only hide one another.
+DRAWN_POINTS = 240
+_DRAWN_CURVE = 600
+
+FRONT_POINTS, SINGLE_POINTS, CHOSEN_POINTS = "front-points", "single-points", "chosen-points"
+
+
+def write_plots(results: Results, folder: Path) -> list[Path]:
+    """Write ``plots/*.png`` below ``folder`` (a job's ``results/``); return the paths written.
+
+    A picture that these results do not have (``thresholds.png`` when a single model was chosen) is
+    removed if an earlier evaluation left it there.
+    """
+    return write_pictures(
+        {name: partial(build, results) for name, build in FIGURES.items()}, folder
+    )
+
+
+def write_pictures(
+    builders: Mapping[str, Callable[[Size], Figure | None]], folder: Path
+) -> list[Path]:
+    """Write the figures that ``builders`` build as ``plots/<name>.png`` below ``folder``.
+
+    Where one builds none, the picture is removed if it is there. Returns the paths written.
+    """
+    from cascade_exp.report.figures import layout
+
+    written = []
+    with style.house_style():
+        for name, build in builders.items():
+            path = folder / "plots" / f"{name}.png"
+            figure = build(style.ALONE)
+            if figure is None:
+                path.unlink(missing_ok=True)
+                continue
+            write_bytes(path, layout.png(figure))
+            written.append(path)
+    return written
+
+
+def drawn_rows(results: Results) -> list[FrontRow]:
+    """The front's rows that are drawn: all, or ``DRAWN_POINTS`` evenly spread with both ends."""
+    rows = results.frontier
+    return [rows[i] for i in _spread(len(rows), DRAWN_POINTS)]
+
+
+def frontier_figure(results: Results, size: Size) -> Figure:
+    """Cost (log) against score: the front on both splits, single models, baseline, chosen."""
+    figure = style.new_figure(size)
+    axes = figure.add_subplot()
+    rows = drawn_rows(results)
+    report = view.split(results, "report")
+    singles, chosen = results.single_models, _chosen(results)
+    axes.plot(
+        [row.cost for row in results.frontier],
+        [row.score for row in results.frontier],
+        color=FAINT,
+        drawstyle="steps-post",
+        linewidth=1.6,
+        marker="o" if len(rows) == 1 else "",
+        label=f"front on {view.split(results, 'selection')}",
+    )
+    line = np.array(baseline_line(results, "report"))
+    if len(line) > 1:
+        axes.plot(
+            line[:, 1],
+            line[:, 0],
+            color=MUTED,
+            linestyle=(0, (4, 3)),
+            linewidth=1.2,
+            label=f"single models mixed, on {report}",
+        )
+    _dots(
+        axes,
+        [(row.report_cost, row.report_score) for row in rows],
+        f"the same settings on {report}",
+    )
+    axes.scatter(
+        [model.report.cost for model in singles],
+        [model.report.score for model in singles],
+        s=30,
+        marker="s",
+        color=SINGLE,
+        linewidths=0,
+        zorder=4,
+        gid=SINGLE_POINTS,
+        label=f"single models on {report}",
+    )
+    _mark(axes, [(p.cost, p.score) for _, p in chosen], f"chosen by rule, on {report}")
+    costs = [row.cost for row in results.frontier] + [row.report_cost for row in results.frontier]
+    scores = [row.score for row in results.frontier] + [r.report_score for r in results.frontier]
+    costs += [model.report.cost for model in singles]
+    scores += [model.report.score for model in singles]
+    name = view.objective(results)
+    house_axes.log_cost(axes, costs, view.unit(results), "mean cost per example", size.ticks)
+    axes.set_ylim(*house_axes.score_limits(scores))
+    house_axes.percent_ticks(axes.yaxis)
+    axes.set_ylabel(f"{name} (%)")
+    if size.title:
+        axes.set_title(f"Cost against {name}")
+    style.legend_below(figure, axes)
+    labels.place(axes, _names(results, chosen, size), _obstacles(results))
+    return figure
+
+
+def improvement_figure(results: Results, size: Size) -> Figure:
+    """Score against improvement factor, each split against its own single-model baseline."""
+    figure = style.new_figure(size)
+    axes = figure.add_subplot()
+    report = view.split(results, "report")
+    selection = [(row.score, row.improvement) for row in results.frontier]
+    rows = results.frontier
+    factors_told = view.report_improvements(results)
+    told = [(rows[i].report_score, factors_told[i]) for i in _spread(len(rows), DRAWN_POINTS)]
+    drawn = [(s, f) for s, f in selection if f is not None]
+    shown = [(s, f) for s, f in told if f is not None]
+    if drawn:
+        axes.plot(
+            [score for score, _ in drawn],
+            [factor for _, factor in drawn],
+            color=FAINT,
+            linewidth=1.6,
+            marker="o" if len(drawn) == 1 else "",
+            label=f"along the front, on {view.split(results, 'selection')}",
+        )
+    if shown:
+        _dots(axes, shown, f"the same settings, on {report}")
+    figures = results.figures["report"]
+    low, high = figures.accuracy_range
+    if figures.average_improvement is not None:
+        axes.plot(
+            [low, high],
+            [figures.average_improvement] * 2,
+            color=CASCADE,
+            linewidth=1.2,
+            linestyle=(0, (4, 3)),
+            label=f"average on {report}: {numbers.factor(figures.average_improvement)}",
+        )
+    axes.axhline(1.0, color=MUTED, linewidth=1.2, label="1×: single models")
+    marks = [(p.score, p.improvement) for _, p in _chosen(results) if p.improvement is not None]
+    _mark(axes, marks, f"chosen by rule, on {report}")
+    factors = [factor for _, factor in drawn + shown + marks] + [1.0]
+    if figures.average_improvement is not None:
+        factors.append(figures.average_improvement)
+    span = max(factors) - min(factors)
+    axes.set_ylim(min(factors) - max(0.08 * span, 0.05), max(factors) + max(0.15 * span, 0.05))
+    axes.set_xlim(*house_axes.score_limits([s for s, _ in drawn + shown] + [low, high], 0.05))
+    house_axes.percent_ticks(axes.xaxis)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{round(value, 6):g}×")
+    name = view.objective(results)
+    axes.set_xlabel(f"{name} (%)")
+    axes.set_ylabel("improvement: baseline cost / cascade cost")
+    if size.narrow:
+        axes.set_ylabel("improvement factor")
+    if size.title:
+        axes.set_title(f"Improvement factor against {name}")
+    style.legend_below(figure, axes)
+    named = [
+        _rule_label(p.score, p.improvement, rules)
+        for rules, p in _chosen(results)
+        if p.improvement is not None
+    ]
+    level = [(x, 1.0) for x in np.linspace(*axes.get_xlim(), 80).tolist()]
+    labels.place(axes, named, np.array([*shown, *_between(drawn), *level]))
+    return figure
+
+
+def thresholds_figure(results: Results, size: Size) -> Figure | None:
+    """Score and cost against the first threshold of the chosen cascade; None without a curve."""
+    curve, point = results.sweep_curve, view.chosen(results)
+    if curve is None or point is None or not point.thresholds:
+        return None
+    figure = style.new_figure(Size(size.width, size.height * 1.15, size.title))
+    upper, lower = figure.subplots(2, sharex=True)
+    metric, first = str(results.settings["metric"]), point.thresholds[0]
+    places = house_axes.ThresholdScale.of([*curve.thresholds, first], metric, size.ticks)
+    x, at = places.positions[:-1], float(places.positions[-1])
+    keep = _spread(len(x), _DRAWN_CURVE)
+    # Between two thresholds the same examples leave as at the upper one (under gt, the lower one).
+    steps = "steps-post" if results.settings["compare"] == "gt" else "steps-pre"
+    for axes, curves in ((upper, curve.score), (lower, curve.cost)):
+        for role, color, width in (("selection", FAINT, 1.6), ("report", CASCADE, 1.8)):
+            axes.plot(
+                x[keep],
+                np.array(curves[role])[keep],
+                color=color,
+                linewidth=width,
+                drawstyle=steps,
+                label=f"on {view.split(results, role)}",
+            )
+        axes.axvline(at, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.margins(y=0.12)
+    told = view.told(point)
+    words = numbers.share(first) if metric == "vote" else numbers.threshold(first)
+    _mark(upper, [(at, told.score)], f"chosen threshold {words}")
+    _mark(lower, [(at, told.cost)], "")
+    upper.set_ylim(*house_axes.score_limits([*curve.score["report"], *curve.score["selection"]]))
+    house_axes.percent_ticks(upper.yaxis, 5)
+    house_axes.linear_cost(lower.yaxis, view.unit(results))
+    places.apply(lower.xaxis)
+    name, unit = view.objective(results), numbers.unit_title(view.unit(results))
+    upper.set_ylabel(f"{name} (%)")
+    lower.set_ylabel(f"mean cost ({unit})" if unit else "mean cost")
+    stage = numbers.shorten(point.stages[0], size.name_width)
+    shown = f"−{metric}" if metric == "entropy" else metric
+    lower.set_xlabel(f"threshold on {shown} of {stage}")
+    if size.title:
+        cascade = " > ".join(numbers.shorten(stage, size.name_width) for stage in point.stages)
+        upper.set_title(f"Every threshold of {cascade}")
+    style.legend_below(figure, upper)
+    return figure
+
+
+FIGURES = {
+    "frontier": frontier_figure,
+    "improvement": improvement_figure,
+    "thresholds": thresholds_figure,
+    "reliability": reliability_figure,
+}
+
+
+def _spread(n: int, most: int) -> list[int]:
+    """Indices of at most ``most`` of n things, evenly spread, both ends included."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int)).tolist() if n else []
+
+
+def _chosen(results: Results) -> list[tuple[str, Measured]]:
+    """What each setting that a rule chose does on the report split, named by its rules."""
+    return [
+        ("\n".join(rules), view.told(point))
+        for rules, point in view.rules_by_setting(results)
+        if point.feasible
+    ]
+
+
+def _dots(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
+    """The front's settings on the report split, one dot each, in the order of the rows drawn."""
+    axes.scatter(
+        [x for x, _ in points],
+        [y for _, y in points],
+        s=18 if len(points) <= 60 else 11,
+        color=CASCADE,
+        linewidths=0,
+        zorder=3,
+        gid=FRONT_POINTS,
+        label=label,
+    )
+
+
+def _mark(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
+    if points:
+        axes.scatter(
+            [x for x, _ in points],
+            [y for _, y in points],
+            s=80,
+            marker="D",
+            facecolors="none",
+            edgecolors=CHOSEN,
+            linewidths=2.0,
+            zorder=6,
+            gid=CHOSEN_POINTS,
+            label=label,
+        )
+
+
+def baseline_line(results: Results, role: str) -> list[tuple[float, float]]:
+    """(score, cost) along the baseline: a straight mix is a curve where cost is logarithmic."""
+    knots = results.baseline[role]
+    if len(knots) == 1:
+        return list(knots)
+    scores = [
+        score
+        for (low, _), (high, _) in pairwise(knots)
+        for score in np.linspace(low, high, 25).tolist()
+    ]
+    costs = view.baseline_costs(results, role, scores)
+    return [(s, c) for s, c in zip(scores, costs, strict=True) if c is not None]
+
+
+def _names(results: Results, chosen: list[tuple[str, Measured]], size: Size) -> list[labels.Label]:
+    """Rules first, then models: chosen stages and the best one, the baseline's, the others."""
+    rules = [_rule_label(p.cost, p.score, rule) for rule, p in chosen]
+    point = view.chosen(results)
+    matter = {view.best_single(results).name, *(point.stages if point else [])}
+    knots = set(results.baseline["report"])
+    models = sorted(
+        results.single_models,
+        key=lambda m: (m.name not in matter, (m.report.score, m.report.cost) not in knots),
+    )
+    return rules + [
+        labels.Label(
+            m.report.cost,
+            m.report.score,
+            numbers.shorten(m.name, size.name_width),
+            SINGLE,
+            needed=m.name in matter,
+        )
+        for m in models
+    ]
+
+
+def _rule_label(x: float, y: float, rules: str) -> labels.Label:
+    return labels.Label(x, y, rules, CHOSEN, needed=True, bold=True)
+
+
+def _obstacles(results: Results) -> NDArray[np.float64]:
+    """(cost, score) of all that names should keep off."""
+    points = [(row.report_cost, row.report_score) for row in results.frontier]
+    points += [(row.cost, row.score) for row in results.frontier]
+    points += [(model.report.cost, model.report.score) for model in results.single_models]
+    points += [(point.cost, point.score) for _, point in _chosen(results)]
+    points += [(cost, score) for score, cost in baseline_line(results, "report")]
+    return np.array(points, dtype=np.float64)
+
+
+def _between(line: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The corners of a drawn line and the middles between them, for names to keep off."""
+    middles = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairwise(line)]
+    return [*line, *middles]

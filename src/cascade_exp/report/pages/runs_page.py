@@ -1,0 +1,234 @@
+"""``report.html`` of a comparison: one self-contained page over many jobs.
+
+Fronts and parallel coordinates are drawn in the page by ``templates/runs.js.j2`` from data that
+lies in it, so that pointing at a job shows it in every part; ``runs_figure`` draws the fronts for
+those without a browser.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cascade_exp.atomic import write_text
+from cascade_exp.report.comparison.runs import (
+    Budget,
+    ComparedRun,
+    best_per_budget,
+    cautions,
+    comparable,
+    first_point,
+    label,
+    varied,
+)
+from cascade_exp.report.comparison.seeds import SPREAD, seed_tables
+from cascade_exp.report.figures import axes, style
+from cascade_exp.report.figures.runs import COLORS, DASHES, by_improvement, looks, told_rows
+from cascade_exp.report.pages import numbers, view
+from cascade_exp.report.results.schema import FrontRow
+
+# Points drawn of all fronts together; frontier.csv of each job has them all.
+_POINTS = 3000
+
+
+def write_page(runs: Sequence[ComparedRun], path: Path, *, title: str, command: str) -> None:
+    """Write the page about ``runs`` to ``path``, atomically.
+
+    Args:
+        title: what the jobs are: a sweep's folder, or a glob. command: the line that compares.
+    """
+    write_text(path, page_text(runs, title=title, command=command))
+
+
+def page_text(runs: Sequence[ComparedRun], *, title: str, command: str) -> str:
+    """The page as text; see :func:`write_page`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("cascade_exp.report.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    keys = varied(runs)
+    groups = [
+        _group(members, keys, name, unit) for (name, unit), members in comparable(runs).items()
+    ]
+    # "<" could end the script element; as an escape it cannot
+    data = json.dumps([group["data"] for group in groups]).replace("<", "\\u003c")
+    return environment.get_template("runs.html.j2").render(
+        title=title,
+        command=command,
+        headline=_headline(runs, keys),
+        cautions=cautions(runs),
+        missing=[run for run in runs if run.results is None],
+        finished=sum(run.results is not None for run in runs),
+        seconds=sum(run.seconds or 0.0 for run in runs),
+        keys=keys,
+        seed_tables=seed_tables(runs),
+        spread=SPREAD,
+        groups=groups,
+        data=Markup(data),
+        n=numbers,
+        palette=style.PALETTE,
+        colors=COLORS,
+        label=lambda run: label(run, keys),
+    )
+
+
+def _headline(runs: Sequence[ComparedRun], keys: Sequence[str]) -> str:
+    compared = [run for run in runs if run.results is not None]
+    told = f"{len(runs)} job{'' if len(runs) == 1 else 's'}"
+    if len(compared) < len(runs):
+        told += f", {len(compared)} with results"
+    groups = comparable(runs)
+    best = max(compared, key=by_improvement, default=None)
+    if best is None or best.results is None or len(groups) > 1:
+        return told
+    average = best.results.figures["report"].average_improvement
+    if average is None:
+        return told
+    return f"{told}: best on average {label(best, keys)}, {numbers.factor(average)}"
+
+
+def _group(
+    runs: Sequence[ComparedRun], keys: Sequence[str], name: str, unit: str
+) -> dict[str, Any]:
+    """One kind of score and cost: what the page's table and its drawings say of its runs."""
+    ranked = sorted(runs, key=by_improvement, reverse=True)
+    look = looks(runs, keys)
+    each = max(8, _POINTS // len(runs))
+    drawn = {run.name: _spread(told_rows(run.results), each) for run in ranked if run.results}
+    singles = {
+        (model.report.cost, model.report.score): model.name
+        for run in ranked
+        if run.results
+        for model in run.results.single_models
+    }
+    costs = [row.report_cost for rows in drawn.values() for row in rows] + [c for c, _ in singles]
+    scores = [row.report_score for rows in drawn.values() for row in rows]
+    low, high = axes.score_limits([*scores, *(s for _, s in singles)], 0.04)
+    report = ranked[0].results
+    assert report is not None
+    title = numbers.unit_title(unit)
+    return {
+        "objective": view.objective(report),
+        "unit": title or unit,
+        "rows": [_table_row(run, keys, unit) for run in ranked],
+        "rule": next((p.rule for run in ranked if (p := first_point(run))), None),
+        "budgets": [_budget(budget, keys, unit) for budget in best_per_budget(runs)],
+        "legend": _legend(runs, keys),
+        "data": {
+            "score": [low, high],
+            "cost": [min(costs) / 1.08, max(costs) * 1.08],
+            "costTicks": [
+                [tick, numbers.cost_tick(tick, unit)]
+                for tick in axes.cost_ticks(min(costs) / 1.08, max(costs) * 1.08, 8)
+            ],
+            "xTitle": f"mean cost per example on report{f' ({title})' if title else ''}",
+            "yTitle": f"{view.objective(report)} on report",
+            "singles": [
+                [cost, score, f"{model}\n{numbers.score(score)} at {numbers.cost(cost, unit)}"]
+                for (cost, score), model in singles.items()
+            ],
+            "axes": [*keys, "average improvement", f"{view.objective(report)}", "cost"],
+            "runs": [
+                {
+                    "label": label(run, keys),
+                    "color": COLORS[look[run.name][0]],
+                    "dash": " ".join(map(str, DASHES[look[run.name][1]])),
+                    "points": [
+                        [
+                            row.report_cost,
+                            row.report_score,
+                            "\n".join(view.front_label(run.results, row)),
+                        ]
+                        for row in drawn[run.name]
+                    ],
+                    "values": _values(run, keys, unit),
+                }
+                for run in ranked
+                if run.results
+            ],
+        },
+    }
+
+
+def _spread(rows: list[FrontRow], most: int) -> list[FrontRow]:
+    """At most ``most`` of ``rows``, evenly spread by their place, both ends included."""
+    if len(rows) <= most:
+        return rows
+    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
+
+
+def _values(run: ComparedRun, keys: Sequence[str], unit: str) -> list[list[Any]]:
+    """Per axis of the parallel coordinates, (number or None, its text)."""
+    assert run.results is not None
+    average = run.results.figures["report"].average_improvement
+    point = first_point(run)
+    told = point.report if point else None
+    return [
+        *([None, run.choices.get(key, numbers.NOTHING)] for key in keys),
+        [average, numbers.factor(average)],
+        [told.score, numbers.score(told.score)] if told else [None, numbers.NOTHING],
+        [told.cost, numbers.cost(told.cost, unit)] if told else [None, numbers.NOTHING],
+    ]
+
+
+def _table_row(run: ComparedRun, keys: Sequence[str], unit: str) -> dict[str, Any]:
+    """The cells of a run: (text, what it sorts by)."""
+    assert run.results is not None
+    figures = run.results.figures["report"]
+    point = first_point(run)
+    told = point.report if point else None
+    cells: list[tuple[str, str | float | None]] = [
+        *((text := run.choices.get(key, numbers.NOTHING), text) for key in keys),
+        (numbers.factor(figures.average_improvement), figures.average_improvement),
+        (numbers.factor(figures.max_improvement), figures.max_improvement),
+        (numbers.score(figures.top_score), figures.top_score),
+    ]
+    if told is None or point is None:
+        cells += [(numbers.NOTHING, None)] * 4
+    else:
+        cells += [
+            (">".join(point.stages), ">".join(point.stages)),
+            (numbers.score(told.score), told.score),
+            (numbers.cost(told.cost, unit), told.cost),
+            (numbers.factor(told.improvement), told.improvement),
+        ]
+    return {"run": run, "cells": cells, "words": len(keys)}
+
+
+def _budget(budget: Budget, keys: Sequence[str], unit: str) -> list[str]:
+    row = budget.row
+    return [
+        numbers.cost(budget.cost, unit),
+        label(budget.run, keys),
+        ">".join(row.stages),
+        numbers.score(row.score),
+        numbers.score(row.report_score),
+        numbers.cost(row.report_cost, unit),
+    ]
+
+
+def _legend(runs: Sequence[ComparedRun], keys: Sequence[str]) -> list[tuple[str, list[Any]]]:
+    """What colours and dashes stand for: per choice, (value, colour, dash)."""
+    legend: list[tuple[str, list[Any]]] = []
+    for place, key in enumerate(keys[:2]):
+        values = list(dict.fromkeys(run.choices.get(key, numbers.NOTHING) for run in runs))
+        legend.append(
+            (
+                key,
+                [
+                    (value, COLORS[i % len(COLORS)], "")
+                    if place == 0
+                    else (value, "", " ".join(map(str, DASHES[i % len(DASHES)])))
+                    for i, value in enumerate(values)
+                ],
+            )
+        )
+    return legend

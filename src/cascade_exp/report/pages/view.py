@@ -1,0 +1,355 @@
+"""What there is to say about ``Results``, in words and comparisons; terminal and HTML both say it.
+
+No layout and no files here. Roles are ``selection`` and ``report``, as in ``Results.figures``; the
+split that plays a role is named in ``settings["splits"]``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from cascade_exp.cascade.costs import Accounting, exit_costs
+from cascade_exp.cascade.frontier import Baseline
+from cascade_exp.report.pages import numbers
+from cascade_exp.report.results.schema import (
+    FrontRow,
+    Measured,
+    OperatingPoint,
+    Results,
+    SingleModel,
+)
+
+INTERVALS = f"95{numbers.SPACE}%"
+
+_OBJECTIVES = {"topk_accuracy": "top-k accuracy", "f1": "F1", "mean_iou": "mean IoU"}
+
+
+@dataclass(frozen=True)
+class Words:
+    """A piece of a sentence; ``name`` marks a model's or cascade's name, to be set apart."""
+
+    text: str
+    name: bool = False
+
+
+Sentence = list[Words]
+
+
+@dataclass(frozen=True)
+class StageView:
+    """One stage of an operating point, as measured on the report split.
+
+    Attributes:
+        leaves: what the confidence must be for an example to leave here, in words.
+        reaches, exits: shares of all examples that come here, and that leave here.
+        own_cost: the cost of running this stage; paid: what an example pays that leaves here.
+    """
+
+    name: str
+    leaves: str
+    reaches: float
+    exits: float
+    selection_exits: float
+    own_cost: float
+    paid: float
+
+
+@dataclass(frozen=True)
+class Saving:
+    """An operating point against the best single model, both on the report split.
+
+    ``share`` is the share of the cost saved (negative: costs more), ``factor`` best cost / cost,
+    ``score_change`` the point's score minus the best model's.
+    """
+
+    share: float
+    factor: float
+    score_change: float
+
+
+def unit(results: Results) -> str:
+    """The unit of every cost."""
+    return str(_mapping(results, "cost")["unit"])
+
+
+def objective(results: Results) -> str:
+    """The objective's name in prose: ``accuracy``, ``F1``."""
+    name = str(results.settings["objective"])
+    return _OBJECTIVES.get(name, name)
+
+
+def split(results: Results, role: str) -> str:
+    """The name of the split that plays ``role``."""
+    return str(_mapping(results, "splits")[role])
+
+
+def size(results: Results, role: str) -> int:
+    """Number of examples of the split that plays ``role``."""
+    return int(_mapping(results, "sizes")[role])
+
+
+def same_split(results: Results) -> bool:
+    """Whether thresholds were chosen on the very examples that are reported."""
+    return split(results, "selection") == split(results, "report")
+
+
+def best_single(results: Results) -> SingleModel:
+    """The best single model on the selection split, the cheaper of equals: what one would deploy
+    without cascades, picked without looking at the report split."""
+    return max(results.single_models, key=lambda m: (m.selection.score, -m.selection.cost))
+
+
+def chosen(results: Results) -> OperatingPoint | None:
+    """The chosen operating point, None when no rule could be met."""
+    return None if results.chosen is None else results.operating_points[results.chosen]
+
+
+def told(point: OperatingPoint) -> Measured:
+    """A feasible point's report-split measurements."""
+    if point.report is None:
+        raise ValueError(f"operating point {point.rule!r} is feasible, but has no report numbers")
+    return point.report
+
+
+def saving(results: Results, point: OperatingPoint) -> Saving:
+    """``point`` against the best single model, on the report split."""
+    best, found = best_single(results).report, told(point)
+    return Saving(
+        share=1 - found.cost / best.cost,
+        factor=best.cost / found.cost,
+        score_change=found.score - best.score,
+    )
+
+
+def saving_words(results: Results, point: OperatingPoint) -> str:
+    """``35.1 % less than resnet56 alone (1.54×)``."""
+    against, name = saving(results, point), best_single(results).name
+    if point.stages == [name]:
+        return "the best single model"
+    if against.share == 0:
+        return f"as much as {name} alone"
+    word = "less" if against.share > 0 else "more"
+    share = numbers.percent(abs(against.share))
+    return f"{share} {word} than {name} alone ({numbers.factor(against.factor)})"
+
+
+def score_words(results: Results, point: OperatingPoint) -> str:
+    """``82.2 % [81.3, 83.2], 1.3 points below resnet56 alone``."""
+    found, best = told(point), best_single(results)
+    text = numbers.score_with_interval(found.score, found.score_interval)
+    if point.stages == [best.name]:
+        return text
+    change = saving(results, point).score_change
+    if numbers.points(change) == numbers.points(0.0):
+        return f"{text}, the same as {best.name} alone"
+    return (
+        f"{text}, {numbers.points(change)} {'above' if change > 0 else 'below'} {best.name} alone"
+    )
+
+
+def improvement_words(results: Results, point: OperatingPoint) -> str:
+    """``1.42× against single models of the same accuracy``."""
+    found = told(point).improvement
+    if found is None:
+        return "no single model scores as high"
+    return f"{numbers.factor(found)} against single models of the same {objective(results)}"
+
+
+def leaves(results: Results, threshold: float) -> str:
+    """When an example leaves a stage with this threshold: ``max_softmax ≥ 0.9812``."""
+    if math.isinf(threshold):
+        return "never" if threshold > 0 else "always"
+    metric = str(results.settings["metric"])
+    # entropy is negated (DESIGN §2): surer is higher for every metric.
+    confidence = f"−{metric}" if metric == "entropy" else metric
+    sign = ">" if results.settings["compare"] == "gt" else "≥"
+    value = numbers.share(threshold) if metric == "vote" else numbers.threshold(threshold)
+    return f"{confidence} {sign} {value}"
+
+
+def stages(results: Results, point: OperatingPoint) -> list[StageView]:
+    """The stages of a feasible operating point, in running order."""
+    accounting = cast(Accounting, results.settings["accounting"])
+    paid = exit_costs(np.array(point.stage_costs), accounting).tolist()
+    rates = told(point).exit_rates
+    selection = point.selection.exit_rates if point.selection else rates
+    return [
+        StageView(
+            name=name,
+            leaves=leaves(results, point.thresholds[i]) if i < len(point.thresholds) else "always",
+            reaches=1.0 if i == 0 else min(max(1 - sum(rates[:i]), 0.0), 1.0),
+            exits=rates[i],
+            selection_exits=selection[i],
+            own_cost=point.stage_costs[i],
+            paid=paid[i],
+        )
+        for i, name in enumerate(point.stages)
+    ]
+
+
+def rules_by_setting(results: Results) -> list[tuple[list[str], OperatingPoint]]:
+    """Operating points in their order, rules that chose the same setting told together."""
+    groups: list[tuple[list[str], OperatingPoint]] = []
+    for rule, point in results.operating_points.items():
+        same = [
+            rules
+            for rules, other in groups
+            if point.feasible
+            and (other.stages, other.thresholds) == (point.stages, point.thresholds)
+        ]
+        if same:
+            same[0].append(rule)
+        else:
+            groups.append(([rule], point))
+    return groups
+
+
+def baseline_costs(results: Results, role: str, scores: list[float]) -> list[float | None]:
+    """What single models cost at each score on a split; None above the best one's."""
+    line = Baseline(tuple(results.baseline[role]), kind="hull")
+    return [None if math.isnan(cost) else cost for cost in line.cost_at(scores).tolist()]
+
+
+def report_improvements(results: Results) -> list[float | None]:
+    """Per row of the front, the improvement factor of its setting on the report split."""
+    rows = results.frontier
+    costs = baseline_costs(results, "report", [row.report_score for row in rows])
+    return [
+        None if cost is None else cost / row.report_cost
+        for cost, row in zip(costs, rows, strict=True)
+    ]
+
+
+def headline(results: Results) -> Sentence:
+    """The one sentence that says what came out, on the report split."""
+    point, best = chosen(results), best_single(results)
+    if point is None:
+        reasons = [p.reason for p in results.operating_points.values() if p.reason]
+        return [Words(f"No rule could be met: {reasons[0] if reasons else 'none was asked for'}.")]
+    found = told(point)
+    name = Words(">".join(point.stages), name=True)
+    score = numbers.score_with_interval(found.score, found.score_interval)
+    reference = Words(best.name, name=True)
+    if point.stages == [best.name]:
+        cost = numbers.cost(found.cost, unit(results))
+        return [
+            Words("No cascade was chosen: "),
+            name,
+            Words(f" alone answers best, {score} at {cost}."),
+        ]
+    against = saving(results, point)
+    price = f"at {numbers.percent(found.cost / best.report.cost, 0)} of its cost."
+    theirs = numbers.score(best.report.score)
+    gap = numbers.points(against.score_change)
+    if numbers.score(found.score) == theirs:
+        verb, against_theirs = "keeps the score of", ""
+    elif against.score_change > 0:
+        verb, against_theirs = "beats", f", {gap} more"
+    else:
+        verb, against_theirs = f"comes within {gap} of", f" against {theirs}"
+    alone = " alone" if len(point.stages) == 1 else ""
+    return [
+        name,
+        Words(f"{alone} {verb} "),
+        reference,
+        Words(f" ({score}{against_theirs}) {price}"),
+    ]
+
+
+def figures_sentence(results: Results) -> str:
+    """Average, maximum and top of the front on the report split, in one or two sentences."""
+    figures = results.figures["report"]
+    low, high = (numbers.score(score) for score in figures.accuracy_range)
+    name = objective(results)
+    parts = []
+    if figures.average_improvement is None:
+        parts.append(f"No average improvement: all single models score {high}.")
+    else:
+        parts.append(
+            f"Average improvement {numbers.factor(figures.average_improvement)} "
+            f"over {name} {low} to {high}."
+        )
+    if figures.max_improvement is not None and figures.max_improvement_score is not None:
+        parts.append(
+            f"Largest {numbers.factor(figures.max_improvement)} "
+            f"at {numbers.score(figures.max_improvement_score)}."
+        )
+    gain = figures.top_gain
+    against = (
+        "as the best single model"
+        if numbers.points(gain) == numbers.points(0.0)
+        else f"{numbers.points(gain)} {'above' if gain > 0 else 'below'} the best single model"
+    )
+    parts.append(f"Top {name} {numbers.score(figures.top_score)}, {against}.")
+    return " ".join(parts)
+
+
+def split_sentence(results: Results) -> str:
+    """On which examples thresholds were chosen, and on which the numbers were taken."""
+    chosen_on, n = split(results, "selection"), numbers.count(size(results, "selection"))
+    if same_split(results):
+        return (
+            f"Thresholds were chosen and measured on the same split, {chosen_on} ({n} examples): "
+            "these numbers flatter the cascades. Choose on a split of its own before relying on "
+            "them."
+        )
+    return (
+        f"Thresholds were chosen on {chosen_on} ({n} examples); scores, costs and their "
+        f"{INTERVALS} bootstrap intervals are from {split(results, 'report')} "
+        f"({numbers.count(size(results, 'report'))} examples), which no choice has seen."
+    )
+
+
+def cautions(results: Results) -> list[str]:
+    """What a reader must know before trusting the headline; usually little or nothing."""
+    found = [split_sentence(results)] if same_split(results) else []
+    for rules, point in rules_by_setting(results):
+        lost = selection_only(point)
+        if lost:
+            found.append(f"{' and '.join(rules)}: {lost}")
+    if results.settings["accounting"] == "exit_tier":
+        found.append(
+            "Costs count only the tier that answered (cost.accounting=exit_tier); earlier stages "
+            "that ran are not paid."
+        )
+    if not results.settings["exact"]:
+        note = results.settings.get("search_note", "cheaper settings may exist")
+        found.append(f"The front is not exact: {note}.")
+    return found
+
+
+def selection_only(point: OperatingPoint) -> str | None:
+    """Where an improvement was found on the selection split and is gone on the report split."""
+    if point.selection is None or point.report is None:
+        return None
+    there, here = point.selection.improvement, point.report.improvement
+    if there is None or here is None or there <= 1 or here > 1:
+        return None
+    return (
+        f"the improvement is selection-only: {numbers.factor(there)} there, "
+        f"{numbers.factor(here)} on report."
+    )
+
+
+def front_label(results: Results, row: FrontRow) -> list[str]:
+    """What a front's point is, in lines: cascade, thresholds, both splits' cost and score."""
+    lines = [">".join(row.stages)]
+    lines += [
+        f"{name} answers if {leaves(results, threshold)}"
+        for name, threshold in zip(row.stages, row.thresholds, strict=False)
+    ]
+    for role, score, cost in (
+        ("report", row.report_score, row.report_cost),
+        ("selection", row.score, row.cost),
+    ):
+        lines.append(f"{role}: {numbers.score(score)} at {numbers.cost(cost, unit(results))}")
+    return lines
+
+
+def _mapping(results: Results, key: str) -> Mapping[str, Any]:
+    return cast(Mapping[str, Any], results.settings[key])

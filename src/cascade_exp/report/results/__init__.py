@@ -1,0 +1,1 @@
+"""The results contract: typed results, and their files."""

@@ -1,0 +1,117 @@
+"""What a comparison of cascades with early-exit networks found: plain rows, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from cascade_exp.report.results.schema import Interval
+
+
+@dataclass(frozen=True)
+class RivalRow:
+    """One rival at one wanted speed-up (CascadeBERT, Table 2).
+
+    Attributes:
+        target: the wanted speed-up; 1 for the full model.
+        stages: what runs, in order.
+        threshold: the one shared by all stages but the last; None for a single model.
+        selection_speed_up: the one that came closest on the selection split; the rest is what that
+            setting does there and on the report split.
+        report_interval: 95 % bootstrap interval of the report split's score.
+    """
+
+    rival: str
+    target: float
+    stages: list[str]
+    threshold: float | None
+    selection_speed_up: float
+    selection_score: float
+    report_speed_up: float
+    report_score: float
+    report_interval: Interval
+
+
+@dataclass(frozen=True)
+class RivalCurve:
+    """Every setting of one rival on the report split; those of its thresholds are of selection.
+
+    ``speed_up`` and ``score`` have one entry per setting.
+    """
+
+    rival: str
+    static: bool
+    speed_up: list[float]
+    score: list[float]
+
+
+@dataclass(frozen=True)
+class EmittedRow:
+    """Accuracy on what a network emits at one exit (CascadeBERT, Fig. 2), on the report split.
+
+    Attributes:
+        group: the network, or what complete models are compared as (:class:`InversionRow`).
+        model: the exit itself, or a complete model of as many layers.
+    """
+
+    rival: str
+    target: float
+    layers: int
+    examples: int
+    group: str
+    model: str
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class InversionRow:
+    """DIS by max softmax of one exit or complete model (Fig. 3), on the report split.
+
+    ``group``: the network, the rival of models alone that the model is in, or ``complete models``;
+    ``dis`` is None where it is not defined.
+    """
+
+    group: str
+    model: str
+    layers: int
+    dis: float | None
+
+
+@dataclass(frozen=True)
+class AddedRow:
+    """What one more model in a cascade gains at a wanted speed-up (Eq. 13; Fig. 5).
+
+    Attributes:
+        rival: the longer cascade; ``without``: the one that lacks ``added``.
+        expected: accuracy by Eq. 13, from exits and accuracies on the report split.
+        measured: difference of the two cascades' accuracies there.
+    """
+
+    rival: str
+    without: str
+    added: str
+    target: float
+    expected: float
+    measured: float
+
+
+@dataclass(frozen=True)
+class RivalAnalyses:
+    """All of it.
+
+    Attributes:
+        full: the model whose cost is a speed-up of 1.
+        elsewhere: by further split, ``rows`` with that as the report split.
+    """
+
+    full: str
+    rows: list[RivalRow]
+    curves: list[RivalCurve]
+    emitted: list[EmittedRow]
+    inversions: list[InversionRow]
+    added: list[AddedRow]
+    elsewhere: dict[str, list[RivalRow]] = field(default_factory=dict)
+
+    def tables(self, report: str) -> dict[str, RivalAnalyses]:
+        """By split, that of the report first, the comparison as it is told there."""
+        others = {split: replace(self, rows=rows) for split, rows in self.elsewhere.items()}
+        return {report: self, **others}

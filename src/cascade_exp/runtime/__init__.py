@@ -1,0 +1,1 @@
+"""Cascades that run: models joined with thresholds, answering raw inputs."""

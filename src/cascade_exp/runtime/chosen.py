@@ -1,0 +1,213 @@
+"""A cascade that a job has chosen, by a rule or as a rival at a speed-up, to be run on new logits.
+
+Its exits are those of the evaluation: the same pool, confidences and thresholds. Where the logits
+come from is the caller's.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from cascade_exp.cascade.calibration import fit_temperature
+from cascade_exp.cascade.objective import make_objective
+from cascade_exp.cascade.pools.exits import PATIENCE, ExitPool
+from cascade_exp.cascade.pools.learned import LEARNED
+from cascade_exp.cascade.pools.logits import LogitsPool
+from cascade_exp.cascade.rows import Logits
+from cascade_exp.cascade.stages import Compare, Outcome, StagePool, table_of
+from cascade_exp.errors import CascadeError, choice
+from cascade_exp.models.complete import RECORD
+from cascade_exp.recordings.exits import network_of
+from cascade_exp.recordings.folder import open_recordings
+from cascade_exp.report.results.files import read_results
+from cascade_exp.report.results.schema import Results
+from cascade_exp.schema.evaluating import Rival
+
+
+@dataclass(frozen=True)
+class ChosenCascade:
+    """One cascade with its thresholds.
+
+    Attributes:
+        stages: models or exits ``net@3``, in running order.
+        thresholds: one for every stage but the last.
+        k: of ``topk_sum``.
+        temperatures: by stage, what divides its logits; 1 where absent.
+        weights: by model, in running order, the folder it was saved to.
+    """
+
+    stages: list[str]
+    thresholds: list[float]
+    compare: Compare
+    metric: str
+    k: int
+    ensemble: str
+    temperatures: Mapping[str, float]
+    weights: Mapping[str, Path]
+
+    def run(self, logits: Mapping[str, Logits]) -> Outcome:
+        """Where every example leaves, and with which answer; costs are of no unit here.
+
+        Args:
+            logits: by model, [N, K], or [N, exits, K] of a network with exits.
+        """
+        outputs = {stage: _output(stage, logits[network_of(stage)]) for stage in self.stages}
+        patient = self.metric == PATIENCE
+        models = LogitsPool.build(
+            outputs,
+            {stage: float(place) for place, stage in enumerate(self.stages, start=1)},
+            np.zeros(len(outputs[self.stages[0]]), dtype=np.int64),  # labels: only scores need them
+            metric="max_softmax" if patient else self.metric,
+            objective=make_objective("accuracy"),
+            ensemble=self.ensemble,
+            temperatures=self.temperatures,
+            k=self.k,
+        )
+        pool: StagePool = ExitPool(models, patient=True) if patient else models
+        return table_of(pool, tuple(range(len(self.stages)))).run(self.thresholds, self.compare)
+
+
+def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
+    """The operating point of ``rule``; None: the one of ``operating_point.json``.
+
+    Raises:
+        CascadeError: if ``run`` is no evaluated job, the rule is unknown or could not be met, or
+            its cascade cannot be run on new examples (tiers, learned confidences, foreign models).
+    """
+    results, config = _evaluated(run)
+    points = results.operating_points
+    if rule is None and results.chosen is None:
+        reasons = "; ".join(f"{name}: {point.reason}" for name, point in points.items())
+        raise CascadeError(f"run={run}: no rule of this job could be met ({reasons})")
+    named = choice(rule or str(results.chosen), points, "rule")
+    point = points[named]
+    if not point.feasible:
+        raise CascadeError(f"rule={named}: could not be met: {point.reason}")
+    if results.settings["metric"] == LEARNED:
+        raise CascadeError(
+            f"{run / 'results' / 'operating_point.json'}: metric={LEARNED} is scored by the "
+            "regressions in there, which are not run on new examples; evaluate with another metric"
+        )
+    if config["cascade"]["name"] == "tiers":
+        raise CascadeError(
+            f"run={run}: cascade=tiers: {'>'.join(point.stages)} has tiers of models; expected "
+            "single models or the exits of one network"
+        )
+    return ChosenCascade(
+        stages=point.stages,
+        thresholds=point.thresholds,
+        compare=cast(Compare, results.settings["compare"]),
+        metric=str(results.settings["metric"]),
+        k=config["metric"].get("k") or 1,
+        ensemble=str(results.settings["ensemble"]),
+        temperatures=results.temperatures,
+        weights=_weights(run, results, point.stages),
+    )
+
+
+def chosen_by_rival(run: Path, rival: str, speed_up: float | None) -> ChosenCascade:
+    """The row of ``rivals.csv``, with the metric and ensemble that the job's config gives it.
+
+    Raises:
+        CascadeError: if ``run`` is no evaluated job or has compared no such rival at ``speed_up``,
+            or its models are foreign.
+    """
+    results, config = _evaluated(run)
+    path = run / "results" / "rivals.csv"
+    if not path.is_file():
+        raise CascadeError(
+            f"rival={rival}: no {path}; expected a job that compares rivals (experiment=rivals)"
+        )
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    name = choice(rival, dict.fromkeys(row["rival"] for row in rows), "rival")
+    targets = {float(row["target"]): row for row in rows if row["rival"] == name}
+    if speed_up not in targets:
+        there = ", ".join(f"{target:g}" for target in targets)
+        raise CascadeError(f"speed_up={speed_up}: expected one that {path} has of {name}: {there}")
+    row = targets[speed_up]
+    stages = row["stages"].split(">")
+    members = {str(key): member for key, member in config["rivals"]["members"].items()}
+    its = Rival(**members.get(name, {}))  # none of the full model, which runs alone
+    calibrated = results.settings["calibration"] == "temperature"
+    return ChosenCascade(
+        stages=stages,
+        # one threshold for all stages but the last; that of a model alone is an empty cell
+        thresholds=[float(row["threshold"])] * (len(stages) - 1) if row["threshold"] else [],
+        compare=cast(Compare, results.settings["compare"]),
+        metric=its.metric,
+        k=1,
+        ensemble=its.ensemble,
+        temperatures=_fitted(results, run, stages) if calibrated else {},
+        weights=_weights(run, results, stages),
+    )
+
+
+def _evaluated(run: Path) -> tuple[Results, dict[str, Any]]:
+    """The results of a job, and its resolved configuration."""
+    for needed in ("results/summary.json", "config.yaml"):
+        if not (run / needed).is_file():
+            raise CascadeError(
+                f"run={run}: no {needed} in it; expected the folder of an evaluation"
+            )
+    config: Any = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=True)
+    return read_results(run / "results"), config
+
+
+def _output(stage: str, logits: Logits) -> Logits:
+    _, at, exit = stage.partition("@")
+    return logits[:, int(exit) - 1] if at else logits  # the project's networks exit at every layer
+
+
+def _models(stages: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(map(network_of, stages)))
+
+
+def _recordings(run: Path, results: Results) -> Path:
+    own = run / "recordings"
+    return own if own.is_dir() else Path(str(results.settings["recordings"]))
+
+
+def _selection(results: Results) -> str:
+    splits = cast(dict[str, str], results.settings["splits"])
+    return splits["selection"]
+
+
+def _fitted(results: Results, run: Path, stages: list[str]) -> dict[str, float]:
+    """The temperatures of a rival, fitted as its sweep fits them; no file keeps these."""
+    folder = _recordings(run, results)
+    split = open_recordings(folder, include=_models(stages)).split(_selection(results))
+    fitted = {}
+    for stage in stages:
+        recorded = split.outputs[network_of(stage)]
+        assert isinstance(recorded, np.ndarray)  # the sweep has refused answers
+        fitted[stage] = fit_temperature(_output(stage, recorded), split.labels, stage).temperature
+    return fitted
+
+
+def _weights(run: Path, results: Results, stages: list[str]) -> dict[str, Path]:
+    """By model, where it was saved: in the job itself, or where its recording says."""
+    recordings = _recordings(run, results)
+    found = {}
+    for model in _models(stages):
+        own = run / "models" / model
+        if (own / RECORD).is_file():  # before what was said, as the job may have been moved
+            found[model] = own
+            continue
+        beside = recordings / _selection(results) / f"{model}.json"
+        try:
+            found[model] = Path(json.loads(beside.read_text(encoding="utf-8"))["model"]["weights"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise CascadeError(
+                f"run={run}: the weights of {model} are not known, as {beside} does not name them; "
+                "expected models that train.py has trained, no foreign recordings"
+            ) from None
+    return found

@@ -1,0 +1,120 @@
+"""Fitting one member of a training job, with the job's settings or its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from cascade_exp.learning.classifier import Classifier, OptimizerSettings
+from cascade_exp.learning.feeding import Feed
+from cascade_exp.learning.fit import (
+    CallbackSettings,
+    TrainerSettings,
+    checkpoint_to_resume,
+    fit,
+    resolve_precision,
+)
+from cascade_exp.learning.watching import WatchedValidation
+from cascade_exp.models.complete import CompleteModel
+from cascade_exp.models.inputs import TextInput
+from cascade_exp.report.results.headline import keep_validation
+from cascade_exp.report.tracking.lightning_loggers import BEST
+from cascade_exp.schema.training import MemberTraining, TrainConfig
+from cascade_exp.training.devices import with_devices
+from cascade_exp.training.pool import TrainingPool
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit of a member.
+
+    Attributes:
+        module: what is fitted; of several fits each goes on with the weights of the one before.
+        training: what the member trains with instead of the job's own settings.
+        phase: names the fits after the first.
+    """
+
+    module: Classifier
+    training: MemberTraining
+    phase: str = ""
+
+
+def fit_member(pool: TrainingPool, model: CompleteModel, fits: Sequence[Fit], data: Feed) -> None:
+    """Fit ``model`` in these ``fits``, one after another, with the job's callbacks and loggers.
+
+    Checkpoints go to ``<job>/checkpoints/<name>``, of a later phase one folder deeper; where asked
+    to resume, the last phase that has one goes on and those before it are over. The best of each
+    validation metric goes into ``<job>/validation.json``.
+
+    Raises:
+        Pruned: after an epoch, if the search that this job is a trial of says so.
+    """
+    settings, name = pool.settings, model.name
+    # what was done between building and fitting must not change what dropout draws
+    pl.seed_everything(pool.seed_of(name), workers=True, verbose=False)
+    found = [_checkpoint(pool, name, each.phase) for each in fits]
+    first = max((i for i, resume in enumerate(found) if resume is not None), default=0)
+    for this, resume in list(zip(fits, found, strict=True))[first:]:
+        if resume:
+            pool.say(f"  resuming from {resume}")
+        named = f"{name}/{this.phase}".rstrip("/")
+        goes_on = pool.trial.watching(named) if pool.trial is not None else None
+        best = fit(
+            this.module,
+            data,
+            trainer_settings(settings, this.training, model),
+            {n: CallbackSettings(c.builds, c.options) for n, c in settings.callbacks.items()},
+            folder=pool.job.folder / "checkpoints" / name / this.phase,
+            watch=WatchedValidation(BEST, goes_on),
+            loggers=pool.job.loggers.for_lightning(named),
+            resume=resume,
+        )
+        keep_validation(pool.job.folder, {f"{named}/{n}": value for n, value in best.items()})
+        if pool.trial is not None:
+            pool.trial.end_if_pruned()
+
+
+def _checkpoint(pool: TrainingPool, name: str, phase: str) -> Path | None:
+    """The checkpoint that ``ckpt_path`` names, or the last one of an interrupted job.
+
+    Only the first phase must have one where ``ckpt_path`` is given.
+    """
+    named, job = pool.settings.ckpt_path, pool.job
+    if named and not phase:
+        return checkpoint_to_resume(named, job.folder, name)
+    origin = Path(named) if named and named != "last" else job.folder
+    last = origin / "checkpoints" / name / phase / "last.ckpt"
+    return last if (named or job.resumed) and last.is_file() else None
+
+
+def optimizer_settings(settings: TrainConfig, own: MemberTraining) -> OptimizerSettings:
+    """The job's optimiser with what the member sets of its own."""
+    job = settings.optimizer
+    return OptimizerSettings(
+        builds=job.builds,
+        learning_rate=own.learning_rate or job.learning_rate,
+        weight_decay=job.weight_decay,
+        warmup_share=job.warmup_share,
+        decay=job.decay,
+        options=job.options,
+    )
+
+
+def trainer_settings(
+    settings: TrainConfig, own: MemberTraining, model: CompleteModel
+) -> TrainerSettings:
+    """The job's trainer with what the member sets of its own, its precision resolved."""
+    job = settings.trainer
+    wanted = TrainerSettings(
+        max_epochs=own.max_epochs or job.max_epochs,
+        accelerator=job.accelerator,
+        devices=job.devices,
+        precision=job.precision,
+        gradient_clip_val=job.gradient_clip_val,
+        options=job.options,
+    )
+    precision = resolve_precision(wanted, isinstance(model.input, TextInput))
+    return with_devices(replace(wanted, precision=precision))

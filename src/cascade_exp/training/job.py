@@ -1,0 +1,222 @@
+"""The body of ``train.py``: fine-tune the models of a pool, record them, evaluate cascades."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from cascade_exp.data.preview import preview, told
+from cascade_exp.errors import CascadeError, choice
+from cascade_exp.evaluation.comparisons.methods import check_methods
+from cascade_exp.evaluation.comparisons.speed_ups import check_rivals
+from cascade_exp.evaluation.evaluation import check_settings
+from cascade_exp.evaluation.job import report
+from cascade_exp.jobs.job import open_job
+from cascade_exp.jobs.trials import check_optimize, trial_of
+from cascade_exp.models.complete import CompleteModel, load_model, save_model
+from cascade_exp.models.exit_network import ExitNetwork
+from cascade_exp.models.meter import Measured, measure, measure_exits
+from cascade_exp.recordings.folder import open_recordings
+from cascade_exp.recordings.previews import write_examples
+from cascade_exp.recordings.write import write_exits, write_models
+from cascade_exp.report.pages.numbers import cost
+from cascade_exp.report.tracking.artifacts import log_recordings
+from cascade_exp.schema.checks import Member, check_members
+from cascade_exp.schema.evaluating import ExitsCascade
+from cascade_exp.schema.training import Dar, TrainConfig
+from cascade_exp.training.devices import check_devices
+from cascade_exp.training.fit import fit_member
+from cascade_exp.training.labelling import check_labelling, label_stages
+from cascade_exp.training.modules import check_training, fits_for
+from cascade_exp.training.pool import TrainingPool
+from cascade_exp.training.recording import check_recording, record, record_share
+from cascade_exp.training.representations import check_representations, show_representations
+from cascade_exp.training.teaching import inner_task_loss, teaches
+from cascade_exp.training.timing import seconds_of, timed
+
+
+def train(config: DictConfig) -> Path:
+    """Train, record and evaluate one pool; returns the job's folder."""
+    with open_job(config, "train") as job:
+        settings = job.settings
+        assert isinstance(settings, TrainConfig)
+        members = check_members(config.models)
+        check_settings(settings)
+        check_methods(settings)
+        check_rivals(settings)
+        strategy = settings.trainer.options.get("strategy")
+        times = timed(settings)
+        check_devices(settings.trainer.devices, strategy, job.multirun)
+        complete = [name for name in members if not _has_exits(members[name])]
+        _check_exits(settings, members)
+        check_training(settings, len(complete))
+        check_recording(settings)
+        _check_run(settings, members)
+        check_optimize(settings.optimize, members)
+        trial = trial_of(HydraConfig.get().sweeper, settings.optimize)
+        pool = TrainingPool(job, settings, members, trial)
+        dar = settings.regularizer
+        if isinstance(dar, Dar):
+            check_labelling(dar, pool.splits.train.labels)
+        measured = {name: _measure(_load(pool, name)) for name in members}
+        check_representations(
+            settings.representations,
+            {name: int(found.layers) for name, (found, _) in measured.items()},
+            pool.source,
+        )
+        last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
+        shaped = [it for it in complete if it != last and not members[it].training.plain]
+        fitted = [name for name in shaped if members[name].training.run is None]
+        if isinstance(dar, Dar) and label_stages(pool, fitted, dar):
+            return job.folder
+        if settings.recording.share is not None:
+            for name in members:
+                model = _load(pool, name)
+                phases = fits_for(pool, model, fits=False, plain=True)
+                record_share(pool, model, phases[-1].module, pool.feed(model))
+            return job.folder
+        teacher = _teacher(pool, last, shaped, measured) if last and teaches(settings) else None
+        for name in members:
+            if teacher is None or name != last:
+                mine = teacher if name in shaped else None
+                _train_and_record(
+                    pool, name, measured[name][0], plain=name not in shaped, teacher=mine
+                )
+        folder = job.folder / "recordings"
+        costs = {name: _costs(found) for name, (found, _) in measured.items()}
+        exits = {name: of_exits for name, (_, of_exits) in measured.items() if of_exits}
+        if times:
+            for name, seconds in seconds_of(settings, job.folder, list(members)).items():
+                costs[name]["seconds"] = seconds[-1]
+                for at, until in zip(exits.get(name, ()), seconds, strict=name in exits):
+                    at["seconds"] = until
+        write_exits(folder, exits)
+        write_models(folder, costs)
+        if job.loggers.wandb is not None:
+            log_recordings(job.loggers.wandb, folder)
+        if settings.rivals.also is None:
+            settings.rivals.also = list(pool.splits.further)
+        shown = pool.splits.named("report")
+        write_examples(job.folder, "report", told(shown))
+        if settings.evaluate:
+            opened = open_recordings(folder, settings.pool.include, settings.pool.exclude)
+            report(job, opened, partial(preview, shown))
+        if settings.representations.layer is not None:
+            show_representations(job, settings.representations)
+        return job.folder
+
+
+def _has_exits(member: Member) -> bool:
+    return bool(member.model["family"] == "exits")
+
+
+def _check_exits(settings: TrainConfig, members: Mapping[str, Member]) -> None:
+    """Refuse, before anything is trained, an evaluation that would find no cascade to look at."""
+    if not settings.evaluate:
+        return
+    with_exits = [name for name, member in members.items() if _has_exits(member)]
+    if isinstance(settings.cascade, ExitsCascade):
+        choice(settings.cascade.network, with_exits, "cascade.network")
+    elif len(with_exits) == len(members):
+        raise CascadeError(
+            f"models.members: only networks with exits, which cascade={settings.cascade.name} "
+            f"leaves out; give cascade=exits cascade.network={with_exits[0]}"
+        )
+
+
+def _teacher(
+    pool: TrainingPool,
+    last: str,
+    students: Sequence[str],
+    measured: Mapping[str, tuple[Measured, object]],
+) -> CompleteModel:
+    """The last stage, trained before all others because it teaches them."""
+    for name in students:  # a misfit is told before the teacher is trained
+        if not _fits(pool, name):
+            continue
+        inner_task_loss(pool.settings.distillation, pool.build(name, 0), pool.build(last, 0))
+    return _train_and_record(pool, last, measured[last][0], plain=True)
+
+
+def _fits(pool: TrainingPool, name: str) -> bool:
+    """Whether this job fits the member, a resumed one aside."""
+    return pool.settings.train and pool.members[name].training.run is None
+
+
+def _train_and_record(
+    pool: TrainingPool,
+    name: str,
+    measured: Measured,
+    *,
+    plain: bool,
+    teacher: CompleteModel | None = None,
+) -> CompleteModel:
+    """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
+    kept = pool.job.folder / "models" / name
+    trained = pool.job.resumed and kept.is_dir()
+    taken = pool.members[name].training.run
+    fits = _fits(pool, name) and not trained
+    model = load_model(kept) if trained else _load(pool, name)
+    pool.say(
+        f"[bold]{name}[/]: {cost(measured.macs, 'macs')} at {measured.input}, "
+        f"{cost(measured.params, 'params')}, {measured.layers} layers"
+    )
+    if taken is not None:
+        pool.say(f"  trained in {taken}")
+    data = pool.feed(model)
+    phases = fits_for(pool, model, fits=fits, plain=plain, teacher=teacher)
+    if fits:
+        fit_member(pool, model, phases, data)
+    if trained:
+        pool.say(f"  trained before this job was interrupted, taken from {kept}")
+    else:
+        save_model(model, kept)
+    record(pool, model, phases[-1].module, data, measured)
+    return model
+
+
+def _load(pool: TrainingPool, name: str) -> CompleteModel:
+    """The member ``name`` as it was trained in another job, or as its settings say."""
+    run = pool.members[name].training.run or pool.settings.run
+    if run is None:
+        return pool.build(name, pool.seed_of(name))
+    model = load_model(_trained(run, name))
+    if list(model.classes) != list(pool.source.classes):
+        raise CascadeError(
+            f"run={run}: {name} has the classes {', '.join(model.classes)}; data="
+            f"{pool.settings.data.name} has {', '.join(pool.source.classes)}"
+        )
+    return model
+
+
+def _trained(run: str, name: str) -> Path:
+    return Path(run) / "models" / name
+
+
+def _check_run(settings: TrainConfig, members: Mapping[str, Member]) -> None:
+    """Refuse a job whose models cannot be taken from the jobs that it names."""
+    if settings.run is not None and settings.train:
+        raise CascadeError(
+            f"run={settings.run}: its models are trained; give train=false to record them"
+        )
+    for name, member in members.items():
+        own = member.training.run
+        key, run = (f"models.members.{name}.training.run", own) if own else ("run", settings.run)
+        if run is not None and not _trained(run, name).is_dir():
+            raise CascadeError(f"{key}={run}: no model {_trained(run, name)}")
+
+
+def _measure(model: CompleteModel) -> tuple[Measured, list[dict[str, float]]]:
+    """What the whole model costs and, of a network with exits, what each exit has come to."""
+    if not isinstance(model.network, ExitNetwork):
+        return measure(model), []
+    exits = measure_exits(model)
+    return measure(model), [{"layers": at.layers, "macs": at.macs} for at in exits]
+
+
+def _costs(measured: Measured) -> dict[str, float]:
+    return {"macs": measured.macs, "params": measured.params, "layers": measured.layers}

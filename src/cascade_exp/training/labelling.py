@@ -1,0 +1,273 @@
+"""Difficulty labels for the stages of a training job: made once, shared, resumable.
+
+Jobs that need the same labels at the same time divide the folds between them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cascade_exp.data.examples import Ints
+from cascade_exp.errors import CascadeError
+from cascade_exp.jobs.fold_jobs import has_launcher, run_fold_jobs
+from cascade_exp.jobs.progress import labelling_progress
+from cascade_exp.learning.classifier import Classifier
+from cascade_exp.learning.difficulty import (
+    Labels,
+    LabelStore,
+    Task,
+    assign_folds,
+    check_counts,
+)
+from cascade_exp.learning.feeding import feed
+from cascade_exp.learning.fit import TrainerSettings
+from cascade_exp.learning.folds import fit_fold
+from cascade_exp.models.complete import weights_key
+from cascade_exp.schema.training import Dar, ImageData, TextData
+from cascade_exp.training.fit import optimizer_settings, trainer_settings
+from cascade_exp.training.pool import TrainingPool
+
+VERSION = 1  # of how labels are made; another one, and those that are kept are not used again
+INERT = (
+    *("strategy", "log_every_n_steps", "enable_progress_bar", "enable_model_summary"),
+    *("enable_checkpointing", "profiler", "num_sanity_val_steps", "check_val_every_n_epoch"),
+    *("val_check_interval", "limit_val_batches", "limit_test_batches", "limit_predict_batches"),
+    *("num_nodes", "sync_batchnorm", "use_distributed_sampler", "inference_mode", "barebones"),
+)
+"""Lightning's options that a fold has no use for, or sets itself: no label depends on them."""
+LOOK_AGAIN = 1.0  # seconds, while other processes have all that is left
+
+
+def difficulty_labels(pool: TrainingPool, name: str, dar: Dar) -> Labels:
+    """The labels of the training examples for the member ``name``; made where none are kept.
+
+    Raises:
+        CascadeError: if the number of folds or seeds does not fit, or a kept file is damaged.
+    """
+    store = _store(pool, name, dar)
+    if store.file.is_file():
+        pool.say(f"  difficulty labels for {name} taken from {store.file}")
+    else:
+        _make(pool, {name: store}, wait=True)
+    labels = store.finish()
+    difficult = int(labels.difficult.sum())
+    pool.say(f"  {difficult:,} of {len(labels.ids):,} training examples are difficult for {name}")
+    return labels
+
+
+def check_labelling(dar: Dar, labels: Ints | None = None) -> None:
+    """Refuse settings of the labels before anything is trained; ``labels``: of the train split.
+
+    Raises:
+        CascadeError: naming the key.
+    """
+    check_counts(dar.folds, dar.seeds)
+    if dar.fold is not None and not 0 <= dar.fold < dar.folds:
+        raise CascadeError(f"regularizer.fold={dar.fold}: expected 0 to {dar.folds - 1}")
+    if labels is not None:
+        assign_folds(labels, dar.folds, seed=0)
+
+
+def label_stages(pool: TrainingPool, names: Sequence[str], dar: Dar) -> bool:
+    """Make what is missing of the labels of the stages ``names``, before any of them is trained.
+
+    By a multirun over the folds where a launcher other than Hydra's basic one is chosen. Returns
+    whether that was all: with ``regularizer.fold``, which asks for that fold's share alone.
+
+    Raises:
+        CascadeError: if a kept file is damaged, or a job of that multirun failed.
+    """
+    if dar.fold is not None:
+        label_fold(pool, names, dar, dar.fold)
+        return True
+    if not pool.settings.train:
+        return False
+    kept = pool.job.folder / "models"
+    wanted = [it for it in names if not (pool.job.resumed and (kept / it).is_dir())]
+    stores = {name: _store(pool, name, dar) for name in wanted}
+    missing = {name: store for name, store in stores.items() if not store.file.is_file()}
+    if missing and has_launcher():
+        with _told(pool, missing) as tell:
+            run_fold_jobs(pool.job.folder / "labelling", dar.folds, tell)
+    if missing:
+        _make(pool, missing, wait=True)
+    for store in missing.values():
+        store.finish()
+    return False
+
+
+def label_fold(pool: TrainingPool, names: Sequence[str], dar: Dar, fold: int) -> None:
+    """Do one fold's share of the labels of each of ``names``, under all seeds."""
+    stores = {name: _store(pool, name, dar) for name in names}
+    _make(pool, stores, fold, wait=False)
+    for name, store in stores.items():
+        left = sum(not store.done(task) for task in store.tasks)
+        if left == 0:
+            store.finish()
+        pool.say(f"  fold {fold} of {name} is done; {left} of {len(store.tasks)} fits are left")
+
+
+def _store(pool: TrainingPool, name: str, dar: Dar) -> LabelStore:
+    """Where the labels of ``name`` are kept: keyed by all that they depend on."""
+    settings, own = pool.settings, pool.members[name].training
+    train = pool.splits.train
+    fold_of = assign_folds(train.labels, dar.folds, settings.data.seed)
+    model = pool.build(name, 0)
+    data = pool.feed(model)
+    trainer = _of_folds(trainer_settings(settings, own, model))
+    made_from = {
+        "version": VERSION,
+        "data": data.content_key("train"),
+        "batches": _batches(settings.data),
+        "model": weights_key(model),
+        "optimizer": asdict(optimizer_settings(settings, own)),
+        "trainer": _without_places(asdict(trainer)),
+        "folds": dar.folds,
+        "folds_seed": settings.data.seed,
+        "seeds": dar.seeds,
+    }
+    told = {
+        "data": settings.data.name,
+        "examples": len(train),
+        "model": pool.members[name].model,
+        "layers": model.layers,
+        "epochs": trainer.max_epochs,
+    }
+    root = Path(settings.paths.cache_dir) / "difficulty"
+    return LabelStore(root, made_from, train.ids, fold_of, dar.seeds, told)
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Leave out what building a model notes: it was said once, and folds are many."""
+    notes = logging.getLogger("cascade_exp.models")
+    before = notes.level
+    notes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        notes.setLevel(before)
+
+
+def _batches(data: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {"batch_size": data.batch_size}
+    if isinstance(data, ImageData):
+        made["augment"] = data.augment
+    if isinstance(data, TextData):
+        made["bucketed"] = data.bucketed
+    return made
+
+
+def _of_folds(settings: TrainerSettings) -> TrainerSettings:
+    """How a fold is fitted: on one device, whatever serves the stage, and told by nobody else."""
+    kept = {key: value for key, value in settings.options.items() if key not in INERT}
+    return replace(settings, devices=1, options=kept)
+
+
+def _without_places(trainer: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in trainer.items() if k not in ("accelerator", "devices")}
+
+
+def _make(
+    pool: TrainingPool,
+    stores: Mapping[str, LabelStore],
+    fold: int | None = None,
+    *,
+    wait: bool,
+) -> None:
+    """Do the fits of the stages that nobody else does: of ``fold``, else of all folds.
+
+    Args:
+        wait: until those that others do are done too.
+    """
+    fits = [
+        (name, task)
+        for name, store in stores.items()
+        for task in store.tasks
+        if fold in (None, task.fold)
+    ]
+
+    def left() -> list[tuple[str, Task]]:
+        return [(name, task) for name, task in fits if not stores[name].done(task)]
+
+    def fit(name: str, task: Task) -> None:
+        before = len(fits) - len(left())
+        _fit(pool, name, stores[name], task, lambda part: show(before + part))
+        if not pool.job.console.is_terminal:
+            pool.say(f"  {name}: {task} is done, {before + 1} of {len(fits)}")
+
+    with labelling_progress(pool.job.console, _named(stores), len(fits)) as show:
+        while pending := left():
+            show(len(fits) - len(pending))
+            worked = False
+            for name, task in pending:
+                with stores[name].claim(task) as mine:
+                    if mine:
+                        fit(name, task)
+                        worked = True
+            if not (worked or wait):
+                return
+            if not worked:
+                time.sleep(LOOK_AGAIN)
+
+
+@contextmanager
+def _told(pool: TrainingPool, stores: Mapping[str, LabelStore]) -> Iterator[Callable[[], None]]:
+    """Yield what tells how many fits are done by now, whoever does them."""
+    total = sum(len(store.tasks) for store in stores.values())
+    said = 0
+    with labelling_progress(pool.job.console, _named(stores), total) as show:
+
+        def tell() -> None:
+            nonlocal said
+            done = sum(store.done(task) for store in stores.values() for task in store.tasks)
+            show(done)
+            if done > said and not pool.job.console.is_terminal:
+                pool.say(f"  {done} of {total} fits are done")
+            said = done
+
+        yield tell
+
+
+def _named(stores: Mapping[str, LabelStore]) -> str:
+    return next(iter(stores)) if len(stores) == 1 else f"{len(stores)} stages"
+
+
+def _fit(
+    pool: TrainingPool,
+    name: str,
+    store: LabelStore,
+    task: Task,
+    progress: Callable[[float], None],
+) -> None:
+    """Fit one fold's model, and keep which of the held-out examples it gets right."""
+    settings, own = pool.settings, pool.members[name].training
+    held_out = store.fold_of == task.fold
+    splits = replace(
+        pool.splits,
+        train=pool.splits.train.take(np.flatnonzero(~held_out)),
+        validation=pool.splits.train.take(np.flatnonzero(held_out)),
+    )
+    with _without_notes():
+        model = pool.build(name, task.seed)
+    # these splits are read this once: no use in keeping them tokenised
+    data = feed(model.input, splits, settings.data, seed=task.seed, cache_dir=None)
+    module = Classifier(model.network, len(model.classes), optimizer_settings(settings, own))
+    fit_fold(
+        module,
+        data,
+        _of_folds(trainer_settings(settings, own, model)),
+        seed=task.seed,
+        folder=store.work(task),
+        progress=progress,
+    )
+    logits = pool.logits(module, data, "validation", where=f"{name}, {task}", show=False)
+    store.put(task, logits.argmax(axis=1) == splits.validation.labels)

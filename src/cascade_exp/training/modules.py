@@ -1,0 +1,98 @@
+"""With which LightningModules a member of a training job is fitted."""
+
+from __future__ import annotations
+
+from cascade_exp.errors import CascadeError, choice
+from cascade_exp.learning.classifier import Classifier
+from cascade_exp.learning.dar import DarSettings, DifficultyAwareRegularization
+from cascade_exp.learning.exits import PHASES, ExitClassifier
+from cascade_exp.models.complete import CompleteModel
+from cascade_exp.models.exit_network import ExitNetwork
+from cascade_exp.schema.training import Dar, TrainConfig
+from cascade_exp.training.fit import Fit, optimizer_settings
+from cascade_exp.training.labelling import check_labelling, difficulty_labels
+from cascade_exp.training.pool import TrainingPool
+from cascade_exp.training.teaching import check_distillation, task_loss_for
+
+BEST_BY = ("val/accuracy", "val/f1")
+"""By which scores of the validation split a model's best weights may be told: higher is better."""
+
+
+def fits_for(
+    pool: TrainingPool,
+    model: CompleteModel,
+    *,
+    fits: bool,
+    plain: bool,
+    teacher: CompleteModel | None = None,
+) -> list[Fit]:
+    """The fits of ``model``, in order; one for a complete model. Arguments as ``module_for``'s."""
+    own = pool.members[model.name].training
+    if not isinstance(model.network, ExitNetwork):
+        module = module_for(pool, model, fits=fits, plain=plain, teacher=teacher)
+        return [Fit(module, own)]
+    phases = []
+    for phase in PHASES[model.description["method"]]:
+        training = own.of_heads() if phase.name else own
+        optimizer = optimizer_settings(pool.settings, training)
+        module = ExitClassifier(model.network, len(model.classes), optimizer, phase)
+        phases.append(Fit(module, training, phase.name))
+    return phases
+
+
+def module_for(
+    pool: TrainingPool,
+    model: CompleteModel,
+    *,
+    fits: bool,
+    plain: bool,
+    teacher: CompleteModel | None = None,
+) -> Classifier:
+    """The module that fits a complete ``model`` as the job's settings say.
+
+    Args:
+        fits: whether it will be fitted, or only asked for its answers.
+        plain: whether no regulariser is for it: the pool's last stage, or a plain member.
+        teacher: the trained last stage, where it teaches this one.
+    """
+    own = pool.members[model.name].training
+    optimizer = optimizer_settings(pool.settings, own)
+    dar = pool.settings.regularizer
+    regularizer = None
+    if isinstance(dar, Dar) and fits and not plain:
+        labels = difficulty_labels(pool, model.name, dar)
+        regularizer = DifficultyAwareRegularization(labels, dar_settings(dar))
+    task_loss = task_loss_for(pool, model, teacher) if fits and teacher is not None else None
+    return Classifier(model.network, len(model.classes), optimizer, task_loss, regularizer)
+
+
+def dar_settings(dar: Dar) -> DarSettings:
+    """How the regulariser's term is computed.
+
+    Raises:
+        CascadeError: if a value is out of its range.
+    """
+    return DarSettings(weight=dar.weight, margin=dar.margin, pairs=dar.pairs)
+
+
+def check_training(settings: TrainConfig, complete: int) -> None:
+    """Refuse settings of the training that cannot go together, before any compute is spent.
+
+    Args:
+        complete: how many of the members are complete models.
+
+    Raises:
+        CascadeError: naming the key.
+    """
+    if isinstance(settings.regularizer, Dar):
+        dar_settings(settings.regularizer)
+        check_labelling(settings.regularizer)
+    check_distillation(settings.distillation)
+    choice(settings.best_by, BEST_BY, "best_by")
+    for group in ("regularizer", "distillation"):
+        chosen = getattr(settings, group).name
+        if chosen != "none" and complete < 2:
+            raise CascadeError(
+                f"{group}={chosen}: it is for every stage but the last, and the pool has "
+                f"{complete or 'no'} complete model"
+            )

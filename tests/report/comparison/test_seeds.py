@@ -1,0 +1,130 @@
+"""Jobs that differ only in the seed: mean and spread, by hand, and where they are shown."""
+
+import csv
+import io
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cascade_exp.errors import CascadeError
+from cascade_exp.report.comparison.runs import read_run
+from cascade_exp.report.comparison.seeds import (
+    by_variant,
+    deviation,
+    mean,
+    mean_and_spread,
+    models_over_seeds,
+    rivals_over_seeds,
+    seed_tables,
+    write_seed_tables,
+)
+from cascade_exp.report.pages.runs_page import page_text
+from cascade_exp.report.results.schema import Results
+from tests.report.comparison.test_runs import job
+
+Make = Callable[..., Results]
+SCORES = {("none", 1): 0.80, ("none", 2): 0.84, ("dar", 1): 0.82, ("dar", 2): 0.88, ("dar", 3): 0.9}
+
+
+@pytest.fixture
+def runs(tmp_path, make_results: Make):
+    """Two seeds without and three with the regulariser, the latter out of a smaller pool."""
+    made = []
+    for (regularizer, seed), score in SCORES.items():
+        results = make_results(size=100, seed=seed)
+        pool = "{a: {layers: 1}, b: {layers: 2}}" if regularizer == "none" else "{a: {layers: 1}}"
+        config = (
+            f"models: {{name: pool, members: {pool}}}\n"
+            f"regularizer: {{name: {regularizer}}}\nseed: {seed}\n"
+        )
+        folder = job(tmp_path / f"{regularizer}-{seed}", results, config)
+        rows = [("full", "1.0", 0.9, 1.0), ("a>b", "2.0", score, 2 + seed / 10)]
+        rows += [("cascade_1_2_6", f"{at}.0", score, at) for at in (2, 3, 4)]
+        lines = "".join(f"{','.join(map(str, row))}\n" for row in rows)
+        header = "rival,target,report_score,report_speed_up\n"
+        (folder / "results" / "rivals.csv").write_text(header + lines)
+        made.append(folder)
+    made.append(job(tmp_path / "killed", None, "seed: 4\n", "running"))
+    return [read_run(folder, folder.name) for folder in made]
+
+
+def test_neither_seed_nor_pool_tells_variants_apart(runs):
+    groups = by_variant(runs)
+    assert {variant: len(group) for variant, group in groups.items()} == {
+        "regularizer=none": 2,
+        "regularizer=dar": 3,
+    }
+    assert list(by_variant(runs[:2])) == ["all jobs"]
+
+
+def test_mean_and_sample_deviation_by_hand(runs):
+    rows = {(row.variant, row.key["rival"]): row for row in rivals_over_seeds(runs)}
+    told = rows["regularizer=dar", "a>b"].cells()
+    assert told["jobs"] == 3
+    assert told["score_mean"] == pytest.approx((0.82 + 0.88 + 0.9) / 3)
+    assert told["score_std"] == pytest.approx(
+        (((0.82 - 2.6 / 3) ** 2 + (0.88 - 2.6 / 3) ** 2 + (0.9 - 2.6 / 3) ** 2) / 2) ** 0.5
+    )
+    assert told["speed_up_mean"] == pytest.approx(2.2)
+    assert rows["regularizer=none", "full"].cells()["score_std"] == 0.0
+    assert (mean([]), deviation([0.5])) == (None, None)
+    assert [mean_and_spread(v) for v in ([], [0.5], [0.8, 0.84])] == ["–", "50.0 %", "82.0 ± 2.8 %"]
+
+
+def test_models_are_told_by_what_reliability_says_of_the_report_split(runs):
+    rows = models_over_seeds(runs)
+    for row in rows:
+        regularizer = row.variant.removeprefix("regularizer=")
+        told = [
+            told
+            for run in runs
+            if run.results is not None and run.choices["regularizer"] == regularizer
+            for told in run.results.reliability
+            if (told.model, told.split) == (row.key["model"], "report")
+        ]
+        assert row.values["score"] == [it.score for it in told]
+        assert row.values["dis"] == [it.dis for it in told if it.dis is not None]
+        assert row.cells()["ece_mean"] == pytest.approx(statistics.mean(it.ece for it in told))
+    assert len(rows) == 2 * 3
+
+
+def test_tables_are_written_printed_and_on_the_page(runs, tmp_path):
+    out = io.StringIO()
+    write_seed_tables(seed_tables(runs), tmp_path, Console(file=out, width=80))
+    with (tmp_path / "rivals_over_seeds.csv").open(newline="") as file:
+        records = list(csv.DictReader(file))
+    told = {(r["variant"], r["rival"]): r for r in records}["regularizer=dar", "a>b"]
+    assert told["jobs"] == "3" and float(told["score_mean"]) == pytest.approx(2.6 / 3)
+    assert (tmp_path / "models_over_seeds.csv").is_file()
+    printed = out.getvalue()
+    assert "…" not in printed and max(map(len, printed.splitlines())) <= 80
+    assert printed.count("\nregularizer=dar\n") == 2
+    lines = [line.split() for line in printed.splitlines()]
+    assert ["a>b", "3", "86.7", "±", "4.2", "%"] in lines and ["(2.20×)"] in lines
+    assert ["cascade_1_2_6", "3", *["86.7", "±", "4.2", "%"] * 3] in lines
+    page = page_text(runs, title="x", command="y")
+    assert "86.7 ± 4.2 %" in page and "rivals_over_seeds.csv" in page
+
+
+def test_one_job_of_each_kind_has_no_spread_to_tell(runs, tmp_path):
+    assert seed_tables([runs[0], runs[2]]) == []
+    write_seed_tables([], tmp_path, Console(file=io.StringIO()))
+    assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rival,target\na,2\n", "line 2 has no report_score"),
+        ("rival,target,report_score,report_speed_up\na,2,x,1\n", "line 2: report_score=x"),
+    ],
+)
+def test_a_broken_file_is_named(runs, text, said):
+    path: Path = runs[0].folder / "results" / "rivals.csv"
+    path.write_text(text)
+    with pytest.raises(CascadeError, match=said) as refused:
+        rivals_over_seeds(runs)
+    assert str(path) in str(refused.value)

@@ -1,0 +1,158 @@
+import dataclasses
+import math
+
+import pytest
+
+from cascade_exp.report.pages import numbers, view
+
+
+def said(sentence):
+    return "".join(words.text for words in sentence).replace(numbers.SPACE, " ")
+
+
+def with_report(results, **changes):
+    """``results`` whose chosen point measured differently on the report split."""
+    point = view.chosen(results)
+    point = dataclasses.replace(point, report=dataclasses.replace(point.report, **changes))
+    return dataclasses.replace(results, operating_points={point.rule: point}, chosen=point.rule)
+
+
+def test_the_reference_is_picked_without_the_report_split(results):
+    by_report = max(results.single_models, key=lambda m: m.report.score)
+    swapped = [
+        dataclasses.replace(
+            model, selection=dataclasses.replace(model.selection, score=1 - model.selection.score)
+        )
+        for model in results.single_models
+    ]
+    other = dataclasses.replace(results, single_models=swapped)
+    assert view.best_single(results) == by_report
+    assert view.best_single(other).name == results.single_models[0].name != by_report.name
+
+
+def test_headline_tells_keeping_beating_and_falling_short(results):
+    best = view.best_single(results).report.score
+    kept, better, worse = (
+        said(view.headline(with_report(results, score=best + change)))
+        for change in (0.0, 0.01, -0.02)
+    )
+    assert kept.startswith("resnet20>resnet56 keeps the score of resnet56 (")
+    assert "beats resnet56 (94.8 %" in better and ", 1.0 points more)" in better
+    assert "comes within 2.0 points of resnet56" in worse
+    share = view.told(view.chosen(results)).cost / view.best_single(results).report.cost
+    for sentence in (kept, better, worse):
+        assert sentence.endswith(f"at {100 * share:.0f} % of its cost.")
+
+
+def test_headline_without_a_cascade_and_without_a_choice(make_results, results):
+    alone = make_results(models=(("only", 4.0, 1e6),), size=50)
+    assert said(view.headline(alone)).startswith("No cascade was chosen: only alone answers best")
+    none = dataclasses.replace(
+        results,
+        chosen=None,
+        operating_points={"target_cost": results.operating_points["target_cost"]},
+    )
+    reason = results.operating_points["target_cost"].reason
+    assert said(view.headline(none)) == f"No rule could be met: {reason}."
+
+
+def test_stages_add_up(make_results):
+    results = make_results(size=150, max_stages=3)
+    for point in results.operating_points.values():
+        if not point.feasible:
+            continue
+        found = view.stages(results, point)
+        assert sum(stage.exits for stage in found) == pytest.approx(1)
+        assert sum(stage.exits * stage.paid for stage in found) == pytest.approx(point.report.cost)
+        assert sum(stage.reaches * stage.own_cost for stage in found) == pytest.approx(
+            point.report.cost
+        )
+
+
+def test_exit_tier_pays_only_the_stage_that_answers(make_results):
+    results = make_results(accounting="exit_tier")
+    found = view.stages(results, view.chosen(results))
+    assert [stage.paid for stage in found] == [stage.own_cost for stage in found]
+    assert any("only the tier that answered" in caution for caution in view.cautions(results))
+
+
+def test_a_stage_that_is_no_single_model_has_its_own_cost(results):
+    point = dataclasses.replace(
+        view.chosen(results), stages=["a+b", "resnet56"], stage_costs=[3.0, 4.0]
+    )
+    assert [stage.own_cost for stage in view.stages(results, point)] == [3.0, 4.0]
+    assert [stage.paid for stage in view.stages(results, point)] == [3.0, 7.0]
+
+
+def test_a_share_of_votes_is_told_as_a_fraction(make_results):
+    results = make_results()
+    votes = dataclasses.replace(results, settings={**results.settings, "metric": "vote"})
+    assert view.leaves(votes, 2 / 3) == "vote ≥ 2/3"
+    assert view.leaves(votes, 1.0) == "vote ≥ 1"
+
+
+def test_thresholds_in_words(results, make_results):
+    entropy = make_results(metric="entropy")
+    gt = dataclasses.replace(results, settings={**results.settings, "compare": "gt"})
+    assert view.leaves(results, 0.5) == "max_softmax ≥ 0.5"
+    assert view.leaves(gt, 0.5) == "max_softmax > 0.5"
+    assert view.leaves(entropy, -0.25) == "−entropy ≥ −0.25"
+    assert view.leaves(results, math.inf) == "never"
+    assert view.leaves(results, -math.inf) == "always"
+
+
+def test_report_improvements_use_the_report_splits_own_baseline(results):
+    scores, costs = zip(*results.baseline["report"], strict=True)
+    for row, found in zip(results.frontier, view.report_improvements(results), strict=True):
+        if row.report_score > scores[-1]:
+            assert found is None
+        else:
+            left = max((s for s in scores if s <= row.report_score), default=scores[0])
+            right = min((s for s in scores if s >= row.report_score), default=scores[-1])
+            c = dict(zip(scores, costs, strict=True))
+            if left == right or row.report_score < scores[0]:
+                expected = c[left] if row.report_score >= scores[0] else costs[0]
+            else:
+                share = (row.report_score - left) / (right - left)
+                expected = c[left] + share * (c[right] - c[left])
+            assert found == pytest.approx(expected / row.report_cost)
+
+
+def test_an_improvement_that_only_the_selection_split_saw_is_said(results):
+    lost = with_report(results, improvement=0.9)
+    assert any("selection-only" in caution for caution in view.cautions(lost))
+    kept = with_report(results, improvement=1.2)
+    assert not any("selection-only" in caution for caution in view.cautions(kept))
+
+
+def test_split_sentences(results, make_results):
+    assert "chosen on selection (400 examples)" in view.split_sentence(results)
+    assert "report (400 examples), which no choice has seen" in view.split_sentence(results)
+    assert view.cautions(results) == []
+    same = make_results(same_split=True)
+    assert any("flatter" in caution for caution in view.cautions(same))
+
+
+def test_rules_that_chose_one_setting_are_told_once(results):
+    points = results.operating_points
+    twice = {**points, "target_accuracy": dataclasses.replace(points["match_accuracy"], rule="x")}
+    grouped = view.rules_by_setting(dataclasses.replace(results, operating_points=twice))
+    assert [rules for rules, _ in grouped] == [
+        ["match_accuracy", "target_accuracy"],
+        ["max_improvement"],
+        ["target_cost"],
+    ]
+
+
+def test_figures_in_words(results, make_results):
+    told = view.figures_sentence(results).replace(numbers.SPACE, " ")
+    average = results.figures["report"].average_improvement
+    assert f"Average improvement {average:.2f}× over accuracy 80.5 % to 93.8 %." in told
+    alone = make_results(models=(("only", 4.0, 1e6),), size=50)
+    assert view.figures_sentence(alone).startswith("No average improvement")
+
+
+def test_a_front_that_is_not_exact_says_what_was_done_instead(results):
+    settings = {**results.settings, "exact": False, "search_note": "every tenth threshold"}
+    found = view.cautions(dataclasses.replace(results, settings=settings))
+    assert found == ["The front is not exact: every tenth threshold."]
