@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cascade_exp.errors import CascadeError, Pruned, choice
@@ -165,8 +166,9 @@ class Trial:
         return self.pruned is None
 
 
-def trial_of(sweeper: Any, optimize: str | None) -> Trial | None:
-    """The trial that the ``sweeper`` started this job as; None where nothing prunes."""
+def trial_of(optimize: str | None) -> Trial | None:
+    """The trial that Hydra's sweeper started this job as; None where nothing prunes."""
+    sweeper = HydraConfig.get().sweeper
     number = OmegaConf.select(sweeper, "trial")
     pruner = None if number is None else make_pruner(sweeper.pruner)
     if pruner is None or optimize is None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cascade_exp.data.preview import preview, told
@@ -57,7 +56,7 @@ def train(config: DictConfig) -> Path:
         check_recording(settings)
         _check_run(settings, members)
         check_optimize(settings.optimize, members)
-        trial = trial_of(HydraConfig.get().sweeper, settings.optimize)
+        trial = trial_of(settings.optimize)
         pool = TrainingPool(job, settings, members, trial)
         dar = settings.regularizer
         if isinstance(dar, Dar):
