@@ -1,4 +1,4 @@
-"""The rules of the house about who may import whom (DESIGN §3)."""
+"""The rules of the house about who may import whom (CONTRIBUTING.md)."""
 
 import ast
 from pathlib import Path

@@ -108,7 +108,7 @@ def front(
     shared: bool = False,
     worst_case_cost: float | None = None,
 ) -> list[FrontPoint]:
-    """The non-dominated settings in order of growing cost, ties broken as DESIGN §2 says."""
+    """The non-dominated settings in order of growing cost, ties as in docs/definitions.md#sweep."""
 
     def rank(tried: Tried) -> tuple[object, ...]:
         names = tuple(pool.names[m] for m in tried.members)

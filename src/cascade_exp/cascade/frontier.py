@@ -47,7 +47,8 @@ def non_dominated(points: Iterable[FrontPoint], names: Sequence[str]) -> list[Fr
 
     A point stays iff every point that costs no more scores less. Of points with equal cost and
     score the one with the fewest stages stays, then the least worst case, then the first by the
-    names of its models (``names`` is the pool's), then by its thresholds (DESIGN §2).
+    names of its models (``names`` is the pool's), then by its thresholds
+    (docs/definitions.md#sweep).
     """
     ordered = sorted(
         points,

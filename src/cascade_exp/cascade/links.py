@@ -24,7 +24,9 @@ DELAYS = (1e-6, 1e-2, 1e-1, 1.0)
 
 
 def default_delays(tiers: int) -> tuple[float, ...]:
-    """1 µs to the first tier, 1 s to the last, 10 ms and 100 ms to those between (DESIGN §2).
+    """1 µs to the first tier, 1 s to the last, 10 ms and 100 ms to those between.
+
+    Source: docs/definitions.md#cost.
 
     >>> default_delays(3)
     (1e-06, 0.01, 1.0)

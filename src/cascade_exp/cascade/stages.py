@@ -106,7 +106,7 @@ class StageTable:
         """Apply ``thresholds`` (n - 1 of them, in stage order) literally, example by example.
 
         An example leaves stage i iff ``confidence >= thresholds[i]`` (``compare="gt"``: ``>``); the
-        last stage always answers (DESIGN §2, exit rule).
+        last stage always answers (docs/definitions.md#exit-rule).
 
         Raises:
             CascadeError: if the number of thresholds is not one fewer than the stages.

@@ -2,7 +2,7 @@
 
 A threshold acts as a *cutoff*: of the examples sorted by a stage's confidence, the ``a`` least sure
 go on. Only cutoffs that do not part equal confidences are *valid*, and only they are ever looked at
-(DESIGN §2, exit rule and sweep). Searching many cascades lives in ``search``, choosing among
+(docs/definitions.md#sweep). Searching many cascades lives in ``search``, choosing among
 settings in ``selection``, applying given thresholds in ``stages``.
 """
 

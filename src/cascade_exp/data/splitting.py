@@ -1,4 +1,6 @@
-"""The four splits of DESIGN §2, cut out of a source: stratified, seeded, no example in two of them.
+"""The four splits, cut out of a source: stratified, seeded, no example in two of them.
+
+What each split is for: docs/definitions.md#splits.
 
 Knows nothing of what the inputs are; works on labels and positions alone.
 """
@@ -21,7 +23,7 @@ SPLITS = ("train", "validation", "selection", "report")
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """What each split is for: DESIGN §2, "Splits". No example is in two of them.
+    """What each split is for (docs/definitions.md#splits). No example is in two of them.
 
     Attributes:
         train: what weights are fitted on.
@@ -62,7 +64,7 @@ def carve(
     limit_train: int | None,
     seed: int,
 ) -> Splits:
-    """Cut ``source`` into its four splits (DESIGN §2, "Splits").
+    """Cut ``source`` into its four splits (docs/definitions.md#splits).
 
     Without a labelled test set, a stratified half of the whole stands in for it first. Both shares
     are of train as it then is. ``limit_train`` cuts what is left of train at the very end, so it

@@ -1,6 +1,6 @@
 """One evaluation: recordings and settings in, :class:`Results` out. No files are written here.
 
-The steps are those of DESIGN §2: stages on both splits, every cascade at every threshold on the
+The steps (docs/definitions.md): stages on both splits, every cascade at every threshold on the
 selection split, the front measured against the single models, operating points by rule, and all of
 it applied unchanged to the report split.
 """
@@ -85,7 +85,7 @@ def evaluate_recordings(
             where there are none, ``calibration=temperature`` fits them.
 
     Raises:
-        CascadeError: if the recordings or the settings do not fit (DESIGN §6).
+        CascadeError: if the recordings or the settings do not fit.
     """
     check_settings(settings)
     splits = open_pools(

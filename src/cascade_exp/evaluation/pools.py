@@ -86,7 +86,7 @@ def open_pools(
         fitted: temperatures by model, where they are known already.
 
     Raises:
-        CascadeError: if the recordings are damaged or do not fit the settings (DESIGN §6).
+        CascadeError: if the recordings are damaged or do not fit the settings.
     """
     objective = make_objective(
         settings.objective.name,

@@ -1,4 +1,6 @@
-"""``exits.csv``: the exits of recorded early-exit networks and what each has cost (DESIGN §4).
+"""``exits.csv``: the exits of recorded early-exit networks and what each has cost.
+
+The format is docs/definitions.md#recordings.
 
 One row per exit: ``name,exit,layers,macs,seconds``; costs are cumulative up to that exit's answer,
 heads of earlier exits included, and a column that is not known may be empty or left out. The

@@ -1,4 +1,6 @@
-"""Reading a recordings folder (DESIGN §4): ``models.csv``, labels, logits and black-box answers.
+"""Reading a recordings folder: ``models.csv``, labels, logits and black-box answers.
+
+The format is docs/definitions.md#recordings.
 
 Arrays are memory-mapped and checked for form here (shape, dtype, truncation, label range); their
 values are checked where they are scored. Writing recordings lives in ``write``.

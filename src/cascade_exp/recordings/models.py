@@ -1,4 +1,4 @@
-"""``models.csv``: the recorded models and what each costs (DESIGN §4)."""
+"""``models.csv``: the recorded models and what each costs (docs/definitions.md#recordings)."""
 
 from __future__ import annotations
 

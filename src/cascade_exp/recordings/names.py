@@ -12,7 +12,10 @@ RESERVED = frozenset({"", ".", "..", "labels", "ids"})
 
 
 def check_name(name: str, where: str) -> str:
-    """Return ``name`` if it can name a recorded model (DESIGN §4), else raise a CascadeError."""
+    """Return ``name`` if it can name a recorded model, else raise a CascadeError.
+
+    What a name may be: docs/definitions.md#recordings.
+    """
     bad = [c for c in name if c in FORBIDDEN or ord(c) < 32 or ord(c) == 127]
     if bad:
         raise CascadeError(

@@ -1,4 +1,6 @@
-"""Writing a recordings folder (DESIGN §4), and the content-keyed store that recordings come from.
+"""Writing a recordings folder, and the content-keyed store that recordings come from.
+
+The format is docs/definitions.md#recordings.
 
 A recording is kept once under its content key (weights, data, transform, code) in the store below
 ``paths.cache_dir`` and hard-linked into every job that says the same; parts of one, which several

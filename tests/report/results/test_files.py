@@ -26,7 +26,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 threshold = st.floats(allow_nan=False)
 maybe = st.none() | finite
 interval = st.tuples(finite, finite)
-# Any name that DESIGN §4 allows: no separators, no control characters, no lone surrogates.
+# Any name that docs/definitions.md#recordings allows; no lone surrogates.
 name = st.text(
     st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="/\\>;+@,"),
     min_size=1,

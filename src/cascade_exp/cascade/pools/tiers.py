@@ -30,7 +30,9 @@ ROUNDED = Fraction(5, 1000)
 
 
 def check_tiers(metric: str, combine: str, ensemble: str) -> None:
-    """Raise :class:`CascadeError` unless the three are known and go together (DESIGN §2).
+    """Raise :class:`CascadeError` unless the three are known and go together.
+
+    See docs/definitions.md#tiers.
 
     A vote's confidence is its share of votes and nothing else; a mean's is any metric that its
     scores have. ``ensemble`` acts across tiers: a mean over all models that have run needs tiers of
@@ -66,7 +68,7 @@ def check_tiers(metric: str, combine: str, ensemble: str) -> None:
 def vote(predictions: Ints, scores: Floats) -> tuple[Ints, Floats]:
     """Plurality and share of votes of a tier: int64 [N] and float64 [N], a share being k / n.
 
-    Ties: the class with the higher summed score of its voters, then the lower index (DESIGN §2).
+    Ties: the class with the higher summed score of its voters, then the lower index.
 
     Args:
         predictions: int64 [n, N], the class that each of n models names.

@@ -98,7 +98,7 @@ def search(
     threads: int | None = None,
     gap: float = 0.0,
 ) -> SearchResult:
-    """The front over every cascade at every valid threshold (DESIGN §2).
+    """The front over every cascade at every valid threshold (docs/definitions.md#sweep).
 
     Args:
         pool: the models on the selection split.

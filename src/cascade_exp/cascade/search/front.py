@@ -22,7 +22,8 @@ class Ranking:
     """The cascades considered, in the order in which ties are broken.
 
     Of settings with equal cost and score the one of fewest stages is kept, then of least worst
-    case, then the first by the models' names (DESIGN §2), then the lexicographically least cutoffs.
+    case, then the first by the models' names (docs/definitions.md#sweep), then the
+    lexicographically least cutoffs.
 
     Attributes:
         cascades: the distinct cascades, best rank first, each a tuple of indices of models.

@@ -249,7 +249,7 @@ def _shares(axes: Axes, title: str) -> None:
 
 
 def _is_probability(results: Results, analyses: Analyses) -> bool:
-    """Whether the confidence claims to be the chance of being right (DESIGN §2, ECE)."""
+    """Whether the confidence claims to be a probability (docs/definitions.md#reliability)."""
     metric = results.settings["metric"]
     if metric != "recorded":
         return metric == "max_softmax"

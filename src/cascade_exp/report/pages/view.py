@@ -165,7 +165,7 @@ def leaves(results: Results, threshold: float) -> str:
     if math.isinf(threshold):
         return "never" if threshold > 0 else "always"
     metric = str(results.settings["metric"])
-    # entropy is negated (DESIGN §2): surer is higher for every metric.
+    # entropy is negated (docs/definitions.md#confidence): surer is higher for every metric.
     confidence = f"−{metric}" if metric == "entropy" else metric
     sign = ">" if results.settings["compare"] == "gt" else "≥"
     value = numbers.share(threshold) if metric == "vote" else numbers.threshold(threshold)

@@ -92,7 +92,7 @@ def json_text(obj: object) -> str:
 
 
 def summary(results: Results) -> dict[str, object]:
-    """What ``summary.json`` holds: the settings at top level, then what was found (DESIGN §4)."""
+    """What ``summary.json`` holds: the settings at top level, then what was found."""
     clash = sorted(set(results.settings) & set(_FIXED_KEYS))
     if clash:
         raise ValueError(f"settings {clash} are named like the summary's own keys")

@@ -75,7 +75,7 @@ class FrontRow:
 class ReliabilityRow:
     """One row of ``reliability.csv``: how well a model's confidence tells right from wrong.
 
-    ``dis``, ``ece`` and ``auroc`` are None where they are not defined (DESIGN §2).
+    ``dis``, ``ece`` and ``auroc`` (docs/definitions.md#reliability) are None where not defined.
     """
 
     model: str
