@@ -1,13 +1,22 @@
-"""Files and folders that are either whole or absent; like ``errors``, every part may import it."""
+"""Files and folders that are either whole or absent, their checksums, and locks on them.
+
+Like ``errors``, every part may import it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from cascade_exp.errors import CascadeError
+
+_VERIFIED: dict[tuple[str, int, int, int], str] = {}
+"""Checksums found by this process: by path, size, time of change and inode of the file."""
 
 
 @contextmanager
@@ -42,6 +51,33 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock file ``path``, which stays; yields whether it is held.
+
+    The system releases it when the process ends, however it ends.
+
+    Args:
+        wait: until another process, or another user of the lock in this one, releases it; without
+            it the block runs at once, with False where the lock is taken.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except (Timeout, FileNotFoundError):
+        if wait:
+            raise
+        yield False  # taken, or another process has just removed the folder
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Put the named files into ``folder``; all are on disk before the first takes its place."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,3 +104,33 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` in UTF-8 to ``path``, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def sha256_of(*files: Path) -> str:
+    """sha256 (hex) over the bytes of ``files``, in the order given."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def check_sha256(path: Path, expected: str, where: str) -> None:
+    """Verify the checksum of ``path``, which is read once per process and time of change.
+
+    Args:
+        where: what states ``expected``, for the message.
+
+    Raises:
+        CascadeError: if the bytes of ``path`` have another sha256.
+    """
+    found = path.stat()
+    mark = (str(path.resolve()), found.st_size, found.st_mtime_ns, found.st_ino)
+    if mark not in _VERIFIED:
+        _VERIFIED[mark] = sha256_of(path)
+    if _VERIFIED[mark] != expected:
+        raise CascadeError(
+            f"{path}: damaged or changed: its sha256 begins with {_VERIFIED[mark][:12]}, {where} "
+            f"states {str(expected)[:12]}; make it again, or restore it from a copy"
+        )

@@ -55,7 +55,9 @@ def test_an_unfinished_job_is_resumed_with_the_same_run(tmp_path, error):
         raise error
     left = read_status(tmp_path)
     assert left is not None
-    expected = ("failed", "no such file") if isinstance(error, CascadeError) else ("running", None)
+    expected = ("failed", "no such file")
+    if not isinstance(error, CascadeError):
+        expected = ("interrupted", None)
     assert (left.state, left.reason) == expected
     with kept_status(tmp_path, "train", "k", []) as second:
         assert second.resumed and second.run_id == first.run_id

@@ -63,7 +63,7 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
 
     with search_progress(job.console) as progress:
         evaluation = evaluate_recordings(
-            recordings, job.settings, environment(job.settings.seed), progress
+            recordings, job.settings, environment(job.settings.seed, job.key), progress
         )
         results = evaluation.results
         analyses = (

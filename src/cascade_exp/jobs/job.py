@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cascade_exp.atomic import write_text
-from cascade_exp.jobs.restart import job_key, kept_status
+from cascade_exp.jobs.restart import inputs_of, job_key, kept_status
 from cascade_exp.report.tracking.loggers import JobLoggers, open_loggers
 from cascade_exp.schema.evaluating import EvaluateConfig
 
@@ -45,14 +45,16 @@ class Job:
 
     Attributes:
         kind: ``train``, ``evaluate`` or ``compare``.
+        key: what distinguishes it from all other jobs (``restart.job_key``).
         folder: everything the job writes is in here.
         settings: the composed configuration as the dataclasses of ``schema``.
         command: the line that runs it again.
         multirun: whether it is one of a multirun's jobs.
-        resumed: whether this folder holds an unfinished job of the same key, to go on with.
+        resumed: whether this folder holds an unfinished job of the same key, which is resumed.
     """
 
     kind: str
+    key: str
     folder: Path
     config: DictConfig
     settings: EvaluateConfig
@@ -79,12 +81,12 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
     assert isinstance(settings, EvaluateConfig)
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     group = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
     key = job_key(hydra.job.name, config)
-    with (
-        kept_status(folder, job_type, key, list(hydra.overrides.task)) as start,
-        open_loggers(
+    overrides = list(hydra.overrides.task)
+    with kept_status(folder, job_type, key, overrides, inputs_of(config)) as start:
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        with open_loggers(
             settings.logger,
             folder=folder,
             config={str(k): v for k, v in plain.items()},
@@ -92,25 +94,25 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
             group=group,
             run_id=start.run_id,
             resumed=start.resumed,
-        ) as loggers,
-    ):
-        yield Job(
-            kind=job_type,
-            folder=folder,
-            config=config,
-            settings=settings,
-            loggers=loggers,
-            command="uv run "
-            + shlex.join([f"{hydra.job.name}.py", *map(str, hydra.overrides.task)]),
-            console=Console(),
-            resumed=start.resumed,
-            multirun=hydra.mode == RunMode.MULTIRUN,
-        )
+        ) as loggers:
+            yield Job(
+                kind=job_type,
+                key=key,
+                folder=folder,
+                config=config,
+                settings=settings,
+                loggers=loggers,
+                command="uv run " + shlex.join([f"{hydra.job.name}.py", *map(str, overrides)]),
+                console=Console(),
+                resumed=start.resumed,
+                multirun=hydra.mode == RunMode.MULTIRUN,
+            )
 
 
-def environment(seed: int) -> dict[str, Any]:
-    """Versions, revision, machine and seed: what else decided the numbers."""
+def environment(seed: int, job: str | None = None) -> dict[str, Any]:
+    """Versions, revision, machine, seed and the job's key: what else decided the numbers."""
     return {
+        "job": job,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "git_revision": _git("rev-parse", "HEAD"),

@@ -1,9 +1,9 @@
-"""Going on where a killed job or sweep stopped: jobs told apart by what they were asked to do.
+"""Resuming a job or sweep that was stopped: jobs are identified by what they were asked to do.
 
-A job is known by its key, the sha256 of its resolved configuration and of the recordings it reads,
-never by its number or its place in a grid. A job that starts in the folder of an unfinished one of
-the same key resumes it (``Start.resumed``); which folder that is, and which jobs of a sweep need no
-start at all, is settled by ``sweeper``.
+A job is identified by its key, the sha256 of its resolved configuration and of the recordings it
+reads, never by its number or its place in a grid. A job that starts in the folder of an unfinished
+one of the same key resumes it (``Start.resumed``); which folder that is, and which jobs of a sweep
+need no start at all, is settled by ``sweeper``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +25,11 @@ from omegaconf import DictConfig, OmegaConf
 from cascade_exp.errors import CascadeError, Pruned
 from cascade_exp.jobs.entry import one_line
 from cascade_exp.jobs.finding import find_recordings
+from cascade_exp.jobs.folders import held, make_room
 from cascade_exp.report.results.status import (
     FAILED,
     FINISHED,
+    INTERRUPTED,
     PRUNED,
     RUNNING,
     JobStatus,
@@ -39,16 +41,16 @@ from cascade_exp.schema.evaluating import EvaluateConfig
 
 @dataclass(frozen=True)
 class Start:
-    """How a job starts: with which W&B run id, and whether an unfinished one is gone on with."""
+    """How a job starts: its W&B run id, and whether it resumes an unfinished job."""
 
     run_id: str
     resumed: bool
 
 
 def job_key(job: str, config: DictConfig) -> str:
-    """What tells the job ``job`` of ``config`` from all others, as sha256.
+    """What distinguishes the job ``job`` of ``config`` from all others, as sha256.
 
-    Where it is told and where it is put (``logger``, ``paths``) do not count. Of recordings that an
+    Where it logs and where it writes (``logger``, ``paths``) do not count. Of recordings that an
     evaluation reads, the folder and every file's size and time of change do.
     """
     asked: dict[str, object] = {}
@@ -67,19 +69,50 @@ def _recordings(config: DictConfig) -> list[object]:
         folder = find_recordings(cast(EvaluateConfig, config))
     except CascadeError:
         return []  # the job itself says so
-    files = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    found = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    files = [(path, path.stat()) for path in found]
     return [
         str(folder.resolve()),
         *([str(path.relative_to(folder)), s.st_size, s.st_mtime_ns] for path, s in files),
     ]
 
 
-@contextmanager
-def kept_status(folder: Path, job: str, key: str, overrides: Sequence[str]) -> Iterator[Start]:
-    """Keep ``job.json`` in ``folder`` while the block runs; it ends as finished, pruned or failed.
+def inputs_of(config: DictConfig) -> dict[str, str]:
+    """By key of ``config``, the paths of other jobs' files that a job reads."""
+    keys = ["recordings", "run", "ckpt_path"]
+    members = OmegaConf.select(config, "models.members", default=None) or {}
+    keys += [f"models.members.{name}.training.run" for name in members]
+    found = {key: OmegaConf.select(config, key, default=None) for key in keys}
+    return {key: str(value) for key, value in found.items() if value is not None}
 
-    A job that ends by an interrupt keeps the state ``running``, as one that was killed.
+
+@contextmanager
+def kept_status(
+    folder: Path,
+    job: str,
+    key: str,
+    overrides: Sequence[str],
+    inputs: Mapping[str, str] | None = None,
+) -> Iterator[Start]:
+    """Hold ``folder`` and keep its ``job.json`` while the block runs.
+
+    It ends as finished, pruned, failed or interrupted; a job that was killed still says running.
+    What a job of another key left in ``folder`` is removed first (``folders.make_room``).
+
+    Args:
+        inputs: by key of the configuration, the paths that the job reads.
+
+    Raises:
+        CascadeError: if another job runs in ``folder``, or it holds what must not be replaced.
     """
+    with held(folder, "hydra.run.dir"):
+        make_room(folder, job, key, inputs or {})
+        with _status(folder, job, key, overrides) as start:
+            yield start
+
+
+@contextmanager
+def _status(folder: Path, job: str, key: str, overrides: Sequence[str]) -> Iterator[Start]:
     before = read_status(folder)
     same = before is not None and before.key == key and before.state != FINISHED
     status = JobStatus(
@@ -95,12 +128,20 @@ def kept_status(folder: Path, job: str, key: str, overrides: Sequence[str]) -> I
     began = time.perf_counter()
     try:
         yield Start(status.run_id, same)
-    except Exception as error:
-        seconds, pruned = time.perf_counter() - began, isinstance(error, Pruned)
-        state, reason = (PRUNED, str(error)) if pruned else (FAILED, one_line(error))
-        write_status(folder, replace(status, state=state, seconds=seconds, reason=reason))
+    except BaseException as error:
+        state, reason = _ended(error)
+        seconds = time.perf_counter() - began
+        with suppress(OSError):  # a full disk must not hide what went wrong before
+            write_status(folder, replace(status, state=state, seconds=seconds, reason=reason))
         raise
     write_status(folder, replace(status, state=FINISHED, seconds=time.perf_counter() - began))
+
+
+def _ended(error: BaseException) -> tuple[str, str | None]:
+    """The state of a job that ``error`` ended, and the reason in one line."""
+    if isinstance(error, Pruned):
+        return PRUNED, str(error)
+    return (FAILED, one_line(error)) if isinstance(error, Exception) else (INTERRUPTED, None)
 
 
 def _new_run_id() -> str:

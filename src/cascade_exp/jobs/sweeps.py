@@ -1,7 +1,7 @@
-"""What a sweep is about besides starting jobs: its folder, its jobs' folders, what is left to do.
+"""What a sweep does besides starting jobs: its folder, its jobs' folders, what is left to do.
 
-The sweeper (``hydra_plugins``) asks here where each job goes and whether it is done; launchers know
-nothing of it, so all of them go on after a stop alike.
+The sweeper (``hydra_plugins``) asks here where each job goes and whether it is done; launchers are
+not involved, so a sweep can be resumed under any of them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
-from cascade_exp.atomic import write_text
+from cascade_exp.atomic import locked, write_text
+from cascade_exp.jobs.folders import LOCK, held
 from cascade_exp.jobs.restart import job_key
 from cascade_exp.report.results.status import FAILED, FINISHED, RUNNING, JobStatus, read_status
 
@@ -47,26 +49,34 @@ class SweepJob:
         return " ".join(self.overrides)
 
 
-def settle_folder(config: DictConfig, arguments: Sequence[str]) -> Path:
-    """Fix ``hydra.sweep.dir`` for this start of a sweep, and note there what it runs.
+@contextmanager
+def open_sweep(config: DictConfig, arguments: Sequence[str]) -> Iterator[Path]:
+    """Fix ``hydra.sweep.dir`` for this start of a sweep, note there what it runs, and hold it.
 
     A folder given on the command line is taken as it is. Otherwise the newest sweep of the same
-    arguments that was not finished, if there is one beside, is gone on with.
+    arguments beside it that was not finished, and that no other process runs, is resumed.
+
+    Raises:
+        CascadeError: if another process runs a sweep in the folder that is given.
     """
     hydra = config.hydra
     folder = Path(str(hydra.sweep.dir))
     identity = [str(hydra.job.name), *sorted(arguments)]
     given = any(o.lstrip("+").startswith("hydra.sweep.dir=") for o in hydra.overrides.hydra)
-    if not given and not folder.exists():
-        folder = _unfinished(folder.parent, identity) or folder
-    if (folder / FILE).is_file():
-        log.info(f"Going on with the sweep in {folder}; a new one: hydra.sweep.dir=…")
-    with read_write(config), read_write(hydra), open_dict(hydra):
-        hydra.sweep.dir = str(folder)
-    before = _noted(folder)
-    start = before.get("start") if before.get("state") != FINISHED else None
-    _note(folder, {"sweep": identity, "state": RUNNING, "start": start or secrets.token_hex(8)})
-    return folder
+    with ExitStack() as stack:
+        unfinished = None if given or folder.exists() else _unfinished(folder.parent, identity)
+        if unfinished is not None and stack.enter_context(locked(unfinished / LOCK, wait=False)):
+            folder = unfinished
+        else:
+            stack.enter_context(held(folder, "hydra.sweep.dir"))
+        if (folder / FILE).is_file():
+            log.info(f"Resuming the sweep in {folder}; to start a new one: hydra.sweep.dir=…")
+        with read_write(config), read_write(hydra), open_dict(hydra):
+            hydra.sweep.dir = str(folder)
+        before = _noted(folder)
+        start = before.get("start") if before.get("state") != FINISHED else None
+        _note(folder, {"sweep": identity, "state": RUNNING, "start": start or secrets.token_hex(8)})
+        yield folder
 
 
 def start_of(folder: Path) -> str:

@@ -8,12 +8,11 @@ Here are the folds, the labels and their place on disk; fitting a fold is in ``f
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.atomic import replacing, write_text
+from cascade_exp.atomic import locked, replacing, write_text
 from cascade_exp.errors import CascadeError
 
 Ints = NDArray[np.int64]
@@ -150,17 +149,8 @@ class LabelStore:
     @contextmanager
     def claim(self, task: Task) -> Iterator[bool]:
         """Yield whether ``task`` is this process's to do: not finished, and no other has it."""
-        lock = self.folder / "claims" / str(task)
-        with ExitStack() as held:
-            try:
-                lock.parent.mkdir(parents=True, exist_ok=True)
-                file = held.enter_context(lock.open("a"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, FileNotFoundError):
-                # another has it, or has just finished the last task and tidied up
-                yield False
-                return
-            yield not self.done(task)
+        with locked(self.folder / "claims" / str(task), wait=False) as mine:
+            yield mine and not self.done(task)
 
     def put(self, task: Task, correct: Bools) -> None:
         """Keep what ``task`` found: whether each example of its fold, in order, was right."""

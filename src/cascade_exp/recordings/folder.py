@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.recordings.about import check_array
 from cascade_exp.recordings.exits import (
     EXIT_COSTS,
     EXITS,
@@ -274,6 +275,7 @@ def _load(path: Path) -> NDArray[Any]:
         raise CascadeError(f"{path}: truncated or not a plain .npy array ({reason})") from None
     if not isinstance(array, np.ndarray):
         raise CascadeError(f"{path}: an archive, expected a plain .npy array")
+    check_array(path)
     return array
 
 

@@ -11,7 +11,6 @@ last, so a folder that has one is complete.
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.atomic import replacing, write_text
+from cascade_exp.atomic import locked, replacing, sha256_of, write_text
 from cascade_exp.recordings.exits import EXIT_COSTS, EXITS
 from cascade_exp.recordings.tables import COST_COLUMNS
 
@@ -63,9 +62,9 @@ class RecordingStore:
         """Whether the store has a recording under ``key`` whose bytes are as they were written."""
         file = self._file(key)
         try:
-            said = json.loads(file.with_suffix(".json").read_text())
-            return bool(said["sha256"] == sha256_of(file))
-        except (OSError, ValueError, KeyError):
+            stored = json.loads(file.with_suffix(".json").read_text())
+            return bool(stored["sha256"] == sha256_of(file))
+        except (OSError, ValueError, KeyError, TypeError):  # not JSON, or not of this form
             return False
 
     def put(self, key: ContentKey, logits: NDArray[np.float32]) -> None:
@@ -76,12 +75,11 @@ class RecordingStore:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self._file(key)
-        with file.with_suffix(".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(file.with_suffix(".lock")):
             if not self.holds(key):
                 save_array(file, logits)
-                said = {"sha256": sha256_of(file), "recorded": _now(), **key.__dict__}
-                write_text(file.with_suffix(".json"), json.dumps(said, indent=2))
+                about = {"sha256": sha256_of(file), "recorded": _now(), **key.__dict__}
+                write_text(file.with_suffix(".json"), json.dumps(about, indent=2))
         shutil.rmtree(self._parts(key), ignore_errors=True)
 
     def _parts(self, key: ContentKey) -> Path:
@@ -118,8 +116,8 @@ class RecordingStore:
             os.link(file, target)
         except OSError:  # another file system, or one without hard links
             shutil.copyfile(file, target)
-        said = json.loads(file.with_suffix(".json").read_text())
-        beside = {"key": key.digest(), **said, **about}
+        stored = json.loads(file.with_suffix(".json").read_text())
+        beside = {"key": key.digest(), **stored, **about}
         write_text(target.with_suffix(".json"), json.dumps(beside, indent=2))
 
 
@@ -177,21 +175,20 @@ def write_exits(folder: Path, networks: Mapping[str, Sequence[Mapping[str, float
             writer.writerow([name, exit, *(cost.get(c, "") for c in EXIT_COSTS)])
 
 
-def write_labels(folder: Path, labels: NDArray[np.int64], ids: NDArray[np.int64]) -> None:
-    """Write one split's ``labels.npy`` and ``ids.npy``."""
+def write_labels(
+    folder: Path, labels: NDArray[np.int64], ids: NDArray[np.int64], job: str | None = None
+) -> None:
+    """Write one split's ``labels.npy`` and ``ids.npy``, and beside each its checksum.
+
+    Args:
+        job: the key of the job that records the split.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    save_array(folder / "labels.npy", labels.astype(np.int64))
-    save_array(folder / "ids.npy", ids.astype(np.int64))
-
-
-def sha256_of(*files: Path) -> str:
-    """sha256 over the bytes of ``files``, in the order given."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-    return digest.hexdigest()
+    for name, array in (("labels", labels), ("ids", ids)):
+        path = folder / f"{name}.npy"
+        save_array(path, array.astype(np.int64))
+        about = {"sha256": sha256_of(path), "recorded": _now(), "job": job}
+        write_text(path.with_suffix(".json"), json.dumps(about, indent=2))
 
 
 def code_revision(packages: Sequence[str] = ("models", "data", "recordings")) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from cascade_exp.schema import evaluating, training
 
 # Option files under conf/ build on these by name: `defaults: [/schema/metric/topk@_here_, _self_]`.
@@ -57,9 +59,13 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
 
 
 def register() -> None:
-    """Put the schemas where the files under ``conf/`` find them."""
+    """Put the schemas, and the resolver ``unique``, where the files under ``conf/`` find them."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
+    OmegaConf.register_new_resolver(
+        "unique", lambda: secrets.token_hex(3), use_cache=True, replace=True
+    )
     store = ConfigStore.instance()
     store.store(group="schema", name="evaluate", node=evaluating.EvaluateConfig)
     store.store(group="schema", name="train", node=training.TrainConfig)

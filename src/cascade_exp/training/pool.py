@@ -64,7 +64,8 @@ class TrainingPool:
         self.say(f"Data {data.name}: " + ", ".join(f"{s} {n:,}" for s, n in sizes.items()))
         for split in recorded:
             examples = self.splits.named(split)
-            write_labels(job.folder / "recordings" / split, examples.labels, examples.ids)
+            folder = job.folder / "recordings" / split
+            write_labels(folder, examples.labels, examples.ids, job.key)
 
     def say(self, line: str) -> None:
         """One line for whoever watches."""

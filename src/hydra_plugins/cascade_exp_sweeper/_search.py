@@ -65,10 +65,14 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
             load_if_exists=True,
         )
         self._draw_anew(study)
-        folder = sweeps.settle_folder(self.config, given)
-        self.optimize = str(self.config.optimize)
-        self.start = sweeps.start_of(folder)
-        self.jobs = SweepJobs(folder, self.config, self.hydra_context, self.launcher)
+        with sweeps.open_sweep(self.config, given) as folder:
+            self.optimize = str(self.config.optimize)
+            self.start = sweeps.start_of(folder)
+            self.jobs = SweepJobs(folder, self.config, self.hydra_context, self.launcher)
+            self._search(study, space, fixed)
+
+    def _search(self, study: optuna.Study, space: dict[str, Any], fixed: dict[str, Any]) -> None:
+        """Run what is left of the trials, and report how all of them ended."""
         self.jobs.recall()
         left, to_go = self._left(study)
         while to_go > 0:
@@ -77,7 +81,7 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
             trials += [self._ask(study) for _ in range(size - len(trials))]
             self._run(study, trials, self._configure_trials(trials, space, fixed))
             to_go -= size
-        self._tell_best(study)
+        self._report_best(study)
         self.jobs.end()
 
     def _draw_anew(self, study: optuna.Study) -> None:
@@ -170,7 +174,7 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
                 return other
         return None
 
-    def _tell_best(self, study: optuna.Study) -> None:
+    def _report_best(self, study: optuna.Study) -> None:
         """Write the best trial so far into the sweep's folder."""
         if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             log.error("No trial was finished, so there is no best one")

@@ -60,14 +60,14 @@ class SurvivingSweeper(BasicSweeper):
 
         assert self.launcher is not None and self.config is not None
         assert self.hydra_context is not None
-        folder = sweeps.settle_folder(self.config, [*self._parse_config(), *arguments])
-        self.jobs = SweepJobs(folder, self.config, self.hydra_context, self.launcher)
-        launcher, self.launcher = self.launcher, _WithoutFailures(self)
-        try:
-            returns = super().sweep(arguments)
-        finally:
-            self.launcher = launcher
-        self.jobs.end()
+        with sweeps.open_sweep(self.config, [*self._parse_config(), *arguments]) as folder:
+            self.jobs = SweepJobs(folder, self.config, self.hydra_context, self.launcher)
+            launcher, self.launcher = self.launcher, _WithoutFailures(self)
+            try:
+                returns = super().sweep(arguments)
+            finally:
+                self.launcher = launcher
+            self.jobs.end()
         return returns
 
     def get_job_batch(self) -> Sequence[Sequence[str]]:

@@ -19,7 +19,14 @@ from cascade_exp.errors import CascadeError
 from cascade_exp.report.results.files import read_results
 from cascade_exp.report.results.headline import told_number
 from cascade_exp.report.results.schema import FrontRow, OperatingPoint, Results
-from cascade_exp.report.results.status import FAILED, FINISHED, PRUNED, JobStatus, read_status
+from cascade_exp.report.results.status import (
+    FAILED,
+    FINISHED,
+    PRUNED,
+    JobStatus,
+    check_same_job,
+    read_status,
+)
 from cascade_exp.report.results.tables import Cell, csv_text
 
 # Where jobs are told and put, and what starts one, are no choices that explain a difference.
@@ -65,7 +72,9 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     status = read_status(folder)
     results, reason = None, None
     try:
-        results = read_results(folder / "results")
+        found = read_results(folder / "results")
+        check_same_job(folder, found.environment.get("job"), folder / "results")
+        results = found
     except CascadeError as error:
         reason = str(error)
     choices = _choices(folder / "config.yaml", results)

@@ -1,7 +1,7 @@
 """``job.json``: what became of a job, and what a restart needs to know of it.
 
 Written when a job starts and again when it ends, so a job that was killed still says ``running``.
-Who goes on with what is decided in ``jobs.restart``.
+Which job resumes which is decided in ``jobs.restart``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cascade_exp.atomic import write_text
+from cascade_exp.errors import CascadeError
 
 FILE = "job.json"
-RUNNING, FINISHED, FAILED, PRUNED = "running", "finished", "failed", "pruned"
+RUNNING, FINISHED, FAILED = "running", "finished", "failed"
+PRUNED, INTERRUPTED = "pruned", "interrupted"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class JobStatus:
     Attributes:
         key: sha256 of the resolved configuration and the recordings it reads (``jobs.restart``).
         job: ``train`` or ``evaluate``.
-        state: ``running`` (or killed), ``finished``, ``failed``, or ``pruned`` by its search.
+        state: ``running`` (or killed), ``finished``, ``failed``, ``interrupted`` by a signal, or
+            ``pruned`` by its search.
         run_id: of its W&B run, kept over restarts.
         overrides: of the command line, as written.
         started: UTC, ISO 8601; of the latest start. attempts: how often it was started.
@@ -53,3 +56,20 @@ def read_status(folder: Path) -> JobStatus | None:
         return JobStatus(**json.loads((folder / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def check_same_job(folder: Path, key: object, where: Path) -> None:
+    """Refuse files of another job than the one that ``folder/job.json`` describes.
+
+    Args:
+        key: of the job that made ``where``, as is written there; None where nothing is.
+
+    Raises:
+        CascadeError: if the two keys differ.
+    """
+    status = read_status(folder)
+    if status is not None and key is not None and key != status.key:
+        raise CascadeError(
+            f"{where}: made by another job than the one that {folder / FILE} describes, which is "
+            f"{status.state}; run that job to its end, or leave this folder out"
+        )
