@@ -2,7 +2,7 @@
 
     uv run python examples/recordings/make_cifar10_resnets.py source=path/to/cifar10_jpeg_resnets
 
-``source`` holds the logits of four published ResNets on 10,000 CIFAR-10 test images that were stored
+``source`` holds the logits of four published ResNets on 10,000 CIFAR-10 test images stored
 as JPEG (README.md beside the recordings). Every example is kept; logits are rounded to float16.
 """
 
@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.recordings.write import save_array
 
-CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SPLITS = ("selection", "report")
 
 

@@ -228,6 +228,10 @@ def test_classes_are_named_where_a_recording_names_them(tmp_path):
     )
     _, found = evaluated(tmp_path, *FIXED[1:])
     assert [one.name for one in found.cascade.exits_by_class] == ["cat", "dog", "eel"]
+    (tmp_path / "classes.txt").write_text("ant\nbee\ncow\n")
+    _, found = evaluated(tmp_path, *FIXED[1:])
+    assert [one.name for one in found.cascade.exits_by_class] == ["ant", "bee", "cow"]
+    (tmp_path / "classes.txt").unlink()
     (tmp_path / "report" / "b.json").write_text(json.dumps({"model": {"classes": ["cat"]}}))
     _, found = evaluated(tmp_path, *FIXED[1:])
     assert {one.name for one in found.cascade.exits_by_class} == {None}

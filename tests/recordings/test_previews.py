@@ -6,7 +6,12 @@ import pytest
 from PIL import Image
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.recordings.previews import SIDE, read_previews, write_examples
+from cascade_exp.recordings.previews import (
+    SIDE,
+    read_class_names,
+    read_previews,
+    write_examples,
+)
 
 
 def test_texts_that_a_job_kept_are_read_back(tmp_path):
@@ -54,3 +59,15 @@ def test_a_picture_that_is_none(tmp_path):
     (split / "examples.csv").write_text("id,picture\n5,gone.png\n")
     with pytest.raises(CascadeError, match=r"id 5: picture .*gone.png cannot be read"):
         read_previews(tmp_path, "report")(5)
+
+
+def test_class_names_are_a_line_each(tmp_path):
+    assert read_class_names(tmp_path, 2) is None
+    (tmp_path / "classes.txt").write_text("käse, rot\ndog\n", encoding="utf-8")
+    assert read_class_names(tmp_path, 2) == ["käse, rot", "dog"]
+    assert read_class_names(tmp_path, 1) == ["käse, rot", "dog"]
+    with pytest.raises(CascadeError, match=r"classes.txt: 2 lines, expected .* of 3 classes"):
+        read_class_names(tmp_path, 3)
+    (tmp_path / "classes.txt").write_bytes(b"\xff\n")
+    with pytest.raises(CascadeError, match="expected UTF-8"):
+        read_class_names(tmp_path, 1)

@@ -45,6 +45,7 @@ from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pools import BothSplits, OneSplit
 from cascade_exp.evaluation.pricing import unit_of
 from cascade_exp.evaluation.searching import Searching
+from cascade_exp.recordings.previews import read_class_names
 from cascade_exp.report.results.analyses_schema import (
     Analyses,
     CascadeAnalyses,
@@ -250,7 +251,10 @@ def _exits_by_class(splits: BothSplits, outcome: Outcome) -> list[ClassExits]:
 
 
 def _class_names(splits: BothSplits) -> list[str] | None:
-    """The classes' names where a file beside a recording tells all K of them."""
+    """The K classes' names, of ``classes.txt`` or of a file beside a recording, if there is one."""
+    given = read_class_names(splits.recordings.path, splits.report.models.classes)
+    if given is not None:
+        return given
     folder = splits.recordings.path / splits.report.name
     for name in splits.report.models.names:
         try:

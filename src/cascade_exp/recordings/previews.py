@@ -1,4 +1,6 @@
-"""What recorded examples look like to people: ``examples.csv``, if somebody has left one.
+"""What recorded examples and classes look like to people: ``examples.csv`` and ``classes.txt``.
+
+Both are optional.
 
 ``id,text`` or ``id,picture`` or both, a row per example; a picture is an image file, by a path from
 the table's folder. It stands in ``<recordings>/<split>/`` (your own), else in ``<job>/examples`` as
@@ -18,6 +20,28 @@ from cascade_exp.recordings.tables import read_table
 
 # Pixels of the longer side of a picture that is shown.
 SIDE = 64
+
+
+def read_class_names(recordings: Path, classes: int) -> list[str] | None:
+    """The names in ``<recordings>/classes.txt``, one a line; None where there is no such file.
+
+    There may be more of them than ``classes``, which for recorded answers is the largest label + 1.
+
+    Raises:
+        CascadeError: if the file is not UTF-8 text, or names fewer than ``classes``.
+    """
+    path = recordings / "classes.txt"
+    if not path.is_file():
+        return None
+    try:
+        names = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise CascadeError(f"{path}: {error}; expected UTF-8 text") from None
+    if len(names) < classes:
+        raise CascadeError(
+            f"{path}: {len(names)} lines, expected a class name for each of {classes} classes"
+        )
+    return names
 
 
 def read_previews(recordings: Path, split: str) -> Callable[[int], str | bytes | None] | None:
