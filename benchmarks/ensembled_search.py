@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.search.engine import SearchResult, search
@@ -67,7 +68,7 @@ def open_pool(folder: Path, models: int, shape: tuple[int, int], ensemble: str) 
         outputs,
         costs,
         labels,
-        metric="max_softmax",
+        metric=make_metric("max_softmax"),
         objective=make_objective("accuracy"),
         ensemble=ensemble,
     )

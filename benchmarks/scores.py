@@ -19,7 +19,7 @@ import scipy.special
 import torch
 
 from cascade_exp.cascade.calibration import fit_temperature
-from cascade_exp.cascade.confidence import METRICS, summarise
+from cascade_exp.cascade.confidence import METRICS, make_metric, score_rows
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.logits import LogitsPool
 
@@ -29,8 +29,8 @@ MODELS = 4
 
 
 def ours(logits: np.ndarray) -> list[np.ndarray]:
-    answers = summarise(logits)
-    return [answers.prediction, *(METRICS[name](answers) for name in METRIC_NAMES)]
+    scored = score_rows(logits, [METRICS[name] for name in METRIC_NAMES])
+    return [scored.prediction, *scored.columns]
 
 
 def with_scipy(logits: np.ndarray) -> list[np.ndarray]:
@@ -84,7 +84,7 @@ def synthetic_pool(size: int, classes: int, ensemble: str) -> LogitsPool:
         logits,
         {name: 4.0**m for m, name in enumerate(logits)},
         labels,
-        metric="max_softmax",
+        metric=make_metric("max_softmax"),
         objective=make_objective("accuracy"),
         ensemble=ensemble,
     )
@@ -157,7 +157,7 @@ def calibration(size: int, classes: int) -> None:
     fit_temperature(logits[:100], pool.labels[:100])
     times = best_times(
         {
-            "one pass of scores": lambda: summarise(logits),
+            "one pass of scores": lambda: ours(logits),
             "a fitted temperature": lambda: fit_temperature(logits, pool.labels),
         },
         1,

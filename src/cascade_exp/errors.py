@@ -7,7 +7,8 @@ or the row, what was found and what was expected. ``jobs/`` turns it into Hydra'
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from inspect import Parameter
 
 
 class CascadeError(Exception):
@@ -41,3 +42,21 @@ def choice(found: str, known: Iterable[str], key: str) -> str:
         f"{key}={found}: expected one of {', '.join(map(str, options))}"
         f"{did_you_mean(found, options)}"
     )
+
+
+def check_settings(
+    group: str, name: str, parameters: Iterable[Parameter], given: Mapping[str, object]
+) -> None:
+    """Check the settings ``given`` to the option ``name`` of ``group`` against its parameters.
+
+    Raises:
+        CascadeError: for a setting that it does not have, or one that it needs and is not given.
+    """
+    by_name = {parameter.name: parameter for parameter in parameters}
+    for key in given:
+        if key not in by_name:
+            hint = did_you_mean(key, by_name)
+            raise CascadeError(f"{group}.{key}: {group}={name} has no such setting{hint}")
+    for key, parameter in by_name.items():
+        if parameter.default is Parameter.empty and key not in given:
+            raise CascadeError(f"{group}.{key}: {group}={name} needs it")

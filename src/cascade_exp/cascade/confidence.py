@@ -1,107 +1,227 @@
-"""From logits to what a confidence metric needs, in one pass per row; and the metrics themselves.
+"""Confidence metrics, and scoring rows of logits with them in one pass.
 
-A new metric is one function of a :class:`RowSummary` entered in :data:`METRICS`. Combining several
-models' answers lives in ``ensembling``, fitting temperatures in ``calibration``.
+A metric is one function of a :class:`~cascade_exp.cascade.row_block.RowBlock`, declared by
+:func:`metric` with what must be known about it; nothing else has to be told of it. Combining
+several models' answers lives in ``ensembling``, fitting calibrators in ``calibration``.
+
+Notation: p are the probabilities softmax(y) over K classes of logits y (after calibration), p(j)
+and y(j) the j-th largest. A higher confidence means a more confident answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade_exp.cascade.row_block import LogitBlock, RowBlock
 from cascade_exp.cascade.row_scan import scan_rows
 from cascade_exp.cascade.rows import Logits, check_logits, float_rows, over_rows
 from cascade_exp.cascade.search.threads import Progress
-from cascade_exp.cascade.softmax import NO_LABELS, Rows, blocks, shifted_logits, sum_of_largest
-from cascade_exp.errors import CascadeError
+from cascade_exp.cascade.softmax import NO_LABELS, blocks, sum_of_largest
+from cascade_exp.errors import CascadeError, check_settings, choice
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LARGEST = float(np.finfo(np.float64).max)
+RowFunction = Callable[[RowBlock], Floats]
+"""A number float64 [n] for each row of a block: a metric, or anything else that a scan returns."""
+
+
+def unbounded(classes: int) -> float:
+    """The lowest value of a metric that has none."""
+    return -np.inf
 
 
 @dataclass(frozen=True)
-class RowSummary:
-    """What the metrics need to know of each of N answers over K classes; all float64/int64 [N].
-
-    With y the logits after division by the temperature, sorted y(1) >= y(2) >= ..., and
-    p = softmax(y) sorted likewise:
+class Confidence:
+    """What must be known about a confidence, whatever computes it.
 
     Attributes:
-        prediction: the class with the highest recorded logit, the lower index where two are equal.
-        first, second: p(1) and p(2); p(2) = 0 with one class.
-        plogp: sum of p log p, at most 0.
-        head: sum of the k largest p.
-        top: y(1).
-        gap: y(1) - y(2); with one class, and where it would overflow, the largest float64.
-        log_sum: log of the sum of exp y.
-        label_rank: how many classes score higher than the label, or equal with a lower index; the
-            answer is right iff it is 0, and among the k best iff below k. None without labels.
+        name: its name in the configuration. label: its name for people, as on an axis.
+        lowest: the least value that it can take with K classes, as a function of K.
+        highest: the least upper bound over all K; figures spread out what crowds below it.
+    """
+
+    name: str
+    label: str
+    lowest: Callable[[int], float] = unbounded
+    highest: float = np.inf
+
+
+@dataclass(frozen=True)
+class Metric(Confidence):
+    """A confidence that is a function of one answer's probabilities or logits.
+
+    Attributes:
+        function: the confidence float64 [n] of a block of rows, given ``settings``.
+        settings: values of the function's other parameters.
+        needs_logits: whether it reads logits, which a mean of probabilities does not have.
+        by_class: whether it treats classes differently; of all others the checks of
+            ``tests/cascade/test_confidence.py`` demand that renaming classes changes nothing.
+    """
+
+    function: Callable[..., Floats] = field(kw_only=True)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    needs_logits: bool = False
+    by_class: bool = False
+
+    def __call__(self, rows: RowBlock) -> Floats:
+        """The confidence float64 [n] of each row."""
+        return self.function(rows, **self.settings)
+
+
+METRICS: dict[str, Metric] = {}
+
+
+def metric(
+    label: str,
+    *,
+    lowest: Callable[[int], float] = unbounded,
+    highest: float = np.inf,
+    needs_logits: bool = False,
+    by_class: bool = False,
+) -> Callable[[Callable[..., Floats]], Callable[..., Floats]]:
+    """Declare the decorated function a metric of its own name; see :class:`Metric`."""
+
+    def declare(function: Callable[..., Floats]) -> Callable[..., Floats]:
+        name = function.__name__
+        METRICS[name] = Metric(
+            name,
+            label,
+            lowest,
+            highest,
+            function=function,
+            needs_logits=needs_logits,
+            by_class=by_class,
+        )
+        return function
+
+    return declare
+
+
+@metric("max softmax", lowest=lambda classes: 1 / classes, highest=1.0)
+def max_softmax(rows: RowBlock) -> Floats:
+    """p(1), the largest probability (Lebovitz et al. 2023, Eq. 1).
+
+    >>> scores_of([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]], "max_softmax").round(4).tolist()
+    [0.6652, 0.3333]
+    """
+    return rows.first
+
+
+@metric("negative entropy", lowest=lambda classes: -np.log(classes), highest=0.0)
+def entropy(rows: RowBlock) -> Floats:
+    """-H(p) = Σ p log p in nats, negated so that higher is more confident (ibid., Eq. 2).
+
+    >>> scores_of([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]], "entropy").round(4).tolist()
+    [-0.8324, -1.0986]
+    """
+    return rows.plogp
+
+
+@metric("softmax margin", lowest=lambda classes: 0.0, highest=1.0)
+def softmax_margin(rows: RowBlock) -> Floats:
+    """p(1) - p(2), largest minus second-largest probability (ibid., §3); 1 with one class.
+
+    >>> scores_of([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]], "softmax_margin").round(4).tolist()
+    [0.4205, 0.0]
+    """
+    return rows.first - rows.second
+
+
+@metric("logits margin", lowest=lambda classes: 0.0, needs_logits=True)
+def logits_margin(rows: RowBlock) -> Floats:
+    """y(1) - y(2), largest minus second-largest logit (ibid., §3); see ``RowBlock.gap``.
+
+    >>> scores_of([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]], "logits_margin").tolist()
+    [1.0, 0.0]
+    """
+    return rows.gap
+
+
+@metric("top-k probability", lowest=lambda classes: 1 / classes, highest=1.0)
+def topk_sum(rows: RowBlock, k: int) -> Floats:
+    """p(1) + ... + p(k), the confidence for top-k accuracy; 1 when k >= K.
+
+    >>> scores_of([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]], "topk_sum", k=2).round(4).tolist()
+    [0.91, 0.6667]
+
+    Raises:
+        CascadeError: for k below 1.
+    """
+    if k < 1:
+        raise CascadeError(f"metric.k={k}: expected at least 1")
+    if k == 1:
+        return rows.first
+    return np.ones(len(rows)) if k >= rows.p.shape[1] else sum_of_largest(rows.p, k)
+
+
+@metric("energy", needs_logits=True)
+def energy(rows: RowBlock) -> Floats:
+    """log Σ exp y, the negated free energy (Liu et al. 2020, Eq. 4).
+
+    >>> scores_of([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]], "energy").round(4).tolist()
+    [2.4076, 1.0986]
+    """
+    return rows.log_sum
+
+
+OTHERS = {
+    "recorded": Confidence("recorded", "recorded confidence"),
+    "vote": Confidence("vote", "share of votes", lambda classes: 0.0, 1.0),
+    "patience": Confidence("patience", "agreeing exits in a row", lambda classes: 1.0),
+    "learned": Confidence("learned", "learned log-odds of a right answer"),
+}
+"""Confidences that are no function of one answer's scores; pools that have them compute them."""
+
+
+def make_metric(name: str, **settings: object) -> Confidence:
+    """The confidence called ``name`` in the configuration, with its settings bound.
+
+    >>> make_metric("topk_sum", k=5).label
+    'top-k probability'
+
+    Raises:
+        CascadeError: for an unknown name, a setting it does not have, one that is missing, or a
+            value that it refuses.
+    """
+    choice(name, [*METRICS, *OTHERS], "metric")
+    if name in OTHERS:
+        check_settings("metric", name, [], settings)
+        return OTHERS[name]
+    parameters = list(inspect.signature(METRICS[name].function).parameters.values())[1:]
+    check_settings("metric", name, parameters, settings)
+    bound = replace(METRICS[name], settings=settings)
+    none = LogitBlock(np.empty((0, 2)), np.empty(0, np.int64), np.empty(0))
+    bound(none)  # refuses here what it would refuse while scoring
+    return bound
+
+
+def known_confidence(name: str) -> Confidence | None:
+    """What is declared about the confidence called ``name``; None where nothing is."""
+    return METRICS.get(name) or OTHERS.get(name)
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """What a scan has read off N answers over K classes.
+
+    Attributes:
+        prediction: int64 [N], the class with the highest recorded logit, the lower index where two
+            are equal.
+        label_rank: int64 [N], how many classes score higher than the label, or equal with a lower
+            index; the answer is right iff it is 0, and among the k best iff below k. None without
+            labels.
+        columns: float64 [C, N], one row for each function asked for.
     """
 
     prediction: Ints
-    first: Floats
-    second: Floats
-    plogp: Floats
-    head: Floats
-    top: Floats
-    gap: Floats
-    log_sum: Floats
-    label_rank: Ints | None = None
-
-
-SUMS = ("first", "second", "plogp", "head", "top", "gap", "log_sum")
-
-MetricFunction = Callable[[RowSummary], Floats]
-
-
-def max_softmax(answers: RowSummary) -> Floats:
-    """Largest probability p(1) (Lebovitz et al. 2023, Eq. 1)."""
-    return answers.first
-
-
-def entropy(answers: RowSummary) -> Floats:
-    """Negated Shannon entropy in nats, Σ p log p, so that higher is surer (ibid., Eq. 2)."""
-    return answers.plogp
-
-
-def softmax_margin(answers: RowSummary) -> Floats:
-    """Largest minus second-largest probability (ibid., §3); 1 with one class."""
-    return answers.first - answers.second
-
-
-def logits_margin(answers: RowSummary) -> Floats:
-    """Largest minus second-largest logit (ibid., §3); the largest float64 with one class.
-
-    Not +inf, which as a threshold means "never here": every confidence stays finite.
-    """
-    return answers.gap
-
-
-def topk_sum(answers: RowSummary) -> Floats:
-    """Sum of the k largest probabilities, k as given to :func:`summarise`; 1 when k >= K."""
-    return answers.head
-
-
-def energy(answers: RowSummary) -> Floats:
-    """Log of the sum of exponentiated logits, the negated free energy of Liu et al. 2020."""
-    return answers.log_sum
-
-
-LOGIT_METRICS = frozenset({"logits_margin", "energy"})  # not functions of the probabilities alone
-
-METRICS: dict[str, MetricFunction] = {
-    "max_softmax": max_softmax,
-    "entropy": entropy,
-    "softmax_margin": softmax_margin,
-    "logits_margin": logits_margin,
-    "topk_sum": topk_sum,
-    "energy": energy,
-}
+    label_rank: Ints | None
+    columns: Floats
 
 
 def check_labels(labels: Ints, size: int, classes: int, where: str) -> None:
@@ -125,24 +245,24 @@ def not_finite(logits: Logits, row: int, where: str) -> CascadeError:
     )
 
 
-def summarise(
+def score_rows(
     logits: Logits,
+    functions: Sequence[RowFunction] = (),
     labels: Ints | None = None,
     *,
     temperature: float = 1.0,
-    k: int = 1,
     where: str = "logits",
     progress: Progress | None = None,
-) -> RowSummary:
-    """Summarise every row of ``logits`` in one pass, over all cores and in chunks of rows.
+) -> ScoredRows:
+    """Apply ``functions`` to every row of ``logits`` in one pass, over all cores and in chunks.
 
-    All sums are float64 of the recorded logits, the same bits whatever the chunking.
+    All computing is in float64 from the recorded logits, the same bits whatever the chunking.
 
     Args:
         logits: float16, float32 or float64 [N, K], in memory or memory-mapped.
+        functions: metrics, or other functions of a block.
         labels: int64 [N] in 0..K-1, for ``label_rank``.
         temperature: divides the logits; positive.
-        k: how many of the largest probabilities ``topk_sum`` adds up.
         where: what the logits are called in an error, e.g. their file.
         progress: called with (rows done, N) as chunks finish.
 
@@ -155,7 +275,7 @@ def summarise(
     if labels is not None:
         check_labels(labels, size, classes, where)
     ints, seconds = np.zeros((2, size), np.int64), np.empty(size)
-    floats = np.zeros((len(SUMS), size))
+    columns = np.zeros((len(functions), size))
 
     def work(start: int, stop: int) -> None:
         rows = float_rows(logits, slice(start, stop))
@@ -165,47 +285,25 @@ def summarise(
             raise not_finite(rows[bad], start + bad, where)
         for part in blocks(len(rows), classes):
             at = slice(start + part.start, start + part.stop)
-            floats[:, at] = of_logits(rows[part], ints[0, at], seconds[at], temperature, k)
+            block = LogitBlock(rows[part], ints[0, at], seconds[at], temperature)
+            for column, function in zip(columns, functions, strict=True):
+                column[at] = function(block)
 
     over_rows(size, classes * logits.dtype.itemsize, work, progress)
-    return RowSummary(
-        prediction=ints[0],
-        label_rank=None if labels is None else ints[1],
-        **dict(zip(SUMS, floats, strict=True)),
-    )
+    return ScoredRows(ints[0], None if labels is None else ints[1], columns)
 
 
-def of_logits(rows: Rows, best: Ints, second: Floats, temperature: float, k: int) -> Floats:
-    """The :data:`SUMS` float64 [7, n] of rows of logits [n, K].
+def scores_of(logits: Sequence[Sequence[float]] | Logits, name: str, **settings: object) -> Floats:
+    """The confidence float64 [N] of logits [N, K] by the metric called ``name``.
 
-    Args:
-        best: the highest class of each row. second: the second-highest logit, -inf with one class.
+    >>> scores_of([[3.0, 1.0], [0.5, 0.5]], "logits_margin").tolist()
+    [2.0, 0.0]
+
+    Raises:
+        CascadeError: as :func:`make_metric` and :func:`score_rows`; for a confidence that is no
+            function of logits.
     """
-    x = shifted_logits(rows, best, temperature)
-    p = np.exp(x)
-    total = p.sum(axis=1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        largest = rows[np.arange(len(rows)), best].astype(np.float64)
-        top = largest / temperature
-        gap = top - second / temperature
-        # halves where the quotients overflow
-        gap = np.where(np.isfinite(gap), gap, (largest / 2 - second / 2) / temperature * 2)
-    gap, top = np.clip(gap, 0.0, LARGEST), np.clip(top, -LARGEST, LARGEST)
-    classes = rows.shape[1]
-    if k == 1 or k >= classes:
-        head = 1.0 / total if k == 1 and classes > 1 else np.ones(len(rows))
-    else:
-        head = sum_of_largest(p / total[:, None], k)
-    x *= p
-    log_total = np.log(total)
-    return np.stack(
-        [
-            1.0 / total,
-            np.exp(-gap) / total,
-            x.sum(axis=1) / total - log_total,
-            head,
-            top,
-            gap,
-            np.minimum(top + log_total, LARGEST),
-        ]
-    )
+    found = make_metric(name, **settings)
+    if not isinstance(found, Metric):
+        raise CascadeError(f"metric={name}: no function of logits, expected {', '.join(METRICS)}")
+    return np.asarray(score_rows(np.asarray(logits, dtype=np.float64), [found]).columns[0])

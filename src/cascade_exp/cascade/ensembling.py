@@ -1,6 +1,7 @@
 """How the answers of the models that have run become one answer; which metric goes with which way.
 
-Metrics of a combined answer are those of ``confidence``; caching the stages lives in ``pool``.
+Metrics of a combined answer are those of ``confidence``; caching the stages lives in
+``pools.logits``.
 """
 
 from __future__ import annotations
@@ -11,19 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.cascade.confidence import (
-    LOGIT_METRICS,
-    METRICS,
-    SUMS,
-    RowSummary,
-    not_finite,
-    of_logits,
-    softmax_margin,
-)
+from cascade_exp.cascade.confidence import METRICS, RowFunction, ScoredRows, not_finite
+from cascade_exp.cascade.row_block import LogitBlock, ProbabilityBlock, RowBlock
 from cascade_exp.cascade.row_scan import scan_rows
 from cascade_exp.cascade.rows import Logits, float_rows, over_rows
 from cascade_exp.cascade.search.threads import Progress
-from cascade_exp.cascade.softmax import Rows, best_classes, blocks, softmax, sum_of_largest
+from cascade_exp.cascade.softmax import Rows, best_classes, blocks, softmax
 from cascade_exp.cascade.stages import Stage
 from cascade_exp.errors import CascadeError, choice
 
@@ -45,13 +39,20 @@ class Member:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over models: adding one of them, summarising the sum; whether of probabilities.
+    """A mean over models.
 
-    ``add(logits, temperature, sums)`` and ``summarise(sums, members, best, second, k)``.
+    Attributes:
+        add: ``add(logits, temperature, sums)`` adds one model's scores to ``sums`` [n, K]; returns
+            the first row that is not finite, or -1.
+        block: ``block(sums, members, best, runner_up)`` is the mean as a block of rows.
+        clear_lead: positive where a model puts its class above every other one by more than sums
+            of a few hundred members can lose to rounding.
+        probabilities: whether probabilities are averaged, so that the mean has no logits.
     """
 
     add: Callable[[Rows, float, Floats], int]
-    summarise: Callable[[Floats, int, Ints, Floats, int], Floats]
+    block: Callable[[Floats, int, Ints, Floats], RowBlock]
+    clear_lead: RowFunction
     probabilities: bool
 
 
@@ -71,26 +72,24 @@ def add_softmax(logits: Rows, temperature: float, sums: Floats) -> int:
     return bad
 
 
-def of_logit_sums(sums: Floats, members: int, best: Ints, second: Floats, k: int) -> Floats:
-    """The summary of the mean of ``members`` models' logits, given their sum [n, K]."""
-    return of_logits(sums, best, second, float(members), k)
+def mean_of_logits(sums: Floats, members: int, best: Ints, runner_up: Floats) -> RowBlock:
+    """The block of the mean of ``members`` models' logits, given their sum [n, K]."""
+    return LogitBlock(sums, best, runner_up, float(members))
 
 
-def of_softmax_sums(sums: Floats, members: int, best: Ints, second: Floats, k: int) -> Floats:
-    """The same of softmaxes: a distribution q that has no logits, so those entries are NaN."""
-    q = sums / members
-    classes = q.shape[1]
-    first = q[np.arange(len(q)), best]
-    head = first if k == 1 else np.ones(len(q)) if k >= classes else sum_of_largest(q, k)
-    logs = np.log(q, out=np.zeros_like(q), where=q > 0)
-    unknown = np.full(len(q), np.nan)
-    runner_up = np.maximum(second, 0.0) / members
-    return np.stack([first, runner_up, (q * logs).sum(axis=1), head, *[unknown] * 3])
+def clear_logit_lead(rows: RowBlock) -> Floats:
+    """How far y(1) - y(2) lies above what rounding in a sum could overturn: float64 [n]."""
+    return rows.gap - CLEAR_LEAD * np.abs(rows.top)
+
+
+def clear_softmax_lead(rows: RowBlock) -> Floats:
+    """How far p(1) - p(2) lies above what rounding in a sum could overturn: float64 [n]."""
+    return rows.first - rows.second - CLEAR_LEAD
 
 
 MEANS = {
-    "mean_logits": Mean(add_logits, of_logit_sums, probabilities=False),
-    "mean_softmax": Mean(add_softmax, of_softmax_sums, probabilities=True),
+    "mean_logits": Mean(add_logits, mean_of_logits, clear_logit_lead, probabilities=False),
+    "mean_softmax": Mean(add_softmax, ProbabilityBlock, clear_softmax_lead, probabilities=True),
 }
 ENSEMBLES = ("none", "comparison", *MEANS)
 
@@ -102,12 +101,21 @@ def check_combination(metric: str, ensemble: str) -> None:
     both = f"metric={metric} with ensemble={ensemble}"
     if metric == RECORDED and ensemble != "none":
         raise CascadeError(f"{both}: recorded answers cannot be combined, expected ensemble=none")
-    if metric in LOGIT_METRICS and ensemble in MEANS and MEANS[ensemble].probabilities:
-        raise CascadeError(f"{both}: a mean of probabilities has no logits, expected mean_logits")
+    check_mean(metric, ensemble, "ensemble")
+
+
+def check_mean(metric: str, mean: str, key: str) -> None:
+    """Raise :class:`CascadeError` if ``metric`` needs logits and ``mean`` (of ``key``) has none."""
+    needs_logits = metric in METRICS and METRICS[metric].needs_logits
+    if needs_logits and mean in MEANS and MEANS[mean].probabilities:
+        raise CascadeError(
+            f"metric={metric} with {key}={mean}: a mean of probabilities has no logits, "
+            "expected mean_logits"
+        )
 
 
 def comparison(earlier: Stage, later: Stage) -> Stage:
-    """The answer and confidence of whichever is surer, ``later`` where they are equally sure.
+    """The answer and confidence of the more confident stage, ``later`` where the two are equal.
 
     Folded over models 1..i it is the comparison ensemble of Lebovitz et al. 2023, §3.
     """
@@ -119,51 +127,49 @@ def comparison(earlier: Stage, later: Stage) -> Stage:
     )
 
 
-def summarise_means(
+def score_means(
     ensemble: str,
     members: Sequence[Member],
+    functions: Sequence[RowFunction],
     labels: Ints,
-    *,
-    k: int = 1,
     progress: Progress | None = None,
-) -> RowSummary:
-    """What the metrics need of the mean over ``members``.
+) -> ScoredRows:
+    """Apply ``functions`` to the mean over ``members``, with its prediction and label rank.
 
     Sums are float64, chunk by chunk, in the members' order (Lebovitz et al. 2023, §3).
 
     Args:
         ensemble: a key of :data:`MEANS`.
         members: models, all with the same [N, K].
+        functions: metrics, or other functions of a block.
         labels: int64 [N] in 0..K-1.
-        k: how many of the largest probabilities ``topk_sum`` adds up.
         progress: called with (rows done, N) as chunks finish.
 
     Raises:
         CascadeError: naming source and row, for logits that are not finite or whose sum overflows.
     """
     ints, seconds = np.zeros((2, len(labels)), np.int64), np.empty(len(labels))
-    floats = np.zeros((len(SUMS), len(labels)))
+    columns = np.zeros((len(functions), len(labels)))
 
-    def summarise(sums: Floats, start: int) -> int:
+    def score(sums: Floats, start: int) -> int:
         rows = slice(start, start + len(sums))
         bad = scan_rows(sums, labels[rows], start, ints, seconds)
         if bad < 0:
             for part in blocks(*sums.shape):
                 at = slice(start + part.start, start + part.stop)
-                floats[:, at] = MEANS[ensemble].summarise(
-                    sums[part], len(members), ints[0, at], seconds[at], k
-                )
+                block = MEANS[ensemble].block(sums[part], len(members), ints[0, at], seconds[at])
+                for column, function in zip(columns, functions, strict=True):
+                    column[at] = function(block)
         return bad
 
-    _over_sums(ensemble, members, None, summarise, progress)
-    sums = dict(zip(SUMS, floats, strict=True))
-    return RowSummary(prediction=ints[0], label_rank=ints[1], **sums)
+    _over_sums(ensemble, members, None, score, progress)
+    return ScoredRows(ints[0], ints[1], columns)
 
 
 def answer_means(
     ensemble: str, members: Sequence[Member], labels: Ints, examples: Ints
 ) -> tuple[Ints, Ints]:
-    """Prediction and label rank, as of :func:`summarise_means`, of some examples: two int64 [n].
+    """Prediction and label rank, as of :func:`score_means`, of some examples: two int64 [n].
 
     For last stages, whose confidence nothing reads: no exponential of the mean, and of the members'
     rows only ``examples`` (int64 [n], rows of the logits and of ``labels``) are read.
@@ -176,19 +182,6 @@ def answer_means(
 
     _over_sums(ensemble, members, examples, answer, None)
     return ints[0], ints[1]
-
-
-def clear_predictions(ensemble: str, answers: RowSummary) -> Ints:
-    """A member's prediction int64 [N], or -1 where rounding in a sum could overturn its lead.
-
-    Where the members all clearly name one class, their mean does: each of them puts it above every
-    other class by more than sums of a few hundred members can lose to rounding.
-    """
-    if MEANS[ensemble].probabilities:
-        lead, scale = softmax_margin(answers), np.ones(len(answers.top))
-    else:
-        lead, scale = answers.gap, np.abs(answers.top)
-    return np.where(lead > CLEAR_LEAD * scale, answers.prediction, -1)
 
 
 def _over_sums(

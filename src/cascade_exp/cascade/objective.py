@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.errors import CascadeError, check_settings, choice
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -176,12 +176,5 @@ def make_objective(name: str, **settings: object) -> Objective:
         CascadeError: for an unknown name, a setting it does not have, or one that is missing.
     """
     build = OBJECTIVES[choice(name, OBJECTIVES, "objective")]
-    parameters = inspect.signature(build).parameters
-    for key in settings:
-        if key not in parameters:
-            hint = did_you_mean(key, parameters)
-            raise CascadeError(f"objective.{key}: objective={name} has no such setting{hint}")
-    for key, parameter in parameters.items():
-        if parameter.default is inspect.Parameter.empty and key not in settings:
-            raise CascadeError(f"objective.{key}: objective={name} needs it")
+    check_settings("objective", name, inspect.signature(build).parameters.values(), settings)
     return build(**settings)

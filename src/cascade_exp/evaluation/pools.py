@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.frontier import Baseline, BaselineKind
 from cascade_exp.cascade.guaranteed import split_halves
 from cascade_exp.cascade.objective import Objective, make_objective
@@ -21,7 +22,7 @@ from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import deferral_of, plain
 from cascade_exp.recordings.folder import RecordedAnswers, Recordings, Split
 from cascade_exp.report.results.schema import ReliabilityRow
-from cascade_exp.schema.evaluating import EvaluateConfig, TopK
+from cascade_exp.schema.evaluating import EvaluateConfig, Named
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def open_pools(
     """
     objective = make_objective(
         settings.objective.name,
-        **{key: value for key, value in vars(settings.objective).items() if key != "name"},
+        **_own(settings.objective),
     )
     kind = kind_of(plain(settings))
     selection = kind.read(recordings, settings.splits.selection)
@@ -136,6 +137,11 @@ def open_pools(
     )
 
 
+def _own(option: Named) -> dict[str, object]:
+    """The settings of an option besides its name."""
+    return {key: value for key, value in vars(option).items() if key != "name"}
+
+
 def _learned(one: OneSplit, deferral: Deferral, fold: Ints) -> OneSplit:
     return replace(one, pool=LearnedPool.of(one.stages, deferral, fold))
 
@@ -157,7 +163,7 @@ def reference_of(one: OneSplit, reference: str) -> StageTable:
     if reference == "best":
         return max(alone, key=lambda table: one.score(table.run([])))
     if reference == "ensemble":
-        together = replace(pool, metric="max_softmax", ensemble="mean_logits")
+        together = replace(pool, metric=make_metric("max_softmax"), ensemble="mean_logits")
         stage = together.stage(tuple(range(len(pool.names))))
         return StageTable(("ensemble",), (stage,), np.array([pool.cost.sum()]))
     if reference not in pool.names:
@@ -171,8 +177,6 @@ def reference_of(one: OneSplit, reference: str) -> StageTable:
 def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
     """How well each model's confidence tells right from wrong on one split."""
     pool = one.models
-    recorded = pool.metric == "recorded"
-    softmax = pool if recorded else replace(pool, metric="max_softmax", ensemble="none")
     rows = []
     for m, name in enumerate(pool.names):
         stage = one.scored.stage((m,))
@@ -183,7 +187,7 @@ def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
                 split=role,
                 score=float(one.objective.score(stage.statistics.sum(axis=0), pool.size)),
                 dis=dis(stage.confidence, right),
-                ece=ece(softmax.stage((m,)).confidence, right),
+                ece=ece(pool.probability(m), right),
                 auroc=auroc(stage.confidence, right),
             )
         )
@@ -228,15 +232,15 @@ def _one_split(
         for model, output in split.outputs.items()
     }
     metric, ensemble = kind.scoring(split)
+    own = _own(settings.metric) if metric == settings.metric.name else {}
     models = LogitsPool.build(
         outputs,
         costs,
         split.labels[kept],
-        metric=metric,
+        metric=make_metric(metric, **own),
         objective=objective,
         ensemble=ensemble,
         temperatures=temperatures,
-        k=settings.metric.k if isinstance(settings.metric, TopK) else 1,
         sources={model: split.called(model) for model in outputs},
     )
     singles = [models.stage((m,)).statistics.sum(axis=0) for m in range(len(models.names))]

@@ -17,6 +17,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from cascade_exp.cascade.calibration import fit_temperature
+from cascade_exp.cascade.confidence import Confidence, make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.exits import PATIENCE, ExitPool
 from cascade_exp.cascade.pools.learned import LEARNED
@@ -39,7 +40,6 @@ class ChosenCascade:
     Attributes:
         stages: models or exits ``net@3``, in running order.
         thresholds: one for every stage but the last.
-        k: of ``topk_sum``.
         temperatures: by stage, what divides its logits; 1 where absent.
         weights: by model, in running order, the folder it was saved to.
     """
@@ -47,8 +47,7 @@ class ChosenCascade:
     stages: list[str]
     thresholds: list[float]
     compare: Compare
-    metric: str
-    k: int
+    metric: Confidence
     ensemble: str
     temperatures: Mapping[str, float]
     weights: Mapping[str, Path]
@@ -60,16 +59,15 @@ class ChosenCascade:
             logits: by model, [N, K], or [N, exits, K] of a network with exits.
         """
         outputs = {stage: _output(stage, logits[network_of(stage)]) for stage in self.stages}
-        patient = self.metric == PATIENCE
+        patient = self.metric.name == PATIENCE
         models = LogitsPool.build(
             outputs,
             {stage: float(place) for place, stage in enumerate(self.stages, start=1)},
             np.zeros(len(outputs[self.stages[0]]), dtype=np.int64),  # labels: only scores need them
-            metric="max_softmax" if patient else self.metric,
+            metric=make_metric("max_softmax") if patient else self.metric,
             objective=make_objective("accuracy"),
             ensemble=self.ensemble,
             temperatures=self.temperatures,
-            k=self.k,
         )
         pool: StagePool = ExitPool(models, patient=True) if patient else models
         return table_of(pool, tuple(range(len(self.stages)))).run(self.thresholds, self.compare)
@@ -105,8 +103,7 @@ def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
         stages=point.stages,
         thresholds=point.thresholds,
         compare=cast(Compare, results.settings["compare"]),
-        metric=str(results.settings["metric"]),
-        k=config["metric"].get("k") or 1,
+        metric=make_metric(**config["metric"]),
         ensemble=str(results.settings["ensemble"]),
         temperatures=results.temperatures,
         weights=_weights(run, results, point.stages),
@@ -143,8 +140,7 @@ def chosen_by_rival(run: Path, rival: str, speed_up: float | None) -> ChosenCasc
         # one threshold for all stages but the last; that of a model alone is an empty cell
         thresholds=[float(row["threshold"])] * (len(stages) - 1) if row["threshold"] else [],
         compare=cast(Compare, results.settings["compare"]),
-        metric=its.metric,
-        k=1,
+        metric=make_metric(its.metric),
         ensemble=its.ensemble,
         temperatures=_fitted(results, run, stages) if calibrated else {},
         weights=_weights(run, results, stages),

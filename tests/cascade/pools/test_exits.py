@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.exits import ExitPool, run_lengths
 from cascade_exp.cascade.pools.logits import LogitsPool
@@ -22,7 +23,7 @@ def pool_of(logits, labels, cost=None, metric="max_softmax", patient=False, ense
         {f"net@{e + 1}": logits[:, e] for e in range(exits)},
         {f"net@{e + 1}": float(cumulative[e]) for e in range(exits)},
         labels,
-        metric=metric,
+        metric=make_metric(metric),
         objective=ACCURACY,
         ensemble=ensemble,
     )

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.learned import RARE, Deferral, DeferralModel, LearnedPool
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
@@ -29,7 +30,7 @@ def black_boxes(size=400, seed=0) -> LogitsPool:
         {"first": Answers(prediction, sure), "second": Answers(other, np.ones(size))},
         {"first": 1.0, "second": 5.0},
         labels,
-        metric="recorded",
+        metric=make_metric("recorded"),
         objective=make_objective("accuracy"),
     )
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from cascade_exp.cascade import rows
-from cascade_exp.cascade.confidence import METRICS, summarise
+from cascade_exp.cascade.confidence import METRICS, Metric, make_metric, score_rows
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
 from cascade_exp.cascade.stages import table_of
 from cascade_exp.errors import CascadeError
+from tests.cascade.metrics import every_metric
 
 RECORDINGS = Path(__file__).parents[3] / "../shared/data/recordings/cifar10_jpeg_resnets"
 
@@ -21,10 +22,11 @@ def random_logits(size: int, classes: int, models: int, seed: int = 0) -> dict[s
     }
 
 
-def build(outputs, labels, **settings) -> LogitsPool:
+def build(outputs, labels, metric="max_softmax", **settings) -> LogitsPool:
     costs = {name: 1.0 + i for i, name in enumerate(outputs)}
-    chosen = {"metric": "max_softmax", "objective": make_objective("accuracy"), **settings}
-    return LogitsPool.build(outputs, costs, labels, **chosen)
+    chosen = {"objective": make_objective("accuracy"), **settings}
+    bound = metric if isinstance(metric, Metric) else make_metric(metric)
+    return LogitsPool.build(outputs, costs, labels, metric=bound, **chosen)
 
 
 def test_models_stand_in_order_of_growing_cost_then_name():
@@ -33,30 +35,31 @@ def test_models_stand_in_order_of_growing_cost_then_name():
         logits,
         {"a": 5.0, "b": 1.0, "c": 5.0, "d": 0.5},
         np.zeros(4, np.int64),
-        metric="entropy",
+        metric=make_metric("entropy"),
         objective=make_objective("accuracy"),
         temperatures={"b": 2.0},
     )
     assert pool.names == ("d", "b", "a", "c")
     assert pool.cost.tolist() == [0.5, 1.0, 5.0, 5.0]
     assert pool.size == 4 and pool.classes == 3 and pool.prefix_free
-    expected = METRICS["entropy"](summarise(logits["b"], temperature=2.0))
+    expected = score_rows(logits["b"], [METRICS["entropy"]], temperature=2.0).columns[0]
     np.testing.assert_array_equal(pool.stage((0, 1)).confidence, expected)
     np.testing.assert_array_equal(pool.stage((1,)).prediction, logits["b"].argmax(1))
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", every_metric(k=2), ids=lambda metric: metric.name)
 @pytest.mark.parametrize("size", [0, 1, 23])
 def test_without_ensembling_a_stage_is_its_last_models_own(metric, size):
     logits = random_logits(size, 5, 3)
     labels = np.arange(size) % 5
-    pool = build(logits, labels, metric=metric, k=2)
+    pool = build(logits, labels, metric=metric)
     assert pool.stage((0, 2)) is pool.stage((2,))
     stage = pool.stage((2,))
-    answers = summarise(logits["c"], k=2)
-    np.testing.assert_array_equal(stage.confidence, METRICS[metric](answers))
-    np.testing.assert_array_equal(stage.prediction, answers.prediction)
-    np.testing.assert_array_equal(stage.statistics[:, 0], answers.prediction == labels)
+    scored = score_rows(logits["c"], [metric, METRICS["max_softmax"]])
+    np.testing.assert_array_equal(stage.confidence, scored.columns[0])
+    np.testing.assert_array_equal(pool.probability(2), scored.columns[1])
+    np.testing.assert_array_equal(stage.prediction, scored.prediction)
+    np.testing.assert_array_equal(stage.statistics[:, 0], scored.prediction == labels)
     assert (stage.confidence.dtype, stage.prediction.dtype) == (np.float64, np.int64)
 
 
@@ -83,7 +86,7 @@ def test_black_boxes_make_stages_of_their_own_word():
     pool = build({"box": box}, np.array([0, 1, 1]), metric="recorded")
     stage = pool.stage((0,))
     assert stage.statistics[:, 0].tolist() == [1, 0, 0]
-    assert stage.confidence.tolist() == box.confidence.tolist()
+    assert stage.confidence.tolist() == box.confidence.tolist() == pool.probability(0).tolist()
     assert pool.classes == 2
 
 
@@ -110,8 +113,7 @@ def test_models_that_do_not_fit_are_named():
         ({"b": Answers(labels - 1, np.zeros(4))}, {"metric": "recorded"}, "row 0: prediction -1"),
         ({"b": Answers(labels, np.zeros(3))}, {"metric": "recorded"}, "3 confidences for 4"),
         ({}, {}, "holds no model"),
-        (logits, {"metric": "max_sofmax"}, "did you mean 'max_softmax'"),
-        (logits, {"metric": "topk_sum", "k": 0}, r"metric\.k=0: expected at least 1"),
+        (logits, {"metric": "vote"}, "metric=vote: expected one of max_softmax"),
         (logits, {"ensemble": "mean"}, "ensemble=mean: expected one of"),
     ):
         with pytest.raises(CascadeError, match=message):

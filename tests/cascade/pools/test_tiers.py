@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
 from cascade_exp.cascade.pools.tiers import TierPool, check_tiers, vote, vote_threshold
@@ -101,7 +102,7 @@ def logits_pool(rng, models=5, size=60, classes=3, **kwargs) -> LogitsPool:
         outputs,
         {name: float(1 + i) for i, name in enumerate(names)},
         labels,
-        metric=kwargs.pop("metric", "max_softmax"),
+        metric=make_metric(kwargs.pop("metric", "max_softmax")),
         objective=make_objective("accuracy"),
         **kwargs,
     )
@@ -109,7 +110,12 @@ def logits_pool(rng, models=5, size=60, classes=3, **kwargs) -> LogitsPool:
 
 def tier_pool(models, tiers, metric="vote", combine="vote", ensemble="none", parallel="sum"):
     return TierPool.build(
-        models, tiers, metric=metric, combine=combine, ensemble=ensemble, parallel=parallel
+        models,
+        tiers,
+        metric=make_metric(metric),
+        combine=combine,
+        ensemble=ensemble,
+        parallel=parallel,
     )
 
 
@@ -160,7 +166,7 @@ def test_black_boxes_vote_with_their_confidences():
         answers,
         {"a": 1.0, "b": 2.0},
         labels,
-        metric="recorded",
+        metric=make_metric("recorded"),
         objective=make_objective("accuracy"),
     )
     stage = tier_pool(models, [(0, 1)]).stage((0,))

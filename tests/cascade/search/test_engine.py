@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import F1, Accuracy
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.search.engine import cascades_of, search
@@ -72,7 +73,7 @@ def test_two_classes_have_one_front_under_four_metrics(models, size, stages, see
             logits,
             {name: 10.0**m for m, name in enumerate(logits)},
             labels,
-            metric=metric,
+            metric=make_metric(metric),
             objective=Accuracy(),
         )
         found = search(pool, Accuracy(), max_stages=stages).front

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.exits import ExitPool
 from cascade_exp.cascade.pools.logits import LogitsPool
@@ -243,7 +244,7 @@ def recorded(method, sequences):
         {f"net@{e + 1}": logits[:, e] for e in range(5)},
         {f"net@{e + 1}": e + 1.0 for e in range(5)},
         np.zeros(len(logits), np.int64),
-        metric="entropy",
+        metric=make_metric("entropy"),
         objective=make_objective("accuracy"),
     )
     return network, models

@@ -13,16 +13,24 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.cascade.confidence import METRICS, RowSummary, check_labels, summarise
+from cascade_exp.cascade.confidence import (
+    METRICS,
+    Confidence,
+    Metric,
+    RowFunction,
+    ScoredRows,
+    check_labels,
+    max_softmax,
+    score_rows,
+)
 from cascade_exp.cascade.ensembling import (
     MEANS,
     RECORDED,
     Member,
     answer_means,
     check_combination,
-    clear_predictions,
     comparison,
-    summarise_means,
+    score_means,
 )
 from cascade_exp.cascade.objective import Objective
 from cascade_exp.cascade.rows import Logits, check_logits
@@ -68,13 +76,13 @@ class LogitsPool:
     outputs: tuple[Logits | Answers, ...]
     labels: Ints
     classes: int
-    metric: str
+    metric: Confidence
     ensemble: str
     objective: Objective
     temperatures: Floats
-    k: int
     sources: tuple[str, ...]
     _alone: dict[int, Stage] = field(default_factory=dict, init=False, repr=False)
+    _probability: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
     _clear: dict[int, Ints] = field(default_factory=dict, init=False, repr=False)
     _combined: OrderedDict[tuple[int, ...], Stage] = field(
         default_factory=OrderedDict, init=False, repr=False
@@ -87,11 +95,10 @@ class LogitsPool:
         costs: Mapping[str, float],
         labels: Ints,
         *,
-        metric: str,
+        metric: Confidence,
         objective: Objective,
         ensemble: str = "none",
         temperatures: Mapping[str, float] | None = None,
-        k: int = 1,
         sources: Mapping[str, str] | None = None,
     ) -> LogitsPool:
         """Check that the models fit together, and put them in order of growing cost, then name.
@@ -100,11 +107,10 @@ class LogitsPool:
             outputs: by model name, logits [N, K] (memory-mapped or not) or :class:`Answers`.
             costs: by model name, the cost of running it on one example.
             labels: int64 [N]; with logits in 0..K-1.
-            metric: a key of ``confidence.METRICS``, or ``recorded`` for answers.
+            metric: of logits a ``confidence.Metric``, of answers ``recorded`` (``make_metric``).
             objective: what stages' statistics are for.
             ensemble: one of ``ensembling.ENSEMBLES``.
             temperatures: by model name, what divides its logits; 1 where absent.
-            k: how many of the largest probabilities ``topk_sum`` adds up.
             sources: by model name, what its output is called in errors (a file); default the name.
 
         Raises:
@@ -112,15 +118,13 @@ class LogitsPool:
                 where the metric is ``recorded`` or answers where it is not; or both keys where
                 metric and ensemble do not go together.
         """
-        check_combination(metric, ensemble)
-        if k < 1:
-            raise CascadeError(f"metric.k={k}: expected at least 1")
+        check_combination(metric.name, ensemble)
         names = sorted(outputs, key=lambda name: (costs[name], name))
         if not names:
             raise CascadeError("the pool holds no model")
         called = {name: (sources or {}).get(name, name) for name in names}
         for name in names:
-            _check_output(outputs[name], metric, len(labels), called[name])
+            _check_output(outputs[name], metric.name, len(labels), called[name])
         classes = _common_classes([outputs[name] for name in names], [called[n] for n in names])
         if classes is None:
             classes = int(labels.max(initial=0)) + 1
@@ -135,7 +139,6 @@ class LogitsPool:
             ensemble=ensemble,
             objective=objective,
             temperatures=np.array([(temperatures or {}).get(name, 1.0) for name in names]),
-            k=k,
             sources=tuple(called[name] for name in names),
         )
 
@@ -171,10 +174,11 @@ class LogitsPool:
             self._combined.move_to_end(members)
             return self._combined[members]
         if self.ensemble in MEANS:
-            combined = summarise_means(
-                self.ensemble, [self._member(m) for m in members], self.labels, k=self.k
+            assert isinstance(self.metric, Metric)  # recorded answers go with ensemble=none only
+            combined = score_means(
+                self.ensemble, [self._member(m) for m in members], [self.metric], self.labels
             )
-            stage = self._stage_of_summary(combined)
+            stage = self._stage_of_rows(combined)
         else:
             stage = comparison(self.stage(members[:-1]), self._model(members[-1]))
         self._combined[members] = stage
@@ -203,6 +207,15 @@ class LogitsPool:
         )
         return self.objective.statistics(prediction, rank, self.labels, self.classes)
 
+    def probability(self, m: int) -> Floats:
+        """Model ``m``'s max softmax, or a black box's own confidence: float64 [N].
+
+        It comes out of the scan that computes the model's stage (for calibration errors, which are
+        of probabilities whatever the metric).
+        """
+        stage = self._model(m)
+        return self._probability.get(m, stage.confidence)
+
     def _member(self, m: int) -> Member:
         logits = self.outputs[m]
         assert not isinstance(logits, Answers)  # refused by check_combination
@@ -215,21 +228,29 @@ class LogitsPool:
             if isinstance(output, Answers):
                 self._alone[m] = self._stage_of(output.prediction, None, output.confidence)
             else:
-                answers = summarise(
-                    output,
-                    self.labels,
-                    temperature=float(self.temperatures[m]),
-                    k=self.k,
-                    where=self.sources[m],
-                    progress=progress,
-                )
-                self._alone[m] = self._stage_of_summary(answers)
-                if self.ensemble in MEANS:
-                    self._clear[m] = clear_predictions(self.ensemble, answers)
+                self._score(m, output, progress)
         return self._alone[m]
 
-    def _stage_of_summary(self, answers: RowSummary) -> Stage:
-        return self._stage_of(answers.prediction, answers.label_rank, METRICS[self.metric](answers))
+    def _score(self, m: int, logits: Logits, progress: Progress | None) -> None:
+        """Model ``m``'s own stage, max softmax and, for means, clear predictions, in one scan."""
+        assert isinstance(self.metric, Metric)  # recorded answers have no logits
+        functions: list[RowFunction] = [self.metric, max_softmax]
+        if self.ensemble in MEANS:
+            functions.append(MEANS[self.ensemble].clear_lead)
+        scored = score_rows(
+            logits,
+            functions,
+            self.labels,
+            temperature=float(self.temperatures[m]),
+            where=self.sources[m],
+            progress=progress,
+        )
+        self._alone[m], self._probability[m] = self._stage_of_rows(scored), scored.columns[1]
+        if self.ensemble in MEANS:
+            self._clear[m] = np.where(scored.columns[2] > 0, scored.prediction, -1)
+
+    def _stage_of_rows(self, scored: ScoredRows) -> Stage:
+        return self._stage_of(scored.prediction, scored.label_rank, scored.columns[0])
 
     def _stage_of(self, prediction: Ints, label_rank: Ints | None, confidence: Floats) -> Stage:
         return Stage(

@@ -15,9 +15,15 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from cascade_exp.cascade.confidence import LOGIT_METRICS
+from cascade_exp.cascade.confidence import Confidence
 from cascade_exp.cascade.costs import Parallel, tier_cost
-from cascade_exp.cascade.ensembling import MEANS, RECORDED, check_combination, comparison
+from cascade_exp.cascade.ensembling import (
+    MEANS,
+    RECORDED,
+    check_combination,
+    check_mean,
+    comparison,
+)
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.stages import Compare, Floats, Ints, Stage
 from cascade_exp.errors import CascadeError, choice
@@ -53,11 +59,12 @@ def check_tiers(metric: str, combine: str, ensemble: str) -> None:
             )
         return
     check_combination(metric, ensemble)
-    both = f"metric={metric} with cascade.combine={combine}"
     if metric == RECORDED:
-        raise CascadeError(f"{both}: recorded answers have no {combine}, expected combine=vote")
-    if metric in LOGIT_METRICS and MEANS[combine].probabilities:
-        raise CascadeError(f"{both}: a mean of probabilities has no logits, expected mean_logits")
+        raise CascadeError(
+            f"metric={metric} with cascade.combine={combine}: recorded answers have no {combine}, "
+            "expected combine=vote"
+        )
+    check_mean(metric, combine, "cascade.combine")
     if ensemble in MEANS and ensemble != combine:
         raise CascadeError(
             f"ensemble={ensemble} with cascade.combine={combine}: across tiers of one mean only "
@@ -144,7 +151,7 @@ class TierPool:
     cost: Floats
     models: LogitsPool
     tiers: tuple[tuple[int, ...], ...]
-    metric: str
+    metric: Confidence
     combine: str
     ensemble: str
     running: Floats
@@ -156,7 +163,7 @@ class TierPool:
         models: LogitsPool,
         tiers: Iterable[Sequence[int]],
         *,
-        metric: str,
+        metric: Confidence,
         combine: str,
         ensemble: str = "none",
         parallel: Parallel = "sum",
@@ -174,7 +181,7 @@ class TierPool:
             CascadeError: for a tier that is empty or repeats a model; for metric, combine and
                 ensemble that do not go together.
         """
-        check_tiers(metric, combine, ensemble)
+        check_tiers(metric.name, combine, ensemble)
         held = tuple(tuple(tier) for tier in tiers)
         names = tuple("+".join(models.names[m] for m in tier) for tier in held)
         for tier, name in zip(held, names, strict=True):

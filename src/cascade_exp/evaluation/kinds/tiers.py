@@ -12,6 +12,7 @@ from typing import cast
 
 import numpy as np
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.costs import Parallel
 from cascade_exp.cascade.ensembling import RECORDED
 from cascade_exp.cascade.pools.logits import LogitsPool
@@ -67,7 +68,7 @@ class _Tiers(RecordedModels):
         return TierPool.build(
             models,
             tiers,
-            metric=self.settings.metric.name,
+            metric=make_metric(VOTE) if self.cascade.combine == VOTE else models.metric,
             combine=self.cascade.combine,
             ensemble=self.settings.ensemble.name,
             parallel=cast(Parallel, self.settings.cost.parallel),

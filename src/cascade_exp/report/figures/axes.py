@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade_exp.cascade.confidence import known_confidence
 from cascade_exp.report.pages import numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-
-# The least upper bound of a metric's confidence. Sure examples crowd below it, thousands within a
-# thousandth, so the distance to it is what must be spread out.
-_CEILING = {"max_softmax": 1.0, "softmax_margin": 1.0, "topk_sum": 1.0, "vote": 1.0, "entropy": 0.0}
 
 _LOG_GRIDS = (
     (1.0,),
@@ -96,7 +93,10 @@ class ThresholdScale:
         """
         values = np.array(thresholds, dtype=np.float64)
         finite = values[np.isfinite(values)]
-        ceiling = _CEILING.get(metric)
+        known = known_confidence(metric)
+        # Confident examples crowd below the metric's least upper bound, thousands within a
+        # thousandth, so the distance to it is what must be spread out.
+        ceiling = known.highest if known and math.isfinite(known.highest) else None
         if ceiling is not None and len(finite):
             ceiling = max(ceiling, float(finite.max()))  # a sum of probabilities may round above 1
         marks: list[tuple[float, str]] = []
