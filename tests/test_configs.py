@@ -34,7 +34,7 @@ FILL = {
     ("models", "minilm_1_2_3_6"): ["encoder=x"],
     ("models", "minilm_choice"): ["encoder=x"],
     ("models", "bert_kl"): ["encoder=x"],
-    ("models", "minilm_rivals"): ["encoder=x"],
+    ("models", "minilm_speed_ups"): ["encoder=x"],
     ("models", "deebert"): ["encoder=x"],
     ("models", "pabee"): ["encoder=x"],
     ("models", "fastbert"): ["encoder=x"],
@@ -92,7 +92,9 @@ def test_dar_takes_the_margin_of_table_1_unless_told_otherwise(experiment, margi
     config = composed("train", given, "regularizer=dar")
     found = OmegaConf.to_object(config).regularizer
     assert (found.folds, found.seeds, found.weight, found.margin) == (8, 5, 0.5, margin)
-    other = composed("train", "experiment=roberta_rivals", f"data={experiment}", "regularizer=dar")
+    other = composed(
+        "train", "experiment=roberta_speed_ups", f"data={experiment}", "regularizer=dar"
+    )
     assert other.regularizer.margin == margin
     for order in (
         ["regularizer=dar", "regularizer.margin=0.7"],

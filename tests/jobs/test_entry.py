@@ -30,6 +30,11 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("evaluate.py", "cascade=stages", "cascade.stages: a value is needed"),
         ("evaluate.py", "experiment=sst2_minilm", "it chooses data, which this command"),
         ("evaluate.py", "logger.wandb.projct=x", "did you mean 'project'?"),
+        (
+            "evaluate.py",
+            "experiment=rivals",
+            "this option was renamed; expected experiment=speed_ups",
+        ),
         ("train.py", "trainer.options.max_steps=3", "to add it: +trainer.options.max_steps=…"),
         ("train.py", "trainer.max_epoch=3", "did you mean 'max_epochs'?"),
         ("train.py", "models.members.resnet_16px.architecure=x", "architecture"),

@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertMod
 
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.errors import CascadeError
-from cascade_exp.runtime.chosen import chosen_by_rival, chosen_by_rule
+from cascade_exp.runtime.chosen import chosen_at_speed_up, chosen_by_rule
 from cascade_exp.tools.glue_submission import Options, main, submit
 from tests.running import run
 from tests.small_jobs import BAD, GOOD, OTHER, sentences
@@ -76,9 +76,9 @@ def test_files_of_other_tasks_in_the_zip_stay(small_glue_job, small_glue, tmp_pa
     ("change", "said"),
     [
         ({"rule": "fixd"}, r"rule=fixd: .*did you mean 'fixed'"),
-        ({"speed_up": 2.0}, r"speed_up=2: of which rival\? Give rival=NAME"),
-        ({"rule": "fixed", "rival": "a", "speed_up": 2.0}, r"rule=fixed and rival=a both name"),
-        ({"rival": "deebert", "speed_up": 2.0}, r"rival=deebert: no .*rivals.csv"),
+        ({"at": 2.0}, r"at=2: of which method\? Give rival=NAME"),
+        ({"rule": "fixed", "rival": "a", "at": 2.0}, r"rule=fixed and rival=a both name"),
+        ({"rival": "deebert", "at": 2.0}, r"rival=deebert: no .*speed_ups.csv"),
         ({"task": "sst3"}, r"task=sst3.*did you mean 'sst2'"),
         ({"task": "rte"}, r"neither RTE/test.tsv nor test.tsv in it"),
         ({"run": "/nowhere"}, r"run=/nowhere: no results/summary.json in it; expected the folder"),
@@ -117,12 +117,12 @@ SPEED_UPS = (1.2, 1.5, 2.0)
 
 
 @pytest.fixture(scope="module")
-def rivals_job(tmp_path_factory, small_glue) -> tuple[Path, Path]:
-    """A job with networks with exits and rivals, and a GLUE folder that asks for its report split.
+def speed_ups_job(tmp_path_factory, small_glue) -> tuple[Path, Path]:
+    """A job that compares methods at equal speed-up; a GLUE folder that asks for its report split.
 
     So what is submitted can be held against what the job recorded.
     """
-    folder = tmp_path_factory.mktemp("rivals")
+    folder = tmp_path_factory.mktemp("speed_ups")
     encoder = folder / "encoder"
     torch.manual_seed(0)
     BertModel(
@@ -152,10 +152,10 @@ def rivals_job(tmp_path_factory, small_glue) -> tuple[Path, Path]:
         "models.name=mine",
         *(f"~models.members.{name}" for name in ("resnet_16px", "resnet_32px", "resnet10t_32px")),
         f"+models.members={members % ((encoder,) * 5)}",
-        "+rivals.members={deebert: {network: deebert, metric: entropy}, "
+        "+speed_ups.members={deebert: {network: deebert, metric: entropy}, "
         "pabee: {network: pabee, metric: patience}, pair: {stages: [first, whole]}, "
         "static: {models: [first, whole]}}",
-        f"rivals.speed_ups={list(SPEED_UPS)}",
+        f"speed_ups.at={list(SPEED_UPS)}",
         "cost=layers",
         "trainer.max_epochs=3",
         "optimizer.learning_rate=1.0e-3",
@@ -207,23 +207,23 @@ def by_hand(
     return answers, left
 
 
-@pytest.mark.parametrize("rival", ["full", "static", "pair", "deebert", "pabee"])
-def test_a_rival_answers_as_the_comparison_counted_it(rivals_job, tmp_path, rival):
-    job, root = rivals_job
-    with (job / "results" / "rivals.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["rival"] == rival]
+@pytest.mark.parametrize("method", ["full", "static", "pair", "deebert", "pabee"])
+def test_a_method_answers_as_the_comparison_counted_it(speed_ups_job, tmp_path, method):
+    job, root = speed_ups_job
+    with (job / "results" / "speed_ups.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == method]
     labels = np.load(job / "recordings" / "report" / "labels.npy")
     for row in rows:
         options = Options(
             run=str(job),
             task="sst2",
             root=str(root),
-            rival=rival,
-            speed_up=float(row["target"]),
+            rival=method,
+            at=float(row["target"]),
             output=str(tmp_path / "submission.zip"),
         )
         answers = submit(options)["SST-2.tsv"]
-        metric = {"deebert": "entropy", "pabee": "patience"}.get(rival, "max_softmax")
+        metric = {"deebert": "entropy", "pabee": "patience"}.get(method, "max_softmax")
         threshold = float(row["threshold"] or "inf")
         answered, left = by_hand(job, row["stages"].split(">"), metric, threshold)
         assert answers.tolist() == answered
@@ -231,23 +231,23 @@ def test_a_rival_answers_as_the_comparison_counted_it(rivals_job, tmp_path, riva
             name: np.load(job / "recordings" / "report" / f"{name}.npy")
             for name in dict.fromkeys(s.partition("@")[0] for s in row["stages"].split(">"))
         }
-        found = chosen_by_rival(job, rival, float(row["target"])).run(recorded)
+        found = chosen_at_speed_up(job, method, float(row["target"])).run(recorded)
         assert found.exit_stage.tolist() == left
         assert float((answers == labels).mean()) == pytest.approx(float(row["report_score"]))
 
 
-def test_a_rival_that_is_not_there_is_one_line(rivals_job, tmp_path):
-    job, root = rivals_job
+def test_a_method_that_is_not_there_is_one_line(speed_ups_job, tmp_path):
+    job, root = speed_ups_job
     given = {"run": str(job), "task": "sst2", "root": str(root), "output": str(tmp_path / "a.zip")}
     for target in (3.0, None):
-        with pytest.raises(CascadeError, match=rf"speed_up={target}: .*of pabee: 1.2, 1.5, 2"):
-            submit(Options(**given, rival="pabee", speed_up=target))
+        with pytest.raises(CascadeError, match=rf"at={target}: .*of pabee: 1.2, 1.5, 2"):
+            submit(Options(**given, rival="pabee", at=target))
     with pytest.raises(CascadeError, match=r"rival=pabe: .*did you mean 'pabee'"):
-        submit(Options(**given, rival="pabe", speed_up=2.0))
+        submit(Options(**given, rival="pabe", at=2.0))
 
 
-def test_any_rule_that_was_met_can_be_submitted(rivals_job, tmp_path):
-    job, root = rivals_job
+def test_any_rule_that_was_met_can_be_submitted(speed_ups_job, tmp_path):
+    job, root = speed_ups_job
     given = {"run": str(job), "task": "sst2", "root": str(root), "output": str(tmp_path / "a.zip")}
     with pytest.raises(CascadeError, match=r"rule=target_cost: could not be met: .*0\.5"):
         submit(Options(**given, rule="target_cost"))
@@ -260,10 +260,10 @@ def test_any_rule_that_was_met_can_be_submitted(rivals_job, tmp_path):
     assert len(stages) > 1
 
 
-def evaluated(rivals_job, folder: Path, *overrides: str) -> Path:
+def evaluated(speed_ups_job, folder: Path, *overrides: str) -> Path:
     """A later evaluation of the job's recordings, in a folder of its own."""
     quick = ("cost=layers", "logger=none", "plots=false", "analyses=false")
-    run("evaluate", folder, f"run={rivals_job[0]}", *quick, *overrides)
+    run("evaluate", folder, f"run={speed_ups_job[0]}", *quick, *overrides)
     return folder
 
 
@@ -289,35 +289,35 @@ TIERS = "{a:[first,middle],b:[whole]}"
     ],
 )
 def test_what_is_not_run_on_new_texts_is_refused_before_anything_is_predicted(
-    rivals_job, tmp_path, nothing_predicts, overrides, said
+    speed_ups_job, tmp_path, nothing_predicts, overrides, said
 ):
-    job = evaluated(rivals_job, tmp_path / "evaluation", *overrides)
+    job = evaluated(speed_ups_job, tmp_path / "evaluation", *overrides)
     with pytest.raises(CascadeError, match=said) as raised:
-        submit(Options(run=str(job), task="sst2", root=str(rivals_job[1])))
+        submit(Options(run=str(job), task="sst2", root=str(speed_ups_job[1])))
     assert "\n" not in str(raised.value)
 
 
 def test_foreign_recordings_are_refused_before_anything_is_predicted(
-    rivals_job, tmp_path, nothing_predicts
+    speed_ups_job, tmp_path, nothing_predicts
 ):
     foreign = tmp_path / "foreign"
-    shutil.copytree(rivals_job[0] / "recordings", foreign)
+    shutil.copytree(speed_ups_job[0] / "recordings", foreign)
     for beside in foreign.glob("*/*.json"):
         beside.unlink()
     job = tmp_path / "evaluation"
     quick = ("cost=layers", "logger=none", "plots=false", "analyses=false")
     run("evaluate", job, f"recordings={foreign}", *quick)
     with pytest.raises(CascadeError, match=r"weights of .* are not known.*no foreign recordings"):
-        submit(Options(run=str(job), task="sst2", root=str(rivals_job[1])))
+        submit(Options(run=str(job), task="sst2", root=str(speed_ups_job[1])))
 
 
-def test_nothing_feasible_is_told_with_its_reason(rivals_job, tmp_path):
+def test_nothing_feasible_is_told_with_its_reason(speed_ups_job, tmp_path):
     unmet = ("threshold.rules=[target_cost]", "threshold.target_cost=0.5")
-    job = evaluated(rivals_job, tmp_path / "evaluation", *unmet)
+    job = evaluated(speed_ups_job, tmp_path / "evaluation", *unmet)
     with pytest.raises(
         CascadeError, match=r"no rule of this job could be met \(target_cost: .*0.5"
     ):
-        submit(Options(run=str(job), task="sst2", root=str(rivals_job[1])))
+        submit(Options(run=str(job), task="sst2", root=str(speed_ups_job[1])))
 
 
 @pytest.mark.parametrize(
@@ -325,10 +325,10 @@ def test_nothing_feasible_is_told_with_its_reason(rivals_job, tmp_path):
     [("deebert", "entropy", -0.5), ("pabee", "patience", 2.0), ("pabee", "max_softmax", 0.7)],
 )
 def test_exits_are_left_as_the_evaluation_left_them(
-    rivals_job, tmp_path, network, metric, threshold
+    speed_ups_job, tmp_path, network, metric, threshold
 ):
     job = evaluated(
-        rivals_job,
+        speed_ups_job,
         tmp_path / "evaluation",
         "cascade=exits",
         f"cascade.network={network}",
@@ -339,48 +339,48 @@ def test_exits_are_left_as_the_evaluation_left_them(
     point = json.loads((job / "results" / "operating_point.json").read_text())
     told = json.loads((job / "results" / "summary.json").read_text())["operating_points"]["fixed"]
     output = str(tmp_path / "submission.zip")
-    options = Options(run=str(job), task="sst2", root=str(rivals_job[1]), output=output)
-    answered, left = by_hand(rivals_job[0], point["stages"], metric, threshold)
+    options = Options(run=str(job), task="sst2", root=str(speed_ups_job[1]), output=output)
+    answered, left = by_hand(speed_ups_job[0], point["stages"], metric, threshold)
     assert submit(options)["SST-2.tsv"].tolist() == answered
-    recorded = np.load(rivals_job[0] / "recordings" / "report" / f"{network}.npy")
+    recorded = np.load(speed_ups_job[0] / "recordings" / "report" / f"{network}.npy")
     found = chosen_by_rule(job, None).run({network: recorded})
     assert found.exit_stage.tolist() == left and found.prediction.tolist() == answered
     assert found.exit_rates.tolist() == told["report"]["exit_rates"]
     assert len(set(left)) > 1
 
 
-def test_the_temperatures_of_the_evaluation_are_applied(rivals_job, tmp_path):
+def test_the_temperatures_of_the_evaluation_are_applied(speed_ups_job, tmp_path):
     calibrated = ("calibration=temperature", "threshold.rules=[fixed]", "threshold.fixed=0.7")
     network = ("cascade=exits", "cascade.network=pabee", "metric=max_softmax")
-    members = "+rivals.members={pabee: {network: pabee}, pair: {stages: [first, whole]}}"
-    job = evaluated(rivals_job, tmp_path / "evaluation", *network, *calibrated, members)
+    members = "+speed_ups.members={pabee: {network: pabee}, pair: {stages: [first, whole]}}"
+    job = evaluated(speed_ups_job, tmp_path / "evaluation", *network, *calibrated, members)
     summary = json.loads((job / "results" / "summary.json").read_text())
     recorded = {
-        name: np.load(rivals_job[0] / "recordings" / "report" / f"{name}.npy")
+        name: np.load(speed_ups_job[0] / "recordings" / "report" / f"{name}.npy")
         for name in ("pabee", "first", "whole")
     }
     chosen = chosen_by_rule(job, None)
     assert any(abs(t - 1) > 0.1 for t in chosen.temperatures.values())
     told = summary["operating_points"]["fixed"]["report"]
     assert chosen.run(recorded).exit_rates.tolist() == told["exit_rates"]
-    labels = np.load(rivals_job[0] / "recordings" / "report" / "labels.npy")
-    with (job / "results" / "rivals.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["rival"] != "full"]
+    labels = np.load(speed_ups_job[0] / "recordings" / "report" / "labels.npy")
+    with (job / "results" / "speed_ups.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] != "full"]
     for row in rows:
-        found = chosen_by_rival(job, row["rival"], float(row["target"]))
-        if row["rival"] == "pabee":
+        found = chosen_at_speed_up(job, row["method"], float(row["target"]))
+        if row["method"] == "pabee":
             assert found.temperatures == summary["temperatures"]
         outcome = found.run(recorded)
         assert (outcome.prediction == labels).mean() == pytest.approx(float(row["report_score"]))
-        layers = {"pabee": [1, 2, 3, 4], "pair": [1, 5]}[row["rival"]]
+        layers = {"pabee": [1, 2, 3, 4], "pair": [1, 5]}[row["method"]]
         paid = np.array(layers)[outcome.exit_stage].mean()
         assert 4 / paid == pytest.approx(float(row["report_speed_up"]))
 
 
-def test_a_job_that_was_moved_finds_its_models(rivals_job, tmp_path):
+def test_a_job_that_was_moved_finds_its_models(speed_ups_job, tmp_path):
     moved = tmp_path / "moved"
-    shutil.copytree(rivals_job[0], moved)
-    chosen = chosen_by_rival(moved, "deebert", 2.0)
+    shutil.copytree(speed_ups_job[0], moved)
+    chosen = chosen_at_speed_up(moved, "deebert", 2.0)
     assert chosen.weights == {"deebert": moved / "models" / "deebert"}
 
 

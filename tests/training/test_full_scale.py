@@ -84,10 +84,10 @@ def from_local(hub, overrides):
 
 
 def speed_ups(job):
-    """(rival, target) -> mean speed-up on report, as rivals.csv tells."""
-    with (job / "results" / "rivals.csv").open(newline="") as file:
+    """(method, target) -> mean speed-up on report in speed_ups.csv."""
+    with (job / "results" / "speed_ups.csv").open(newline="") as file:
         return {
-            (row["rival"], row["target"]): float(row["report_speed_up"])
+            (row["method"], row["target"]): float(row["report_speed_up"])
             for row in csv.DictReader(file)
         }
 
@@ -104,7 +104,7 @@ def test_table_2_stands_at_its_speed_ups(tmp_path, hub, small_glue):
         assert {row["model"] for row in csv.DictReader(file)} == {"bert_2l", "deebert"}
     assert (job / "results" / "representations.png").stat().st_size > 5000
     found = speed_ups(job)
-    assert {rival for rival, _ in found} == {
+    assert {method for method, _ in found} == {
         *("full", "bert_kl", "deebert", "pabee", "fastbert", "cascade_2_12", "cascade_2_6_12")
     }
     for target in ("2.0", "3.0", "4.0"):
@@ -115,16 +115,16 @@ def test_mnli_is_told_on_matched_and_mismatched(tmp_path, hub, small_mnli):
     """Chosen on the matched half, told on the other half and on all of mismatched."""
     few = [f"~models.members.{name}" for name in ("first_3l", "first_4l", "first_6l", "bert_6l")]
     few += [f"~models.members.{name}" for name in ("deebert", "pabee", "fastbert")]
-    few += [f"~rivals.members.{name}" for name in ("deebert", "pabee", "fastbert", "bert_kl")]
-    few += ["~rivals.members.cascade_2_6_12", "representations.layer=null"]
+    few += [f"~speed_ups.members.{name}" for name in ("deebert", "pabee", "fastbert", "bert_kl")]
+    few += ["~speed_ups.members.cascade_2_6_12", "representations.layer=null"]
     job = trained(tmp_path, hub, small_mnli, "experiment=mnli_bert", *few)
     logits = np.load(job / "recordings" / "mnli_mismatched" / "bert_12l.npy")
     assert logits.shape == (60, 3)
-    with (job / "results" / "rivals.csv").open(newline="") as file:
+    with (job / "results" / "speed_ups.csv").open(newline="") as file:
         matched = list(csv.DictReader(file))
-    with (job / "results" / "rivals_mnli_mismatched.csv").open(newline="") as file:
+    with (job / "results" / "speed_ups_mnli_mismatched.csv").open(newline="") as file:
         mismatched = list(csv.DictReader(file))
-    chosen = ("rival", "target", "stages", "threshold", "selection_speed_up", "selection_score")
+    chosen = ("method", "target", "stages", "threshold", "selection_speed_up", "selection_score")
     assert [[row[key] for key in chosen] for row in matched] == [
         [row[key] for key in chosen] for row in mismatched
     ]
@@ -163,10 +163,10 @@ def test_figures_2_and_3_have_every_depth(tmp_path, hub, small_glue):
     ],
 )
 def test_students_of_table_3_are_three_times_faster(tmp_path, hub, small_glue, way):
-    job = trained(tmp_path, hub, small_glue, "experiment=static_rivals", *way)
+    job = trained(tmp_path, hub, small_glue, "experiment=static_speed_ups", *way)
     assert speed_ups(job)["student", "3.0"] == pytest.approx(3)
 
 
 def test_table_6_out_of_roberta(tmp_path, hub, small_glue):
-    job = trained(tmp_path, hub, small_glue, "experiment=roberta_rivals", "distillation=vanilla")
+    job = trained(tmp_path, hub, small_glue, "experiment=roberta_speed_ups", "distillation=vanilla")
     assert speed_ups(job)["roberta_kl", "3.0"] == pytest.approx(3)

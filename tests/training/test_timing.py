@@ -63,7 +63,7 @@ def test_exits_and_models_are_timed_and_seconds_are_what_is_saved(job):
     assert about["seconds"]["deebert"] == exits and about["device"]
 
 
-def test_rivals_and_edges_are_compared_in_measured_seconds(job):
+def test_speed_ups_and_latencies_are_compared_in_measured_seconds(job):
     evaluation, _ = evaluated(
         job / "recordings",
         "cost=edge_cloud",
@@ -74,7 +74,7 @@ def test_rivals_and_edges_are_compared_in_measured_seconds(job):
     assert singles == pytest.approx(
         {"bert_1l": seconds["bert_1l"] + 1e-6, "bert_2l": seconds["bert_2l"] + 1.0}
     )
-    folder = job.parent / "rivals"
+    folder = job.parent / "speed_ups"
     run(
         "evaluate",
         folder,
@@ -82,12 +82,12 @@ def test_rivals_and_edges_are_compared_in_measured_seconds(job):
         "cost=seconds",
         "logger=none",
         "bootstrap.resamples=20",
-        "+rivals.members.deebert={network:deebert,metric:entropy}",
-        "+rivals.members.bert_kl={models:[bert_1l,bert_2l]}",
-        "rivals.speed_ups=[1.5]",
+        "+speed_ups.members.deebert={network:deebert,metric:entropy}",
+        "+speed_ups.members.bert_kl={models:[bert_1l,bert_2l]}",
+        "speed_ups.at=[1.5]",
     )
-    rows = table(folder / "results" / "rivals.csv")
-    assert {row["rival"] for row in rows} >= {"deebert", "bert_kl"}
+    rows = table(folder / "results" / "speed_ups.csv")
+    assert {row["method"] for row in rows} >= {"deebert", "bert_kl"}
     assert all(float(row["report_speed_up"]) > 0 for row in rows)
 
 

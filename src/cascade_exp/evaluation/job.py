@@ -11,8 +11,12 @@ from omegaconf import DictConfig
 from cascade_exp.evaluation.analyses import analyse
 from cascade_exp.evaluation.comparisons.jobs import COMPARISON, compare_jobs
 from cascade_exp.evaluation.comparisons.methods import check_methods, compare_methods
-from cascade_exp.evaluation.comparisons.speed_ups import analyse_rivals, check_rivals, tell_rivals
-from cascade_exp.evaluation.comparisons.tier_baselines import tier_rivals
+from cascade_exp.evaluation.comparisons.speed_ups import (
+    check_speed_ups,
+    compare_speed_ups,
+    report_speed_ups,
+)
+from cascade_exp.evaluation.comparisons.tier_baselines import tier_baselines
 from cascade_exp.evaluation.evaluation import check_settings, evaluate_recordings
 from cascade_exp.evaluation.latency import latencies
 from cascade_exp.evaluation.tier_analyses import tier_analyses
@@ -40,7 +44,7 @@ def evaluate(config: DictConfig) -> Path:
             return compare_jobs(job, job.settings.compare)
         check_settings(job.settings)
         check_methods(job.settings)
-        check_rivals(job.settings)
+        check_speed_ups(job.settings)
         folder = find_recordings(job.settings)
         job.console.print(f"Recordings: {folder}", highlight=False, soft_wrap=True)
         pool = job.settings.pool
@@ -58,7 +62,7 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
     from cascade_exp.report.pages.sections import Sections
     from cascade_exp.report.results.analyses import write_analyses
     from cascade_exp.report.results.files import write_json, write_results
-    from cascade_exp.report.results.tier_baselines import write_rivals
+    from cascade_exp.report.results.tier_baselines import write_tier_baselines
     from cascade_exp.report.results.tiers import write_latencies, write_tiers
 
     with search_progress(job.console) as progress:
@@ -74,16 +78,16 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
     settings, measuring = job.settings, evaluation.measuring
     sections = Sections(
         tiers=tier_analyses(measuring, chosen(results)),
-        tier_rivals=tier_rivals(measuring, results, chosen(results)),
+        tier_baselines=tier_baselines(measuring, results, chosen(results)),
         latencies=latencies(measuring, results.operating_points),
-        rivals=analyse_rivals(recordings, settings) if settings.rivals.members else None,
+        speed_ups=compare_speed_ups(recordings, settings) if settings.speed_ups.members else None,
     )
     folder = job.folder / "results"
     write_results(results, folder)
     write_json(folder / "operating_point.json", deployment(results, recordings.path, settings))
     write_analyses(analyses, folder)
     write_tiers(sections.tiers, folder)
-    write_rivals(sections.tier_rivals, folder)
+    write_tier_baselines(sections.tier_baselines, folder)
     write_latencies(sections.latencies, folder)
     plots = _draw(job, results, analyses, sections, folder, preview) if settings.plots else []
     job.loggers.log_numbers(headline(results))
@@ -98,8 +102,8 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
     print_results(results, folder, job.console)
     if job.settings.methods:
         compare_methods(job, recordings, results)
-    if sections.rivals is not None:
-        tell_rivals(job, results, sections.rivals)
+    if sections.speed_ups is not None:
+        report_speed_ups(job, results, sections.speed_ups)
     return folder
 
 
@@ -115,14 +119,14 @@ def _draw(
     from cascade_exp.report.figures.analyses import write_analysis_plots
     from cascade_exp.report.figures.evaluation import write_plots
     from cascade_exp.report.pages.html import write_html
-    from cascade_exp.report.results.tier_baselines import draw_rivals
+    from cascade_exp.report.results.tier_baselines import draw_tier_baselines
     from cascade_exp.report.results.tiers import draw_tiers
 
     plots = [
         *write_plots(results, folder),
         *write_analysis_plots(results, analyses, folder),
         *draw_tiers(results, sections.tiers, folder),
-        *draw_rivals(results, sections.tier_rivals, folder),
+        *draw_tier_baselines(results, sections.tier_baselines, folder),
     ]
     write_html(
         results,

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cascade_exp.errors import CascadeError, Pruned, did_you_mean
 from cascade_exp.schema.checks import check_keys
+from cascade_exp.schema.renamed import KEYS, refuse_renamed
 
 log = logging.getLogger(__name__)
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -57,6 +58,7 @@ def run_main(main: Callable[[], Any]) -> None:
         return
     os.environ[FULL_ERROR] = "1"  # makes Hydra raise to us what it would otherwise print
     try:
+        refuse_renamed(sys.argv[1:])
         main()
     except (CascadeError, HydraException, OmegaConfBaseException) as error:
         print(f"Error: {one_line(error)}", file=sys.stderr)
@@ -82,6 +84,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
         key = cause.full_key or str(cause.key)
         known = _known_keys(cause)
+        if str(cause.key) in KEYS and str(cause.key) not in known:
+            return f"{key}: this key was renamed; expected {KEYS[str(cause.key)]}"
         if str(cause.key) not in known and not is_dataclass(cause.object_type):
             return f"{key}: no such key{did_you_mean(str(cause.key), known)}; to add it: +{key}=…"
         if known and str(cause.key) not in known:

@@ -1,4 +1,4 @@
-"""A cascade that a job has chosen, by a rule or as a rival at a speed-up, to be run on new logits.
+"""A cascade that a job has chosen, by a rule or as a method at a speed-up, to be run on new logits.
 
 Its exits are those of the evaluation: the same pool, confidences and thresholds. Where the logits
 come from is the caller's.
@@ -30,7 +30,7 @@ from cascade_exp.recordings.exits import network_of
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report.results.files import read_results
 from cascade_exp.report.results.schema import Results
-from cascade_exp.schema.evaluating import Rival
+from cascade_exp.schema.evaluating import SpeedUpMember
 
 
 @dataclass(frozen=True)
@@ -110,30 +110,31 @@ def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
     )
 
 
-def chosen_by_rival(run: Path, rival: str, speed_up: float | None) -> ChosenCascade:
-    """The row of ``rivals.csv``, with the metric and ensemble that the job's config gives it.
+def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade:
+    """The row of ``speed_ups.csv``, with the metric and ensemble that the job's config gives it.
 
     Raises:
-        CascadeError: if ``run`` is no evaluated job or has compared no such rival at ``speed_up``,
+        CascadeError: if ``run`` is no evaluated job or has compared no such method at ``at``,
             or its models are foreign.
     """
     results, config = _evaluated(run)
-    path = run / "results" / "rivals.csv"
+    path = run / "results" / "speed_ups.csv"
     if not path.is_file():
         raise CascadeError(
-            f"rival={rival}: no {path}; expected a job that compares rivals (experiment=rivals)"
+            f"rival={rival}: no {path}; expected a job that compares methods at "
+            "equal speed-up (experiment=speed_ups)"
         )
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    name = choice(rival, dict.fromkeys(row["rival"] for row in rows), "rival")
-    targets = {float(row["target"]): row for row in rows if row["rival"] == name}
-    if speed_up not in targets:
+    name = choice(rival, dict.fromkeys(row["method"] for row in rows), "rival")
+    targets = {float(row["target"]): row for row in rows if row["method"] == name}
+    if at not in targets:
         there = ", ".join(f"{target:g}" for target in targets)
-        raise CascadeError(f"speed_up={speed_up}: expected one that {path} has of {name}: {there}")
-    row = targets[speed_up]
+        raise CascadeError(f"at={at}: expected one that {path} has of {name}: {there}")
+    row = targets[at]
     stages = row["stages"].split(">")
-    members = {str(key): member for key, member in config["rivals"]["members"].items()}
-    its = Rival(**members.get(name, {}))  # none of the full model, which runs alone
+    members = {str(key): member for key, member in config["speed_ups"]["members"].items()}
+    its = SpeedUpMember(**members.get(name, {}))  # none of the full model, which runs alone
     calibrated = results.settings["calibration"] == "temperature"
     return ChosenCascade(
         stages=stages,
@@ -178,7 +179,7 @@ def _selection(results: Results) -> str:
 
 
 def _fitted(results: Results, run: Path, stages: list[str]) -> dict[str, float]:
-    """The temperatures of a rival, fitted as its sweep fits them; no file keeps these."""
+    """The temperatures of a method, fitted as its sweep fits them; no file keeps these."""
     folder = _recordings(run, results)
     split = open_recordings(folder, include=_models(stages)).split(_selection(results))
     fitted = {}

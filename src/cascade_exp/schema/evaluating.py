@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from omegaconf import MISSING
+
+from cascade_exp.errors import CascadeError
+from cascade_exp.models.members import read_keys
 
 # OmegaConf reads these annotations at run time and knows Optional[X], not X | None.
 # ruff: noqa: UP045
@@ -155,9 +159,13 @@ class Method:
     k: Optional[int] = None
 
 
+FULL = "full"
+"""What the model that speed-ups are relative to is called among the rows of ``speed_ups.csv``."""
+
+
 @dataclass
-class Rival:
-    """One of the rivals to compare (``jobs.rivals``): a cascade, a network's exits, or models."""
+class SpeedUpMember:
+    """A method to compare at equal speed-up: a cascade, a network's exits, or models alone."""
 
     stages: Optional[list[str]] = None
     network: Optional[str] = None
@@ -166,18 +174,67 @@ class Rival:
     ensemble: str = "none"
 
 
-@dataclass
-class Rivals:
-    """Rivals by name, the speed-ups they are compared at, and the model that a speed-up is over.
+if TYPE_CHECKING:
+    SpeedUpMembers = dict[str, SpeedUpMember]
+else:  # Hydra cannot add `+speed_ups.members.mine={…}` to a dictionary of dataclasses
+    SpeedUpMembers = dict[str, Any]
 
-    ``also``: splits that the table is told on besides the report split, chosen on the same
-    selection split; null: those further sets that the data of a training job come with.
+
+@dataclass
+class SpeedUps:
+    """Methods by name, and the speed-ups that they are compared at.
+
+    Attributes:
+        full: the model whose cost is a speed-up of 1; null: the most expensive one.
+        also: further splits that the chosen settings are evaluated on; null: the further sets that
+            the data of a training job come with (MNLI's mismatched dev set).
+
+    Raises:
+        CascadeError: if a speed-up is below 1, or a member is not exactly one kind of method.
     """
 
-    members: dict[str, Any] = field(default_factory=dict)
-    speed_ups: list[float] = field(default_factory=lambda: [2.0, 3.0, 4.0])
+    members: SpeedUpMembers = field(default_factory=dict)
+    at: list[float] = field(default_factory=lambda: [2.0, 3.0, 4.0])
     full: Optional[str] = None
     also: Optional[list[str]] = None
+
+    def __post_init__(self) -> None:
+        if not self.at or not all(speed_up >= 1 for speed_up in self.at):
+            raise CascadeError(f"speed_ups.at={self.at}: expected a list of numbers from 1 on")
+        self.members = {str(name): _member(str(name), it) for name, it in self.members.items()}
+
+
+def _member(name: str, given: SpeedUpMember | Mapping[str, Any]) -> SpeedUpMember:
+    where = f"speed_ups.members.{name}"
+    if isinstance(given, SpeedUpMember):
+        member = given
+    elif isinstance(given, Mapping):
+        member = read_keys(f"{where}.", given, SpeedUpMember)
+    else:
+        raise CascadeError(f"{where}={given}: expected a method, as {{network: deebert}}")
+    _check_member(where, name, member)
+    return member
+
+
+def _check_member(where: str, name: str, member: SpeedUpMember) -> None:
+    if name == FULL:
+        raise CascadeError(
+            f"{where}: the model of speed_ups.full has this name; choose another one"
+        )
+    kinds = {"stages": member.stages, "network": member.network, "models": member.models}
+    given = [key for key, value in kinds.items() if value is not None]
+    if len(given) != 1:
+        raise CascadeError(
+            f"{where}: expected one of stages (a cascade), network (its exits) and models (each "
+            f"alone), found {' and '.join(given) or 'none'}"
+        )
+    if member.models is not None and not member.models:
+        raise CascadeError(f"{where}.models={member.models}: expected a list of models")
+    if member.stages is not None and len(member.stages) < 2:
+        raise CascadeError(
+            f"{where}.stages={member.stages}: expected two models or more; "
+            f"models={member.stages} runs it alone"
+        )
 
 
 @dataclass
@@ -250,7 +307,7 @@ class EvaluateConfig:
     baseline: str = "hull"
     threshold: Threshold = MISSING
     methods: dict[str, Any] = field(default_factory=dict)
-    rivals: Rivals = field(default_factory=Rivals)
+    speed_ups: SpeedUps = field(default_factory=SpeedUps)
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     analyses: bool = True
     plots: bool = True

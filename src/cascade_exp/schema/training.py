@@ -171,7 +171,7 @@ class SyntheticTextData(TextData):
 class MemberTraining:
     """What one model trains with instead of the job's own; null: the job's.
 
-    ``plain``: on the task alone, whatever the job's regulariser and distillation; as a rival.
+    ``plain``: on the task alone, whatever the job's regulariser and distillation: as a baseline.
     ``head_…``: for the second phase of a network with exits that has two; null: the same again.
     ``run``: the training job whose model of this name is taken as it is, instead of any training.
     """

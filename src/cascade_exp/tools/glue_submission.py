@@ -1,11 +1,11 @@
 """Answers to GLUE's test sets in the form its server takes, by a cascade that a run has chosen.
 
     python -m cascade_exp.tools.glue_submission run=JOB task=sst2 [root=GLUE_FOLDER]
-        [rule=max_improvement] [rival=deebert speed_up=2] [output=FILE.zip]
+        [rule=max_improvement] [rival=deebert at=2] [output=FILE.zip]
 
 ``rule`` is one of the job's selection rules (default: that of ``operating_point.json``); ``rival``
-a row of its ``rivals.csv``. Without ``root`` the test set comes from the hub. The server wants one
-zip of all tasks: one that is there already keeps the files of other tasks.
+and ``at`` (a speed-up) a row of its ``speed_ups.csv``. Without ``root`` the test set comes from the
+hub. The server wants one zip of all tasks: an existing one keeps the files of other tasks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from cascade_exp.data.glue_tests import Asked, load_test, test_sets
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.members import read_keys
-from cascade_exp.runtime.chosen import ChosenCascade, chosen_by_rival, chosen_by_rule
+from cascade_exp.runtime.chosen import ChosenCascade, chosen_at_speed_up, chosen_by_rule
+from cascade_exp.schema.renamed import refuse_renamed
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Options:
         root: the GLUE folder with the original TSV files; null: the hub.
         rule: the selection rule whose operating point answers; null: the one of
             ``operating_point.json``.
-        rival: the rival of ``rivals.csv`` that answers instead, at ``speed_up``.
+        rival: the method of ``speed_ups.csv`` that answers instead, at the speed-up ``at``.
         output: the zip to write, or to put the task's files into.
         batch_size: the most texts in a batch.
     """
@@ -49,7 +50,7 @@ class Options:
     root: str | None = None
     rule: str | None = None
     rival: str | None = None
-    speed_up: float | None = None
+    at: float | None = None
     output: str = "submission.zip"
     batch_size: int = 32
 
@@ -87,14 +88,14 @@ def _chosen(options: Options) -> ChosenCascade:
     if not options.run:
         raise CascadeError("run: expected the folder of an evaluated job, run=outputs/…")
     if options.rival is None:
-        if options.speed_up is not None:
-            raise CascadeError(f"speed_up={options.speed_up:g}: of which rival? Give rival=NAME")
+        if options.at is not None:
+            raise CascadeError(f"at={options.at:g}: of which method? Give rival=NAME")
         return chosen_by_rule(Path(options.run), options.rule)
     if options.rule is not None:
         raise CascadeError(
             f"rule={options.rule} and rival={options.rival} both name a cascade; give one of them"
         )
-    return chosen_by_rival(Path(options.run), options.rival, options.speed_up)
+    return chosen_at_speed_up(Path(options.run), options.rival, options.at)
 
 
 def _files_in(output: Path) -> dict[str, bytes]:
@@ -141,6 +142,7 @@ def _logits(
 def main(arguments: Sequence[str]) -> int:
     """Write the submission that the arguments ask for; returns the exit status."""
     try:
+        refuse_renamed(arguments, {"speed_up": "at"})
         options = read_keys("", OmegaConf.from_cli(list(arguments)), Options)  # type: ignore[arg-type]
         for file, predicted in submit(options).items():
             print(f"{options.output}: {file}, {len(predicted):,} answers")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from cascade_exp.data.preview import preview, told
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.evaluation.comparisons.methods import check_methods
-from cascade_exp.evaluation.comparisons.speed_ups import check_rivals
+from cascade_exp.evaluation.comparisons.speed_ups import check_speed_ups
 from cascade_exp.evaluation.evaluation import check_settings
 from cascade_exp.evaluation.job import report
 from cascade_exp.jobs.job import open_job
@@ -46,7 +46,7 @@ def train(config: DictConfig) -> Path:
         members = check_members(config.models)
         check_settings(settings)
         check_methods(settings)
-        check_rivals(settings)
+        check_speed_ups(settings)
         strategy = settings.trainer.options.get("strategy")
         times = timed(settings)
         check_devices(settings.trainer.devices, strategy, job.multirun)
@@ -97,8 +97,8 @@ def train(config: DictConfig) -> Path:
         write_models(folder, costs)
         if job.loggers.wandb is not None:
             log_recordings(job.loggers.wandb, folder)
-        if settings.rivals.also is None:
-            settings.rivals.also = list(pool.splits.further)
+        if settings.speed_ups.also is None:
+            settings.speed_ups.also = list(pool.splits.further)
         shown = pool.splits.named("report")
         write_examples(job.folder, "report", told(shown))
         if settings.evaluate:

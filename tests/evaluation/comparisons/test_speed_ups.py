@@ -1,17 +1,22 @@
-"""Rivals at the same speed-ups, against every threshold applied literally."""
+"""Methods at equal speed-up, against every threshold applied literally."""
 
 import csv
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from cascade_exp.cascade.speed_up import Neighbours, expected_gain
 from cascade_exp.errors import CascadeError
-from cascade_exp.evaluation.comparisons.speed_ups import analyse_rivals
+from cascade_exp.evaluation.comparisons.speed_ups import compare_speed_ups
+from cascade_exp.jobs.entry import one_line
 from cascade_exp.recordings.folder import open_recordings
+from cascade_exp.schema.evaluating import SpeedUpMember
 from tests.evaluating import settings_of
 from tests.recordings.making import add_exits, make_recordings
 from tests.running import run
@@ -40,21 +45,26 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def with_members(own, members, **keys):
+    typed = {name: SpeedUpMember(**member) for name, member in members.items()}
+    return replace(own, speed_ups=replace(own.speed_ups, members=typed, **keys))
+
+
 def settings(members=None, **keys):
     own = settings_of("cost=layers")
-    return replace(own, rivals=replace(own.rivals, members=members or MEMBERS, **keys))
+    return with_members(own, members or MEMBERS, **keys)
 
 
 @pytest.fixture(scope="module")
 def found(folder):
-    return analyse_rivals(open_recordings(folder), settings())
+    return compare_speed_ups(open_recordings(folder), settings())
 
 
-def stages_of(folder, split, rival):
-    """Per stage of a rival: cost, answers [N], confidence [N]; by hand."""
-    if "stages" in rival:
-        outputs = [np.load(folder / split / f"{name}.npy") for name in rival["stages"]]
-        costs = [MODELS[name] for name in rival["stages"]]
+def stages_of(folder, split, method):
+    """Per stage of a method: cost, answers [N], confidence [N]; by hand."""
+    if "stages" in method:
+        outputs = [np.load(folder / split / f"{name}.npy") for name in method["stages"]]
+        costs = [MODELS[name] for name in method["stages"]]
     else:
         logits = np.load(folder / split / "net.npy")
         outputs, costs = [logits[:, e] for e in range(6)], [1.0] * 6
@@ -63,20 +73,20 @@ def stages_of(folder, split, rival):
     for i, output in enumerate(outputs):
         p = np.exp(output.astype(np.float64) - output.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-        if rival.get("metric") == "patience":
+        if method.get("metric") == "patience":
             same = np.stack([answers[i] == answers[j] for j in range(i, -1, -1)])
             sure.append(np.cumprod(same, axis=0).sum(axis=0).astype(float))
-        elif rival.get("metric") == "entropy":
+        elif method.get("metric") == "entropy":
             sure.append((p * np.log(p)).sum(axis=1))
         else:
             sure.append(p.max(axis=1))
     return costs, answers, sure
 
 
-def literal(folder, split, rival, threshold):
+def literal(folder, split, method, threshold):
     """Mean cost, accuracy, and the stage where each example leaves."""
     labels = np.load(folder / split / "labels.npy")
-    costs, answers, sure = stages_of(folder, split, rival)
+    costs, answers, sure = stages_of(folder, split, method)
     paid, right, left = 0.0, 0, []
     for n, label in enumerate(labels):
         for i, cost in enumerate(costs):
@@ -91,7 +101,7 @@ def literal(folder, split, rival, threshold):
 @pytest.mark.parametrize("name", ["deebert", "pabee", "pair", "triple"])
 @pytest.mark.parametrize("target", [2.0, 3.0, 4.0])
 def test_no_threshold_comes_closer(folder, found, name, target):
-    (row,) = [row for row in found.rows if (row.rival, row.target) == (name, target)]
+    (row,) = [row for row in found.rows if (row.method, row.target) == (name, target)]
     sure = np.concatenate(stages_of(folder, "selection", MEMBERS[name])[2][:-1])
     tried = [literal(folder, "selection", MEMBERS[name], t) for t in [*np.unique(sure), np.inf]]
     away = min(abs(6.0 / cost - target) for cost, *_ in tried)
@@ -110,7 +120,7 @@ def test_no_threshold_comes_closer(folder, found, name, target):
 
 
 def test_static_models_and_the_full_one(found):
-    rows = {(row.rival, row.target): row for row in found.rows}
+    rows = {(row.method, row.target): row for row in found.rows}
     assert [rows["static", t].stages for t in (2.0, 3.0, 4.0)] == [["three"], ["two"], ["two"]]
     full = rows["full", 1.0]
     assert (found.full, full.stages, full.report_speed_up) == ("six", ["six"], 1.0)
@@ -118,7 +128,7 @@ def test_static_models_and_the_full_one(found):
 
 
 def test_curves_are_settings_on_the_report_split(folder, found):
-    curves = {curve.rival: curve for curve in found.curves}
+    curves = {curve.method: curve for curve in found.curves}
     assert curves["static"].speed_up == [2.0, 3.0, 6.0] and curves["static"].static
     for name in ("pair", "pabee", "deebert"):
         sure = np.concatenate(stages_of(folder, "selection", MEMBERS[name])[2][:-1])
@@ -137,7 +147,7 @@ def test_curves_are_settings_on_the_report_split(folder, found):
 
 def test_what_a_network_emits_at_each_exit(folder, found):
     labels = np.load(folder / "report" / "labels.npy")
-    (row,) = [row for row in found.rows if (row.rival, row.target) == ("deebert", 3.0)]
+    (row,) = [row for row in found.rows if (row.method, row.target) == ("deebert", 3.0)]
     *_, left = literal(folder, "report", MEMBERS["deebert"], row.threshold)
     expected = {}
     for exit in range(6):
@@ -153,10 +163,10 @@ def test_what_a_network_emits_at_each_exit(folder, found):
     told = {
         row.model: (row.examples, pytest.approx(row.accuracy))
         for row in found.emitted
-        if (row.rival, row.target) == ("deebert", 3.0)
+        if (row.method, row.target) == ("deebert", 3.0)
     }
     assert told == expected
-    assert not [row for row in found.emitted if row.rival == "pair"]
+    assert not [row for row in found.emitted if row.method == "pair"]
 
 
 def test_inversions_of_every_exit_and_model(folder, found):
@@ -180,9 +190,9 @@ def test_inversions_of_every_exit_and_model(folder, found):
 
 
 def test_a_model_added_inside_a_cascade(folder, found):
-    kinds = {(row.rival, row.without, row.added) for row in found.added}
+    kinds = {(row.method, row.without, row.added) for row in found.added}
     assert kinds == {("longer", "pair", "three")}  # triple has its new model in front
-    rows = {(row.rival, row.target): row for row in found.rows}
+    rows = {(row.method, row.target): row for row in found.rows}
     labels = np.load(folder / "report" / "labels.npy")
     accuracy = [
         (np.load(folder / "report" / f"{name}.npy").argmax(axis=1) == labels).mean()
@@ -208,48 +218,68 @@ def test_a_job_writes_tables_and_pictures(folder, tmp_path):
         "cost=layers",
         "logger=none",
         "analyses=false",
-        f"+rivals.members={members}",
+        f"+speed_ups.members={members}",
     )
     results = tmp_path / "job" / "results"
-    with (results / "rivals.csv").open() as file:
+    with (results / "speed_ups.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["rival"] for row in rows] == [
+    assert [row["method"] for row in rows] == [
         "full",
         *["static"] * 3,
         *["net"] * 3,
         *["pair"] * 3,
         *["longer"] * 3,
     ]
-    assert {row["threshold"] for row in rows if row["rival"] in ("full", "static")} == {""}
-    for name in ("rival_curves", "emitted", "inversions", "added_models"):
+    assert {row["threshold"] for row in rows if row["method"] in ("full", "static")} == {""}
+    for name in ("speed_up_curves", "emitted", "inversions", "added_models"):
         assert (results / "analyses" / f"{name}.csv").stat().st_size > 0
-    for name in ("rivals", "emitted", "inversions"):
+    for name in ("speed_ups", "emitted", "inversions"):
         assert (results / "plots" / f"{name}.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("members.a=net", "speed_ups.members.a=net: expected a method"),
+        ("members.a=null", "speed_ups.members.a=None: expected a method"),
+        ("members.a={}", "speed_ups.members.a: expected one of stages .*, found none"),
+        ("members.a={network:net,stages:[one,six]}", "found stages and network"),
+        ("members.a={networks:net}", r"speed_ups.members.a.networks: .*mean 'network'"),
+        ("members.a={stages:one}", "speed_ups.members.a.stages: .*list"),
+        ("members.a={models:[]}", r"speed_ups.members.a.models=\[\]: expected a list of models"),
+        ("members.full={stages:[one,six]}", "members.full: the model of speed_ups.full has"),
+        ("members.a={stages:[six]}", r"speed_ups.members.a.stages=\['six'\]: expected two"),
+        ("at=[]", r"speed_ups.at=\[\]: expected a list of numbers from 1 on"),
+        ("at=[0.5]", r"speed_ups.at=\[0.5\]: expected"),
+        ("at=[nan]", r"speed_ups.at=\[nan\]: expected"),
+    ],
+)
+def test_members_are_checked_as_they_are_read(override, said):
+    with pytest.raises((CascadeError, HydraException, OmegaConfBaseException)) as raised:
+        settings_of(f"++speed_ups.{override}")
+    line = one_line(raised.value)
+    assert re.search(said, line), line
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize(
     ("members", "keys", "said"),
     [
-        ({"a": "net"}, {}, "rivals.members.a=net: expected a rival"),
-        ({"a": {}}, {}, "rivals.members.a: expected one of stages .*, found none"),
-        ({"a": {"network": "net", "stages": ["one"]}}, {}, "found stages and network"),
-        ({"a": {"networks": "net"}}, {}, r"rivals.members.a=networks: .*mean 'network'"),
-        ({"a": {"stages": "one"}}, {}, "rivals.members.a.stages=one: expected a list of models"),
-        ({"a": {"stages": ["one", "sox"]}}, {}, r"rivals.members.a: cascade.stages: .*mean 'six'"),
-        ({"a": {"network": "one"}}, {}, "rivals.members.a: cascade.network=one: a complete model"),
+        (
+            {"a": {"stages": ["one", "sox"]}},
+            {},
+            r"speed_ups.members.a: cascade.stages: .*mean 'six'",
+        ),
+        ({"a": {"network": "one"}}, {}, "members.a: cascade.network=one: a complete model"),
         ({"a": {"stages": ["one", "six"], "metric": "patience"}}, {}, "members.a: metric=patience"),
-        ({"full": {"stages": ["one", "six"]}}, {}, r"members.full: the model of rivals.full is"),
-        ({"a": {"stages": ["six"]}}, {}, r"rivals.members.a.stages=\['six'\]: expected two"),
-        (None, {"full": "sixx"}, r"rivals.full=sixx: no recorded complete model .*'six'"),
-        (None, {"speed_ups": []}, "rivals.speed_ups="),
-        (None, {"also": ["selection"]}, "rivals.also: speed-ups are chosen on 'selection'"),
-        (None, {"also": ["mnli"]}, "no such split in these recordings; found report, selection"),
-        (None, {"speed_ups": [0.5]}, "rivals.speed_ups="),
+        (MEMBERS, {"full": "sixx"}, r"speed_ups.full=sixx: no recorded complete model .*'six'"),
+        (MEMBERS, {"also": ["selection"]}, "speed_ups.also: settings are chosen on 'selection'"),
+        (MEMBERS, {"also": ["mnli"]}, "no such split in these recordings; found report, selection"),
     ],
 )
-def test_refusals(folder, members, keys, said):
+def test_members_that_the_recordings_do_not_have(folder, members, keys, said):
     with pytest.raises(CascadeError, match=said) as raised:
-        analyse_rivals(open_recordings(folder), settings(members, **keys))
+        compare_speed_ups(open_recordings(folder), settings(members, **keys))
     assert "\n" not in str(raised.value)
 
 
@@ -262,31 +292,31 @@ def test_dollars_give_the_speed_ups_of_seconds(folder, tmp_path, found):
         column = head.split(",").index("macs")
         seconds = [f"{row},{row.split(',')[column]}" for row in rows]
         (priced / table).write_text("\n".join([f"{head},seconds", *seconds, ""]))
-    complete = {name: rival for name, rival in MEMBERS.items() if "network" not in rival}
+    complete = {name: member for name, member in MEMBERS.items() if "network" not in member}
     own = settings_of("cost=dollars", "cost.gpu=A100")
-    own = replace(own, rivals=replace(own.rivals, members=complete))
-    rows = {(row.rival, row.target): row for row in found.rows}
-    for row in analyse_rivals(open_recordings(priced), own).rows:
-        other = rows[row.rival, row.target]
+    own = with_members(own, complete)
+    rows = {(row.method, row.target): row for row in found.rows}
+    for row in compare_speed_ups(open_recordings(priced), own).rows:
+        other = rows[row.method, row.target]
         assert row.report_speed_up == pytest.approx(other.report_speed_up)
         assert row.report_score == other.report_score
 
 
 def test_links_have_no_speed_up(folder):
     own = settings_of("cost=edge_cloud", "cascade=stages", "cascade.stages=[one,six]")
-    own = replace(own, rivals=replace(own.rivals, members=MEMBERS))
-    with pytest.raises(CascadeError, match="cost=edge_cloud with rivals"):
-        analyse_rivals(open_recordings(folder), own)
+    own = with_members(own, MEMBERS)
+    with pytest.raises(CascadeError, match="cost=edge_cloud with speed_ups"):
+        compare_speed_ups(open_recordings(folder), own)
 
 
 def test_one_more_model_gains_accuracy_whatever_the_objective(folder):
     own = settings()
     by_f1 = replace(own, objective=settings_of("objective=f1", "objective.average=macro").objective)
-    told = analyse_rivals(open_recordings(folder), by_f1)
-    at = {(row.rival, row.target): row for row in told.rows}
+    told = compare_speed_ups(open_recordings(folder), by_f1)
+    at = {(row.method, row.target): row for row in told.rows}
     for row in told.added:
         longer, shorter = (
             literal(folder, "report", MEMBERS[name], at[name, row.target].threshold)[1]
-            for name in (row.rival, row.without)
+            for name in (row.method, row.without)
         )
         assert row.measured == pytest.approx(longer - shorter)

@@ -9,7 +9,7 @@ import pytest
 
 from cascade_exp.cascade.pools.tiers import TierPool
 from cascade_exp.errors import CascadeError
-from cascade_exp.evaluation.comparisons.tier_baselines import tier_rivals
+from cascade_exp.evaluation.comparisons.tier_baselines import tier_baselines
 from cascade_exp.evaluation.evaluation import check_settings
 from cascade_exp.evaluation.tier_analyses import tier_analyses
 from cascade_exp.report.results.files import read_results
@@ -111,18 +111,18 @@ def test_what_is_told_of_tiers_is_what_counting_by_hand_gives(folder):
     assert tier_analyses(evaluation.measuring, None) is None
 
 
-def test_rivals_are_chosen_on_selection_and_cost_what_their_stages_do(folder):
+def test_speed_ups_are_chosen_on_selection_and_cost_what_their_stages_do(folder):
     evaluation, _ = evaluated(
         folder, *TIERS, "threshold.rules=[fixed]", "threshold.fixed=[1]", "cost.parallel=max"
     )
     point = evaluation.results.operating_points["fixed"]
-    rivals = tier_rivals(evaluation.measuring, evaluation.results, point)
-    compared = {p.method: p for p in rivals.points if p.compared}
+    baselines = tier_baselines(evaluation.measuring, evaluation.results, point)
+    compared = {p.method: p for p in baselines.points if p.compared}
     assert list(compared) == ["tiers", "confidence", "single"]
     assert compared["tiers"].score == point.report.score
     best = max(evaluation.results.single_models, key=lambda m: m.selection.score)
     assert compared["single"].stages == [best.name]
-    confidence = [p for p in rivals.points if p.method == "confidence"]
+    confidence = [p for p in baselines.points if p.method == "confidence"]
     assert {p.stages[-1] for p in confidence} <= {"a", "b", "c", "d"}
     edge = {stage for p in confidence for stage in p.stages} - {"d"}
     by_name = {m.name: m for m in evaluation.results.single_models}
@@ -131,11 +131,11 @@ def test_rivals_are_chosen_on_selection_and_cost_what_their_stages_do(folder):
     enough = [p for p in confidence if p.selection_score >= point.selection.score]
     assert compared["confidence"] in (enough[:1] or confidence[-1:])
     for method, told in compared.items():
-        costs = [c for c in rivals.costs if c.method == method and c.unit == "macs"]
+        costs = [c for c in baselines.costs if c.method == method and c.unit == "macs"]
         assert sum(c.share for c in costs) == pytest.approx(1)
         assert sum(c.cumulative for c in costs) == pytest.approx(told.cost)
         assert sum(c.exit_tier for c in costs) <= told.cost + 1e-9
-    assert tier_rivals(evaluation.measuring, evaluation.results, None) is None
+    assert tier_baselines(evaluation.measuring, evaluation.results, None) is None
 
 
 @pytest.mark.parametrize("combine", ["mean_logits", "mean_softmax"])

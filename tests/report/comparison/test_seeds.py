@@ -17,8 +17,8 @@ from cascade_exp.report.comparison.seeds import (
     mean,
     mean_and_spread,
     models_over_seeds,
-    rivals_over_seeds,
     seed_tables,
+    speed_ups_over_seeds,
     write_seed_tables,
 )
 from cascade_exp.report.pages.runs_page import page_text
@@ -44,8 +44,8 @@ def runs(tmp_path, make_results: Make):
         rows = [("full", "1.0", 0.9, 1.0), ("a>b", "2.0", score, 2 + seed / 10)]
         rows += [("cascade_1_2_6", f"{at}.0", score, at) for at in (2, 3, 4)]
         lines = "".join(f"{','.join(map(str, row))}\n" for row in rows)
-        header = "rival,target,report_score,report_speed_up\n"
-        (folder / "results" / "rivals.csv").write_text(header + lines)
+        header = "method,target,report_score,report_speed_up\n"
+        (folder / "results" / "speed_ups.csv").write_text(header + lines)
         made.append(folder)
     made.append(job(tmp_path / "killed", None, "seed: 4\n", "running"))
     return [read_run(folder, folder.name) for folder in made]
@@ -61,7 +61,7 @@ def test_neither_seed_nor_pool_tells_variants_apart(runs):
 
 
 def test_mean_and_sample_deviation_by_hand(runs):
-    rows = {(row.variant, row.key["rival"]): row for row in rivals_over_seeds(runs)}
+    rows = {(row.variant, row.key["method"]): row for row in speed_ups_over_seeds(runs)}
     told = rows["regularizer=dar", "a>b"].cells()
     assert told["jobs"] == 3
     assert told["score_mean"] == pytest.approx((0.82 + 0.88 + 0.9) / 3)
@@ -94,9 +94,9 @@ def test_models_are_told_by_what_reliability_says_of_the_report_split(runs):
 def test_tables_are_written_printed_and_on_the_page(runs, tmp_path):
     out = io.StringIO()
     write_seed_tables(seed_tables(runs), tmp_path, Console(file=out, width=80))
-    with (tmp_path / "rivals_over_seeds.csv").open(newline="") as file:
+    with (tmp_path / "speed_ups_over_seeds.csv").open(newline="") as file:
         records = list(csv.DictReader(file))
-    told = {(r["variant"], r["rival"]): r for r in records}["regularizer=dar", "a>b"]
+    told = {(r["variant"], r["method"]): r for r in records}["regularizer=dar", "a>b"]
     assert told["jobs"] == "3" and float(told["score_mean"]) == pytest.approx(2.6 / 3)
     assert (tmp_path / "models_over_seeds.csv").is_file()
     printed = out.getvalue()
@@ -106,7 +106,7 @@ def test_tables_are_written_printed_and_on_the_page(runs, tmp_path):
     assert ["a>b", "3", "86.7", "±", "4.2", "%"] in lines and ["(2.20×)"] in lines
     assert ["cascade_1_2_6", "3", *["86.7", "±", "4.2", "%"] * 3] in lines
     page = page_text(runs, title="x", command="y")
-    assert "86.7 ± 4.2 %" in page and "rivals_over_seeds.csv" in page
+    assert "86.7 ± 4.2 %" in page and "speed_ups_over_seeds.csv" in page
 
 
 def test_one_job_of_each_kind_has_no_spread_to_tell(runs, tmp_path):
@@ -118,13 +118,13 @@ def test_one_job_of_each_kind_has_no_spread_to_tell(runs, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("rival,target\na,2\n", "line 2 has no report_score"),
-        ("rival,target,report_score,report_speed_up\na,2,x,1\n", "line 2: report_score=x"),
+        ("method,target\na,2\n", "line 2 has no report_score"),
+        ("method,target,report_score,report_speed_up\na,2,x,1\n", "line 2: report_score=x"),
     ],
 )
 def test_a_broken_file_is_named(runs, text, said):
-    path: Path = runs[0].folder / "results" / "rivals.csv"
+    path: Path = runs[0].folder / "results" / "speed_ups.csv"
     path.write_text(text)
     with pytest.raises(CascadeError, match=said) as refused:
-        rivals_over_seeds(runs)
+        speed_ups_over_seeds(runs)
     assert str(path) in str(refused.value)

@@ -1,23 +1,23 @@
-"""The page's sections of tiers, links and rivals: every number of theirs is on it."""
+"""The page's sections of tiers, links and methods at equal speed-up show all their numbers."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cascade_exp.evaluation.comparisons.speed_ups import analyse_rivals
-from cascade_exp.evaluation.comparisons.tier_baselines import tier_rivals
+from cascade_exp.evaluation.comparisons.speed_ups import compare_speed_ups
+from cascade_exp.evaluation.comparisons.tier_baselines import tier_baselines
 from cascade_exp.evaluation.latency import latencies
 from cascade_exp.evaluation.tier_analyses import tier_analyses
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report.figures import style
 from cascade_exp.report.figures.speed_ups import emitted_figure
 from cascade_exp.report.pages import numbers, tiers_view, view
-from cascade_exp.report.pages import speed_ups_view as rivals_view
+from cascade_exp.report.pages import speed_ups_view as speed_ups_view
 from cascade_exp.report.pages.html import html_text
 from cascade_exp.report.pages.sections import Sections
 from tests.evaluating import evaluated, settings_of
-from tests.evaluation.comparisons.test_speed_ups import EXITS, MEMBERS, MODELS
+from tests.evaluation.comparisons.test_speed_ups import EXITS, MEMBERS, MODELS, with_members
 from tests.recordings.making import add_exits, make_recordings
 from tests.report.pages.test_html import Page
 
@@ -38,7 +38,7 @@ def tiers_of(folder, *overrides):
     point = view.chosen(results)
     sections = Sections(
         tiers=tier_analyses(measuring, point),
-        tier_rivals=tier_rivals(measuring, results, point),
+        tier_baselines=tier_baselines(measuring, results, point),
         latencies=latencies(measuring, results.operating_points),
     )
     return results, sections, analyses
@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
 def test_tiers_beside_what_they_replace(folder):
     results, sections, analyses = tiers_of(folder)
     read, text = shown(results, sections, analyses)
-    for point in tiers_view.compared(sections.tier_rivals):
+    for point in tiers_view.compared(sections.tier_baselines):
         low, high = point.score_interval
         row = (
             f"{tiers_view.METHODS[point.method]} {'>'.join(point.stages)}"
@@ -74,10 +74,10 @@ def test_tiers_beside_what_they_replace(folder):
 def test_both_accountings_of_every_tier_are_side_by_side(folder):
     results, sections, _ = tiers_of(folder)
     read, _ = shown(results, sections)
-    rivals = sections.tier_rivals
-    assert tiers_view.units(rivals) == ["macs", "seconds"]
-    assert {row.unit for row in rivals.costs} == {"macs", "seconds"}
-    for method in tiers_view.costs_by_method(rivals):
+    baselines = sections.tier_baselines
+    assert tiers_view.units(baselines) == ["macs", "seconds"]
+    assert {row.unit for row in baselines.costs} == {"macs", "seconds"}
+    for method in tiers_view.costs_by_method(baselines):
         for i, stage in enumerate(method.stages):
             cells = [
                 numbers.short_cost(cost, row.unit)
@@ -87,7 +87,7 @@ def test_both_accountings_of_every_tier_are_side_by_side(folder):
             row = " ".join([stage.stage, numbers.percent(stage.share), *cells])
             assert row.replace(numbers.SPACE, " ") in read
             assert [c.stage for c in stage.costs] == [method.stages[i].stage] * 2
-        point = next(p for p in rivals.points if p.compared and p.method == method.method)
+        point = next(p for p in baselines.points if p.compared and p.method == method.method)
         assert method.totals[0][0] == pytest.approx(point.cost)  # the job's own: cumulative macs
         assert method.totals[0][1] <= method.totals[0][0]
     assert "This evaluation counts cumulatively." in read
@@ -117,31 +117,30 @@ def test_a_search_over_tiers_that_chose_a_single_model(folder):
     results, measuring = evaluation.results, evaluation.measuring
     sections = Sections(
         tiers=tier_analyses(measuring, view.chosen(results)),
-        tier_rivals=tier_rivals(measuring, results, view.chosen(results)),
+        tier_baselines=tier_baselines(measuring, results, view.chosen(results)),
     )
     read, _ = shown(results, sections)
     assert "Tiers beside what they replace" in read and "Wrong agreements" not in read
 
 
 @pytest.fixture(scope="module")
-def rivals(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("rivals")
+def speed_ups(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speed_ups")
     make_recordings(folder, MODELS, size=80)
     rows = "".join(f"{name},{cost!r},{int(cost)}\n" for name, cost in MODELS.items())
     (folder / "models.csv").write_text(f"name,macs,layers\n{rows}")
     add_exits(folder, "net", EXITS)
     text = (folder / "models.csv").read_text()
     (folder / "models.csv").write_text(text.replace("net,6.0", "net,6.0,6"))
-    settings = settings_of("cost=layers")
-    settings.rivals.members = MEMBERS
+    settings = with_members(settings_of("cost=layers"), MEMBERS)
     evaluation, _ = evaluated(folder, "cost=layers")
-    return evaluation.results, analyse_rivals(open_recordings(folder), settings)
+    return evaluation.results, compare_speed_ups(open_recordings(folder), settings)
 
 
-def test_rivals_at_the_same_speed_ups(rivals):
-    results, found = rivals
-    read, text = shown(results, Sections(rivals=found))
-    lines = rivals_view.lines(found)
+def test_methods_at_equal_speed_up(speed_ups):
+    results, found = speed_ups
+    read, text = shown(results, Sections(speed_ups=found))
+    lines = speed_ups_view.lines(found)
     assert [line.name for line in lines] == ["six", *MEMBERS]
     for line in lines:
         cells = [
@@ -151,28 +150,30 @@ def test_rivals_at_the_same_speed_ups(rivals):
             if row is not None
         ]
         assert " ".join([line.name, *cells]).replace(numbers.SPACE, " ") in read
-    for target in rivals_view.targets(found)[1:]:
+    for target in speed_ups_view.targets(found)[1:]:
         column = [row for row in found.rows if row.target == target]
-        best = [row for row in column if rivals_view.is_best(found, row)]
+        best = [row for row in column if speed_ups_view.is_best(found, row)]
         near = [row for row in column if 0.9 * target <= row.report_speed_up <= 1.1 * target]
         top = max(row.report_score for row in near)
         assert best == [row for row in near if row.report_score == top]
     assert any(
-        row.report_score > top and not rivals_view.is_best(found, row) for row in column
+        row.report_score > top and not speed_ups_view.is_best(found, row) for row in column
     )  # scores higher, and is far from 4×
-    for longer, without, added, rows in rivals_view.added(found):
+    for longer, without, added, rows in speed_ups_view.added(found):
         for row in rows:
             gains = f"{numbers.gain(row.expected)} {numbers.gain(row.measured)}"
             assert f"{longer} {without} {added} {row.target:g}× {gains}" in read
-    pictures = Sections(rivals=found).pictures(results)
-    assert set(pictures) == {"rivals", "emitted", "inversions"}
+    pictures = Sections(speed_ups=found).pictures(results)
+    assert set(pictures) == {"speed_ups", "emitted", "inversions"}
     assert all(text.count(label) == 2 for label, _ in pictures.values())
 
 
-def test_rivals_on_a_further_split_have_a_table_of_their_own(rivals):
-    results, found = rivals
+def test_speed_ups_on_a_further_split_have_a_table_of_their_own(speed_ups):
+    results, found = speed_ups
     halved = [replace(row, report_score=row.report_score / 2) for row in found.rows]
-    read, _ = shown(results, Sections(rivals=replace(found, elsewhere={"mnli_mismatched": halved})))
+    read, _ = shown(
+        results, Sections(speed_ups=replace(found, elsewhere={"mnli_mismatched": halved}))
+    )
     here, there = read.split("On mnli_mismatched ")
     assert "On report " in here and "on report and mnli_mismatched" in here
     for text, rows in ((here, found.rows), (there, halved)):
@@ -181,10 +182,10 @@ def test_rivals_on_a_further_split_have_a_table_of_their_own(rivals):
 
 
 @pytest.mark.parametrize("size", [style.WIDE, style.NARROW, style.ALONE])
-def test_a_panel_for_each_network_and_speed_up_and_none_more(rivals, size):
-    results, found = rivals
+def test_a_panel_for_each_network_and_speed_up_and_none_more(speed_ups, size):
+    results, found = speed_ups
     with style.house_style():
         figure = emitted_figure(results, found, size)
     drawn = [axes for axes in figure.axes if axes.get_visible()]
-    assert len(drawn) == len({(row.rival, row.target) for row in found.emitted}) > 2
+    assert len(drawn) == len({(row.method, row.target) for row in found.emitted}) > 2
     assert all(np.size(axes.lines) for axes in drawn)

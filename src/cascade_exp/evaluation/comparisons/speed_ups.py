@@ -1,192 +1,299 @@
-"""Cascades and early-exit networks at the same speed-ups, over one recordings folder.
+"""Methods at equal speed-up: cascades, early-exit networks and single models, over one recording.
 
-After Li et al. 2021 (CascadeBERT), Table 2 and Figs. 2, 3 and 5. A rival is a cascade of complete
-models, the exits of a network, or complete models alone; each is swept by one shared threshold, by
-the same engine. The sweep of one is in ``rivals_swept``; how the comparison is written and drawn,
-in ``report.rivals``.
+The comparison of CascadeBERT (Li et al. 2021, Table 2 and Figs. 2, 3 and 5). A method is a cascade
+of complete models, the exits of one network, or complete models each alone
+(``speed_ups.members``); all stages of a method share one threshold, which is swept exactly on the
+selection split. The speed-up of a setting is the cost of the full model over its mean cost.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cascade_exp.cascade.bootstrap import intervals
 from cascade_exp.cascade.reliability import dis
-from cascade_exp.cascade.speed_up import Neighbours, expected_gain
-from cascade_exp.cascade.stages import Ints
-from cascade_exp.errors import CascadeError, choice, did_you_mean
-from cascade_exp.evaluation.comparisons.speed_ups_swept import (
-    Depth,
-    Setting,
-    SweptRival,
-    open_rival,
-    sweep_rival,
-)
-from cascade_exp.evaluation.pools import open_pools
+from cascade_exp.cascade.speed_up import Neighbours, closest, expected_gain
+from cascade_exp.cascade.stages import Floats, Ints
+from cascade_exp.cascade.sweep import Sweep, settings_at, sweep_shared
+from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.evaluation.kinds.base import own_method
+from cascade_exp.evaluation.kinds.registry import kind_of
+from cascade_exp.evaluation.measuring import Measuring
+from cascade_exp.evaluation.pools import OneSplit, open_pools
 from cascade_exp.jobs.job import Job
 from cascade_exp.recordings.exits import exit_name
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.results.schema import Results
 from cascade_exp.report.results.speed_ups_schema import (
     AddedRow,
+    EmittedRow,
     InversionRow,
-    RivalAnalyses,
-    RivalRow,
+    SpeedUpAnalyses,
+    SpeedUpCurve,
+    SpeedUpRow,
 )
 from cascade_exp.schema.evaluating import (
+    FULL,
     EvaluateConfig,
     ExitsCascade,
     Named,
-    Rival,
+    SpeedUpMember,
+    StagesCascade,
 )
 
 COMPLETE = "complete models"
-FULL = "full"
-"""What the model is called that speed-ups are over, among the rivals of ``rivals.csv``."""
 
 
-def check_rivals(settings: EvaluateConfig) -> dict[str, Rival]:
-    """The rivals by name.
+@dataclass(frozen=True)
+class Depth:
+    """Layers of a complete model or an exit, and the group that figures show it in.
+
+    ``group``: the network of an exit; of a complete model the method that runs it alone (BERT-kL
+    apart from models pre-trained at that depth), else ``COMPLETE``.
+    """
+
+    layers: int
+    group: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The stages of a method and their shared threshold; None for a single model."""
+
+    members: tuple[int, ...]
+    threshold: float | None
+
+    @property
+    def thresholds(self) -> list[float]:
+        """One for every stage but the last."""
+        return [] if self.threshold is None else [self.threshold] * (len(self.members) - 1)
+
+
+@dataclass(frozen=True)
+class SweptMember:
+    """A method with all its settings, and what they do on the selection split.
+
+    Attributes:
+        static: whether its models run alone, without a threshold.
+        full_cost: cost of the full model, which is a speed-up of 1.
+        speed_ups, scores: float64 [V], one per setting.
+    """
+
+    name: str
+    static: bool
+    measuring: Measuring
+    full_cost: float
+    settings: list[Setting]
+    speed_ups: Floats
+    scores: Floats
+
+    def at(self, target: float) -> Setting:
+        """The setting whose speed-up on the selection split comes closest to ``target``."""
+        return self.settings[closest(self.speed_ups, self.scores, target)]
+
+    def row(self, target: float, setting: Setting) -> SpeedUpRow:
+        """What ``setting`` does on both splits."""
+        splits = self.measuring.splits
+        measured = {}
+        for one in (splits.selection, splits.report):
+            outcome = self.measuring.outcome(one, setting.members, setting.thresholds)
+            measured[one.name] = (self.full_cost / float(outcome.cost.mean()), one.score(outcome))
+        seed, resamples = splits.settings.seed, splits.settings.bootstrap.resamples
+        selection, report = measured[splits.selection.name], measured[splits.report.name]
+        return SpeedUpRow(
+            method=self.name,
+            target=target,
+            stages=[splits.selection.pool.names[m] for m in setting.members],
+            threshold=setting.threshold,
+            selection_speed_up=selection[0],
+            selection_score=selection[1],
+            report_speed_up=report[0],
+            report_score=report[1],
+            report_interval=intervals(outcome, splits.report.objective, seed, resamples).score,
+        )
+
+    def curve(self) -> SpeedUpCurve:
+        """All settings on the report split, in order of growing speed-up."""
+        report = self.measuring.splits.report
+        points = []
+        for members in dict.fromkeys(setting.members for setting in self.settings):
+            table = self.measuring.table(report, members)
+            if len(members) == 1:
+                up, score = self.full_cost / float(table.cost[0]), report.score(table.run([]))
+                points.append((up, score))
+                continue
+            sweep = sweep_shared(table, self.measuring.compare)
+            ups, scores = _speed_ups_and_scores(sweep, report, self.full_cost)
+            own = np.array([s.threshold for s in self.settings if s.members == members])
+            confidence = np.stack([stage.confidence for stage in table.stages[:-1]])
+            at = settings_at(sweep, confidence, own, self.measuring.compare)
+            points += list(zip(ups[at].tolist(), scores[at].tolist(), strict=True))
+        points = sorted(set(points))
+        return SpeedUpCurve(
+            self.name, self.static, [up for up, _ in points], [score for _, score in points]
+        )
+
+    def emitted(
+        self, target: float, setting: Setting, depths: dict[str, Depth], complete: SweptMember
+    ) -> list[EmittedRow]:
+        """Accuracy of each exit, and of complete models of as many layers, on what leaves there."""
+        report, models = self.measuring.splits.report, complete.measuring.splits.report.models
+        outcome = self.measuring.outcome(report, setting.members, setting.thresholds)
+        rows = []
+        for stage, member in enumerate(setting.members):
+            name = report.pool.names[member]
+            here = outcome.exit_stage == stage
+            if not here.any() or name not in depths:
+                continue
+            layers = depths[name].layers
+            right = {name: outcome.prediction == report.models.labels}
+            right |= {
+                other: models.stage((m,)).prediction == models.labels
+                for m, other in enumerate(models.names)
+                if other in depths and depths[other].layers == layers
+            }
+            rows += [
+                EmittedRow(
+                    method=self.name,
+                    target=target,
+                    layers=layers,
+                    examples=int(here.sum()),
+                    group=depths[model].group,
+                    model=model,
+                    accuracy=float(it[here].mean()),
+                )
+                for model, it in right.items()
+            ]
+        return rows
+
+
+def check_speed_ups(settings: EvaluateConfig) -> None:
+    """Refuse keys that do not go with ``speed_ups``.
 
     Raises:
-        CascadeError: naming the rival whose keys make no sense, or a cost that has no speed-up.
+        CascadeError: if the cost has no speed-up, or a further split is the selection split.
     """
-    if settings.rivals.members and settings.cost.name == "edge_cloud":
+    if settings.speed_ups.members and settings.cost.name == "edge_cloud":
         raise CascadeError(
-            "cost=edge_cloud with rivals: a speed-up is in what models cost, not in where they "
-            "run; expected cost=layers, table, seconds or dollars"
+            "cost=edge_cloud with speed_ups: a speed-up is a ratio of what models cost, wherever "
+            "they run; expected cost=layers, table, seconds or dollars"
         )
     chosen_on = settings.splits.selection
-    if chosen_on in (settings.rivals.also or ()) and not settings.threshold.same_split:
+    if chosen_on in (settings.speed_ups.also or ()) and not settings.threshold.same_split:
         raise CascadeError(
-            f"rivals.also: speed-ups are chosen on '{chosen_on}', so it is no result; "
-            "expected other splits (threshold.same_split=true does it all the same)"
+            f"speed_ups.also: settings are chosen on '{chosen_on}', so its numbers are no result; "
+            "expected other splits (threshold.same_split=true reports them all the same)"
         )
-    targets = settings.rivals.speed_ups
-    if not targets or not all(isinstance(t, int | float) and t >= 1 for t in targets):
-        raise CascadeError(f"rivals.speed_ups={targets}: expected a list of numbers from 1 on")
-    return {str(n): _check(f"rivals.members.{n}", it) for n, it in settings.rivals.members.items()}
 
 
-def _check(where: str, given: Any) -> Rival:
-    if not isinstance(given, dict):
-        raise CascadeError(f"{where}={given}: expected a rival, as {{network: deebert}}")
-    if where == f"rivals.members.{FULL}":
-        raise CascadeError(f"{where}: the model of rivals.full is called so; take another name")
-    for key in given:
-        choice(str(key), Rival.__dataclass_fields__, where)
-    rival = Rival(**given)
-    said = [key for key in ("stages", "network", "models") if getattr(rival, key) is not None]
-    if len(said) != 1:
-        raise CascadeError(
-            f"{where}: expected one of stages (a cascade), network (its exits) and models (each "
-            f"alone), found {' and '.join(said) or 'none'}"
-        )
-    for key in ("stages", "models"):
-        names = getattr(rival, key)
-        if names is not None and not (isinstance(names, list) and names):
-            raise CascadeError(f"{where}.{key}={names}: expected a list of models")
-    if rival.stages is not None and len(rival.stages) < 2:
-        raise CascadeError(
-            f"{where}.stages={rival.stages}: expected two models or more; models={rival.stages} "
-            "runs it alone"
-        )
-    return rival
-
-
-def tell_rivals(job: Job, results: Results, found: RivalAnalyses) -> None:
+def report_speed_ups(job: Job, results: Results, found: SpeedUpAnalyses) -> None:
     """Write, draw, log and print the comparison below ``results/``."""
-    from cascade_exp.report.figures.speed_ups import draw_rivals
-    from cascade_exp.report.results.speed_ups import print_rivals, write_rivals
+    from cascade_exp.report.figures.speed_ups import draw_speed_ups
+    from cascade_exp.report.results.speed_ups import print_speed_ups, write_speed_ups
 
     folder = job.folder / "results"
-    write_rivals(found, folder)
-    plots = draw_rivals(results, found, folder) if job.settings.plots else []
+    write_speed_ups(found, folder)
+    plots = draw_speed_ups(results, found, folder) if job.settings.plots else []
     if job.loggers.wandb is not None:
-        from cascade_exp.report.tracking.board import log_rivals
+        from cascade_exp.report.tracking.board import log_speed_ups
 
-        log_rivals(job.loggers.wandb, found, plots)
-    print_rivals(found, job.settings, folder, job.console)
+        log_speed_ups(job.loggers.wandb, found, plots)
+    print_speed_ups(found, job.settings, folder, job.console)
 
 
-def analyse_rivals(recordings: Recordings, settings: EvaluateConfig) -> RivalAnalyses:
-    """Sweep every rival of ``settings`` and choose its setting at each wanted speed-up.
+def compare_speed_ups(recordings: Recordings, settings: EvaluateConfig) -> SpeedUpAnalyses:
+    """Sweep every method of ``settings.speed_ups`` and choose its setting at each speed-up.
 
     Raises:
-        CascadeError: if the recordings do not fit a rival, which is named.
+        CascadeError: if the recordings do not fit a method, which is named.
     """
-    rivals = check_rivals(settings)
-    costs = dict(
-        zip(
-            recordings.complete().names,
-            recordings.complete().costs(settings.cost.column).tolist(),
-            strict=True,
-        )
-    )
-    full = settings.rivals.full or max(costs, key=lambda name: costs[name])
-    if full not in costs:
-        raise CascadeError(
-            f"rivals.full={full}: no recorded complete model{did_you_mean(full, costs)}; they are "
-            f"{', '.join(costs)}"
-        )
-    alone = Rival(models=[full])
-    opened = open_rival(alone, recordings, settings)
-    one = opened.splits.selection
-    full_cost = float(one.pool.cost[list(opened.members(one, [full]))].sum())
-    found = {FULL: sweep_rival(FULL, alone, opened, full_cost)}
-    for name, rival in rivals.items():
-        try:
-            found[name] = sweep_rival(
-                name, rival, open_rival(rival, recordings, settings), full_cost
-            )
-        except CascadeError as error:
-            raise CascadeError(f"rivals.members.{name}: {error}") from None
-    targets = [float(target) for target in settings.rivals.speed_ups]
-    chosen = {(FULL, 1.0): found[FULL].at(1.0)}
-    chosen |= {(n, t): found[n].at(t) for n in rivals for t in targets}
-    depths = _depths(recordings, rivals)
-    return RivalAnalyses(
+    check_speed_ups(settings)
+    full, members = _full_model(recordings, settings), settings.speed_ups.members
+    swept = _sweep_all(full, recordings, settings)
+    chosen = _chosen(swept, settings)
+    depths = _depths(recordings, members)
+    return SpeedUpAnalyses(
         full=full,
-        rows=[found[name].row(target, it) for (name, target), it in chosen.items()],
-        curves=[found[name].curve() for name in rivals],
+        rows=_rows(swept, chosen),
+        curves=[swept[name].curve() for name in members],
         emitted=[
             row
-            for name, rival in rivals.items()
-            if rival.network is not None
-            for target in targets
-            for row in found[name].emitted(target, chosen[name, target], depths, found[FULL])
+            for (name, target), setting in chosen.items()
+            if name in members and members[name].network is not None
+            for row in swept[name].emitted(target, setting, depths, swept[FULL])
         ],
         inversions=_inversions(recordings, settings, depths),
         elsewhere={
-            split: _told_on(split, recordings, settings) for split in settings.rivals.also or ()
+            split: _rows_on(split, full, recordings, settings)
+            for split in settings.speed_ups.also or ()
         },
-        added=[
-            row
-            for name, rival in rivals.items()
-            for other, shorter in rivals.items()
-            for target in targets
-            for row in _added(
-                found[name], found[other], rival, shorter, chosen[name, target], target
-            )
-        ],
+        added=list(_added_models(swept, members, chosen)),
     )
 
 
-def _told_on(split: str, recordings: Recordings, settings: EvaluateConfig) -> list[RivalRow]:
-    """The same settings of the same rivals, told on another split."""
-    there = replace(
-        settings,
-        splits=replace(settings.splits, report=split),
-        rivals=replace(settings.rivals, also=[]),
-    )
-    return analyse_rivals(recordings, there).rows
+def _full_model(recordings: Recordings, settings: EvaluateConfig) -> str:
+    """The model whose cost is a speed-up of 1: ``speed_ups.full``, else the most expensive."""
+    complete = recordings.complete()
+    costs = complete.costs(settings.cost.column).tolist()
+    known = dict(zip(complete.names, costs, strict=True))
+    full = settings.speed_ups.full or max(known, key=lambda name: known[name])
+    if full not in known:
+        raise CascadeError(
+            f"speed_ups.full={full}: no recorded complete model{did_you_mean(full, known)}; they "
+            f"are {', '.join(known)}"
+        )
+    return full
 
 
-def _depths(recordings: Recordings, rivals: dict[str, Rival]) -> dict[str, Depth]:
-    """By complete model and by exit, where the recordings say how many layers it has."""
-    group = {model: name for name, rival in rivals.items() for model in rival.models or ()}
+def _sweep_all(
+    full: str, recordings: Recordings, settings: EvaluateConfig
+) -> dict[str, SweptMember]:
+    """Every method by its name, the full model first, which is called ``FULL``."""
+    alone = SpeedUpMember(models=[full])
+    opened = open_member(alone, recordings, settings)
+    one = opened.splits.selection
+    full_cost = float(one.pool.cost[list(opened.members(one, [full]))].sum())
+    swept = {FULL: sweep_member(FULL, alone, opened, full_cost)}
+    for name, member in settings.speed_ups.members.items():
+        try:
+            measuring = open_member(member, recordings, settings)
+            swept[name] = sweep_member(name, member, measuring, full_cost)
+        except CascadeError as error:
+            raise CascadeError(f"speed_ups.members.{name}: {error}") from None
+    return swept
+
+
+def _chosen(
+    swept: dict[str, SweptMember], settings: EvaluateConfig
+) -> dict[tuple[str, float], Setting]:
+    """The setting of every method at every wanted speed-up, that of the full model first."""
+    chosen = {(FULL, 1.0): swept[FULL].at(1.0)}
+    for name in settings.speed_ups.members:
+        chosen |= {(name, float(at)): swept[name].at(at) for at in settings.speed_ups.at}
+    return chosen
+
+
+def _rows(
+    swept: dict[str, SweptMember], chosen: dict[tuple[str, float], Setting]
+) -> list[SpeedUpRow]:
+    return [swept[name].row(target, setting) for (name, target), setting in chosen.items()]
+
+
+def _rows_on(
+    split: str, full: str, recordings: Recordings, settings: EvaluateConfig
+) -> list[SpeedUpRow]:
+    """The same settings of the same methods, evaluated on another split."""
+    there = replace(settings, splits=replace(settings.splits, report=split))
+    swept = _sweep_all(full, recordings, there)
+    return _rows(swept, _chosen(swept, there))
+
+
+def _depths(recordings: Recordings, members: dict[str, SpeedUpMember]) -> dict[str, Depth]:
+    """By complete model and by exit, where the recordings know how many layers it has."""
+    group = {model: name for name, member in members.items() for model in member.models or ()}
     known = {
         row.name: Depth(int(row.costs["layers"]), group.get(row.name, COMPLETE))
         for row in recordings.models
@@ -218,22 +325,42 @@ def _inversions(
     return rows
 
 
-def _added(
-    longer: SweptRival,
-    shorter: SweptRival,
-    stages: Rival,
-    fewer: Rival,
+def _added_models(
+    swept: dict[str, SweptMember],
+    members: dict[str, SpeedUpMember],
+    chosen: dict[tuple[str, float], Setting],
+) -> Iterator[AddedRow]:
+    """The gain of an inner stage, wherever one cascade is another with one more inner stage."""
+    for name, member in members.items():
+        for without, other in members.items():
+            at = _inner_stage(member.stages or [], other.stages or [])
+            if at is None:
+                continue
+            for (method, target), setting in chosen.items():
+                if method == name:
+                    yield _added_model(
+                        swept[name], setting, swept[without], chosen[without, target], at, target
+                    )
+
+
+def _inner_stage(stages: list[str], fewer: list[str]) -> int | None:
+    """Place of the one inner stage that ``stages`` has and ``fewer`` lacks; None if not so."""
+    places = range(1, len(stages) - 1)
+    return next((i for i in places if [*stages[:i], *stages[i + 1 :]] == fewer), None)
+
+
+def _added_model(
+    longer: SweptMember,
     setting: Setting,
+    shorter: SweptMember,
+    less: Setting,
+    at: int,
     target: float,
-) -> list[AddedRow]:
-    """The gain of the one inner stage that ``longer`` has and ``shorter`` lacks, if so they are."""
-    names, other = stages.stages or [], fewer.stages or []
-    inner = [i for i in range(1, len(names) - 1) if [*names[:i], *names[i + 1 :]] == other]
-    if not inner:
-        return []
-    at, report = inner[0], longer.measuring.splits.report
+) -> AddedRow:
+    """The gain of stage ``at`` of ``longer``, which ``shorter`` lacks (Eq. 13, and measured)."""
+    report = longer.measuring.splits.report
     outcome = longer.measuring.outcome(report, setting.members, setting.thresholds)
-    exits = np.bincount(outcome.exit_stage, minlength=len(names))
+    exits = np.bincount(outcome.exit_stage, minlength=len(setting.members))
     models, costs = report.models, report.pool.cost
     accuracy = [_accuracy(models.stage((m,)).prediction, models.labels) for m in setting.members]
     expected = expected_gain(
@@ -248,16 +375,69 @@ def _added(
         ),
         len(outcome.cost),
     )
-    less = shorter.at(target)
     without = shorter.measuring.outcome(
         shorter.measuring.splits.report, less.members, less.thresholds
     )
     measured = _accuracy(outcome.prediction, models.labels) - _accuracy(
         without.prediction, models.labels
     )
-    return [AddedRow(longer.name, shorter.name, names[at], target, expected, measured)]
+    added = report.pool.names[setting.members[at]]
+    return AddedRow(longer.name, shorter.name, added, target, expected, measured)
 
 
 def _accuracy(prediction: Ints, labels: Ints) -> float:
-    """What Eq. 13 is of, whatever the objective."""
+    """Share of right answers: the quantity of Eq. 13, whatever the objective is."""
     return float((prediction == labels).mean())
+
+
+def open_member(
+    member: SpeedUpMember, recordings: Recordings, settings: EvaluateConfig
+) -> Measuring:
+    """Both splits as the stages of ``member``, which share one threshold."""
+    kind: Named
+    if member.network is not None:
+        kind = ExitsCascade("exits", member.network)
+    else:
+        kind = StagesCascade("stages", member.stages or member.models)
+    own = replace(
+        settings,
+        cascade=kind,
+        metric=Named(member.metric),
+        ensemble=Named(member.ensemble),
+        threshold=replace(settings.threshold, shared=True),
+    )
+    kind_of(own).check(own_method(own))
+    return Measuring(open_pools(recordings, own, halve=False))
+
+
+def sweep_member(
+    name: str, member: SpeedUpMember, measuring: Measuring, full_cost: float
+) -> SweptMember:
+    """``member`` at every threshold of the selection split; ``full_cost`` is a speed-up of 1."""
+    splits = measuring.splits
+    one = splits.selection
+    (members,) = splits.kind.candidates(one.pool).cascades[:1]
+    alone = member.models is not None
+    found: list[Setting] = []
+    speed_ups, scores = [], []
+    for cascade in [(m,) for m in members] if alone else [members]:
+        table = measuring.table(one, cascade)
+        if len(cascade) == 1:
+            found.append(Setting(cascade, None))
+            speed_ups.append(np.array([full_cost / float(table.cost[0])]))
+            scores.append(np.array([one.score(table.run([]))]))
+            continue
+        sweep = sweep_shared(table, measuring.compare)
+        found += [Setting(cascade, threshold) for threshold in sweep.thresholds.tolist()]
+        ups, points = _speed_ups_and_scores(sweep, one, full_cost)
+        speed_ups.append(ups)
+        scores.append(points)
+    return SweptMember(
+        name, alone, measuring, full_cost, found, np.concatenate(speed_ups), np.concatenate(scores)
+    )
+
+
+def _speed_ups_and_scores(sweep: Sweep, one: OneSplit, full_cost: float) -> tuple[Floats, Floats]:
+    """Speed-up and score of every setting, each float64 [V]."""
+    scores = np.asarray(one.objective.score(sweep.totals, one.pool.size), dtype=np.float64)
+    return full_cost / (sweep.total_cost / one.pool.size), scores

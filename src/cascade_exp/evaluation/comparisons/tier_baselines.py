@@ -24,12 +24,12 @@ from cascade_exp.evaluation.pools import OneSplit
 from cascade_exp.evaluation.pricing import unit_of
 from cascade_exp.recordings.names import models_of
 from cascade_exp.report.results.schema import OperatingPoint, Results
-from cascade_exp.report.results.tiers_schema import RivalPoint, TierCost, TierRivals
+from cascade_exp.report.results.tiers_schema import BaselinePoint, TierBaselines, TierCost
 
 
-def tier_rivals(
+def tier_baselines(
     measuring: Measuring, results: Results, chosen: OperatingPoint | None
-) -> TierRivals | None:
+) -> TierBaselines | None:
     """The comparison at the chosen cascade of tiers; None where stages are no tiers.
 
     The confidence cascade's compared point is its cheapest one that scores on the selection split
@@ -47,7 +47,7 @@ def tier_rivals(
         *confidence.points(chosen),
         *_singles(results),
     ]
-    return TierRivals(points, _costs(measuring, points))
+    return TierBaselines(points, _costs(measuring, points))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class _Confidence:
         mine, its = (replace(tiers.models, cost=changed) for tiers in (pool, there))
         return cls(measuring, mine, its, cascades)
 
-    def points(self, tiers: OperatingPoint) -> list[RivalPoint]:
+    def points(self, tiers: OperatingPoint) -> list[BaselinePoint]:
         """The front of their thresholds, the compared one with intervals."""
         assert tiers.selection is not None
         found = search(
@@ -92,14 +92,14 @@ class _Confidence:
         compared = enough[0] if enough else found[-1]
         return [self._point(point, point is compared) for point in found]
 
-    def _point(self, found: FrontPoint, compared: bool) -> RivalPoint:
+    def _point(self, found: FrontPoint, compared: bool) -> BaselinePoint:
         report = self.measuring.splits.report
         table = table_of(self.report, found.members, self.measuring.accounting)
         outcome = table.run(found.thresholds, self.measuring.compare)
         told = self.measuring.measured(report, outcome)
         if compared:
             told = self.measuring.with_intervals(report, outcome)
-        return RivalPoint(
+        return BaselinePoint(
             method="confidence",
             stages=[self.selection.names[m] for m in found.members],
             thresholds=list(found.thresholds),
@@ -123,9 +123,9 @@ def _best(one: OneSplit, tier: Sequence[int]) -> int:
     return max(tier, key=lambda m: (score(m), -models.cost[m]))
 
 
-def _tiers(results: Results, chosen: OperatingPoint) -> list[RivalPoint]:
+def _tiers(results: Results, chosen: OperatingPoint) -> list[BaselinePoint]:
     found = [
-        RivalPoint(
+        BaselinePoint(
             method="tiers",
             stages=row.stages,
             thresholds=row.thresholds,
@@ -138,7 +138,7 @@ def _tiers(results: Results, chosen: OperatingPoint) -> list[RivalPoint]:
         if (row.stages, row.thresholds) != (chosen.stages, chosen.thresholds)
     ]
     assert chosen.selection is not None and chosen.report is not None
-    point = RivalPoint(
+    point = BaselinePoint(
         method="tiers",
         stages=chosen.stages,
         thresholds=chosen.thresholds,
@@ -153,10 +153,10 @@ def _tiers(results: Results, chosen: OperatingPoint) -> list[RivalPoint]:
     return sorted([*found, point], key=lambda p: p.selection_cost)
 
 
-def _singles(results: Results) -> list[RivalPoint]:
+def _singles(results: Results) -> list[BaselinePoint]:
     best = max(results.single_models, key=lambda m: (m.selection.score, -m.selection.cost))
     return [
-        RivalPoint(
+        BaselinePoint(
             method="single",
             stages=[model.name],
             thresholds=[],
@@ -172,7 +172,7 @@ def _singles(results: Results) -> list[RivalPoint]:
     ]
 
 
-def _costs(measuring: Measuring, points: Sequence[RivalPoint]) -> list[TierCost]:
+def _costs(measuring: Measuring, points: Sequence[BaselinePoint]) -> list[TierCost]:
     """Every column of costs that is known of all models, then the job's own cost if it is none."""
     settings = measuring.splits.settings
     rows = measuring.splits.recordings.models
@@ -213,7 +213,7 @@ def _costs(measuring: Measuring, points: Sequence[RivalPoint]) -> list[TierCost]
     return found
 
 
-def _shares(measuring: Measuring, point: RivalPoint) -> Floats:
+def _shares(measuring: Measuring, point: BaselinePoint) -> Floats:
     """Shares of the report split's examples that leave at each stage."""
     report = measuring.splits.report
     pool = report.pool if point.method == "tiers" else report.models

@@ -1,8 +1,9 @@
 """Jobs that differ in nothing but the seed, told together: mean and spread over seeds.
 
 ``models_over_seeds.csv`` holds every model's score, DIS and ECE (CascadeBERT, Tables 4 and 5 where
-the jobs differ in ``regularizer``), ``rivals_over_seeds.csv`` every rival at every wanted speed-up
-(Tables 2 and 3). Both are of the report split. One job's own numbers live in ``results/`` of it.
+the jobs differ in ``regularizer``), ``speed_ups_over_seeds.csv`` every method at every wanted
+speed-up (Tables 2 and 3). Both are of the report split. One job's own numbers live in its
+``results/``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
 from cascade_exp.report.results.tables import Cell, csv_text
 
 # What a job trains and compares is told by the names in its rows.
-_NAMED_IN_ROWS = ("models.members.", "rivals.", "seed")
+_NAMED_IN_ROWS = ("models.members.", "speed_ups.", "seed")
 
 # How the spread is named wherever a table is shown.
 SPREAD = "the sample standard deviation over jobs that differ only in the seed"
@@ -38,12 +39,12 @@ Values = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """One line of a table: a model, or a rival at a wanted speed-up, over the seeds of a variant.
+    """One line of a table: a model, or a method at a wanted speed-up, over the seeds of a variant.
 
     Attributes:
         variant: the choices besides the seed that tell these jobs from the others of the
             comparison: ``regularizer=dar``.
-        key: what the row is about: ``{"rival": "cascade_2_6", "target": "2.0"}``.
+        key: what the row is about: ``{"method": "cascade_2_6", "target": "2.0"}``.
         values: per quantity one value per job, in the order of the jobs; without those that are
             not defined there.
     """
@@ -125,25 +126,25 @@ def models_over_seeds(runs: Iterable[ComparedRun]) -> list[OverSeeds]:
     return rows
 
 
-def rivals_over_seeds(runs: Iterable[ComparedRun]) -> list[OverSeeds]:
-    """Score and speed-up on report of every rival at every wanted speed-up, per variant.
+def speed_ups_over_seeds(runs: Iterable[ComparedRun]) -> list[OverSeeds]:
+    """Score and speed-up on report of every method at every wanted speed-up, per variant.
 
     Raises:
-        CascadeError: if a ``rivals.csv`` lacks a column or holds what is no number.
+        CascadeError: if a ``speed_ups.csv`` lacks a column or holds what is no number.
     """
     rows = []
     for variant, members in by_variant(runs).items():
         found: dict[tuple[str, str], Values] = {}
         for run in members:
-            for record in _read_rivals(run):
+            for record in _read_speed_ups(run):
                 told = found.setdefault(
-                    (record["rival"], record["target"]), {"score": [], "speed_up": []}
+                    (record["method"], record["target"]), {"score": [], "speed_up": []}
                 )
                 for name, values in told.items():
                     values.append(float(record[f"report_{name}"]))
         rows += [
-            OverSeeds(variant, {"rival": rival, "target": target}, told)
-            for (rival, target), told in found.items()
+            OverSeeds(variant, {"method": method, "target": target}, told)
+            for (method, target), told in found.items()
         ]
     return rows
 
@@ -153,7 +154,7 @@ def seed_tables(runs: Sequence[ComparedRun]) -> list[SeedTable]:
     made = []
     for name, rows, laid_out in (
         ("models_over_seeds", models_over_seeds(runs), _models),
-        ("rivals_over_seeds", rivals_over_seeds(runs), _rivals),
+        ("speed_ups_over_seeds", speed_ups_over_seeds(runs), _speed_ups),
     ):
         if any(row.jobs > 1 for row in rows):
             made.append(SeedTable(name, rows, *laid_out(rows)))
@@ -193,22 +194,22 @@ def _models(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str]]]
     )
 
 
-def _rivals(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str]]]:
+def _speed_ups(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str]]]:
     targets = list(dict.fromkeys(row.key["target"] for row in rows))
     told: dict[tuple[str, str], dict[str, OverSeeds]] = {}
     for row in rows:
-        told.setdefault((row.variant, row.key["rival"]), {})[row.key["target"]] = row
+        told.setdefault((row.variant, row.key["method"]), {})[row.key["target"]] = row
     lines = [
         [
             variant,
-            rival,
+            method,
             str(max(row.jobs for row in at.values())),
             *(_at_speed_up(at[target]) if target in at else "" for target in targets),
         ]
-        for (variant, rival), at in told.items()
+        for (variant, method), at in told.items()
     ]
-    columns = ["variant", "rival", "jobs", *(f"{float(target):g}×" for target in targets)]
-    return "Rivals over seeds, on report: score (speed-up)", columns, lines
+    columns = ["variant", "method", "jobs", *(f"{float(target):g}×" for target in targets)]
+    return "Methods at equal speed-up over seeds, on report: score (speed-up)", columns, lines
 
 
 def _at_speed_up(row: OverSeeds) -> str:
@@ -239,17 +240,17 @@ def _named_in_rows(key: str) -> bool:
     return any(key.startswith(prefix) for prefix in _NAMED_IN_ROWS)
 
 
-def _read_rivals(run: ComparedRun) -> list[dict[str, str]]:
-    path = (run.folder or Path()) / "results" / "rivals.csv"
+def _read_speed_ups(run: ComparedRun) -> list[dict[str, str]]:
+    path = (run.folder or Path()) / "results" / "speed_ups.csv"
     if run.folder is None or not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         records = list(csv.DictReader(file))
     for number, record in enumerate(records, 2):
-        for name in ("rival", "target", "report_score", "report_speed_up"):
+        for name in ("method", "target", "report_score", "report_speed_up"):
             if not record.get(name):
                 raise CascadeError(f"{path}: line {number} has no {name}")
-            if name != "rival" and not _is_number(record[name]):
+            if name != "method" and not _is_number(record[name]):
                 raise CascadeError(
                     f"{path}: line {number}: {name}={record[name]}: expected a number"
                 )

@@ -16,7 +16,7 @@ from cascade_exp.report.figures.evaluation import write_pictures
 from cascade_exp.report.figures.style import INK, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import Results
-from cascade_exp.report.results.speed_ups_schema import EmittedRow, RivalAnalyses
+from cascade_exp.report.results.speed_ups_schema import EmittedRow, SpeedUpAnalyses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,8 +28,8 @@ FEW = 32
 _ON_LIGHT, _ON_DARK = "#10151b", "#fdfdfd"
 
 
-def draw_rivals(results: Results, found: RivalAnalyses | None, folder: Path) -> list[Path]:
-    """Draw ``plots/{rivals,emitted,inversions}.png`` below ``folder``; return those drawn.
+def draw_speed_ups(results: Results, found: SpeedUpAnalyses | None, folder: Path) -> list[Path]:
+    """Draw ``plots/{speed_ups,emitted,inversions}.png`` below ``folder``; return those drawn.
 
     One that has nothing to show is removed if an earlier evaluation left it there.
     """
@@ -37,24 +37,24 @@ def draw_rivals(results: Results, found: RivalAnalyses | None, folder: Path) -> 
 
 
 def figures(
-    results: Results, found: RivalAnalyses | None
+    results: Results, found: SpeedUpAnalyses | None
 ) -> dict[str, Callable[[Size], Figure | None]]:
-    """What builds each picture, by its name; without rivals all build none."""
+    """What builds each picture, by its name; without a comparison all build none."""
 
     def bound(
-        build: Callable[[Results, RivalAnalyses, Size], Figure | None],
+        build: Callable[[Results, SpeedUpAnalyses, Size], Figure | None],
     ) -> Callable[[Size], Figure | None]:
         return (lambda size: None) if found is None else partial(build, results, found)
 
     return {
-        "rivals": bound(speed_up_figure),
+        "speed_ups": bound(speed_up_figure),
         "emitted": bound(emitted_figure),
         "inversions": bound(inversions_figure),
     }
 
 
-def speed_up_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure:
-    """Score against speed-up on the report split: a line per rival, points for static models."""
+def speed_up_figure(results: Results, found: SpeedUpAnalyses, size: Size) -> Figure:
+    """Score against speed-up on the report split: a line per method, points for static models."""
     figure = style.new_figure(size)
     axes = figure.add_subplot()
     for i, curve in enumerate(found.curves):
@@ -66,7 +66,7 @@ def speed_up_figure(results: Results, found: RivalAnalyses, size: Size) -> Figur
             marker="o" if curve.static or len(curve.score) <= FEW else "",
             markersize=4,
             linewidth=0.7 if len(curve.score) <= FEW else 1.4,
-            label=curve.rival,
+            label=curve.method,
         )
     full = found.rows[0]
     axes.plot([1.0], [full.report_score], color=INK, marker="s", linestyle="none", label=found.full)
@@ -88,11 +88,11 @@ def speed_up_figure(results: Results, found: RivalAnalyses, size: Size) -> Figur
     return figure
 
 
-def emitted_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure | None:
+def emitted_figure(results: Results, found: SpeedUpAnalyses, size: Size) -> Figure | None:
     """Accuracy by layer on what each network emits there (CascadeBERT, Fig. 2), a panel each."""
     panels: dict[tuple[str, float], list[EmittedRow]] = {}
     for row in found.emitted:
-        panels.setdefault((row.rival, row.target), []).append(row)
+        panels.setdefault((row.method, row.target), []).append(row)
     if not panels:
         return None
     # a row per network, unless the screen is too narrow for its speed-ups
@@ -107,7 +107,7 @@ def emitted_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure
     series += [
         (group, SERIES[1 + i % (len(SERIES) - 1)], "osD^v"[i % 5]) for i, group in enumerate(groups)
     ]
-    for ((rival, target), rows), axes in zip(panels.items(), places, strict=False):
+    for ((method, target), rows), axes in zip(panels.items(), places, strict=False):
         for label, color, marker in series:
             drawn = [row for row in rows if label == ("its exit" if _exit(row) else row.group)]
             own = label == "its exit"
@@ -121,7 +121,7 @@ def emitted_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure
                 linestyle="solid" if own else "none",
                 label=label,
             )
-        name = numbers.shorten(rival, max(6, size.name_width // across))
+        name = numbers.shorten(method, max(6, size.name_width // across))
         axes.set_title(f"{name} at {target:g}×", fontsize=9)
         house_axes.percent_ticks(axes.yaxis)
     for axes in places:  # the last row's places that no panel takes
@@ -140,7 +140,7 @@ def _exit(row: EmittedRow) -> bool:
     return "@" in row.model
 
 
-def inversions_figure(results: Results, found: RivalAnalyses, size: Size) -> Figure | None:
+def inversions_figure(results: Results, found: SpeedUpAnalyses, size: Size) -> Figure | None:
     """DIS over layers and models as a heat map (CascadeBERT, Fig. 3); no cell where undefined."""
     if not found.inversions:
         return None

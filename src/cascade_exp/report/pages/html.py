@@ -20,7 +20,7 @@ from cascade_exp.report.figures import evaluation as plots
 from cascade_exp.report.figures import style, svg
 from cascade_exp.report.figures.style import Size
 from cascade_exp.report.pages import numbers, tiers_view, view
-from cascade_exp.report.pages import speed_ups_view as rivals_view
+from cascade_exp.report.pages import speed_ups_view as speed_ups_view
 from cascade_exp.report.pages.sections import Sections
 from cascade_exp.report.results.analyses_schema import Analyses, EarlyError
 from cascade_exp.report.results.schema import FrontRow, OperatingPoint, Results
@@ -102,7 +102,7 @@ def html_text(
         analyses=analyses,
         sections=sections,
         tiers_view=tiers_view,
-        rivals_view=rivals_view,
+        speed_ups_view=speed_ups_view,
         previews=preview is not None,
         early=_early(analyses, preview),
         early_of=_early_words(analyses),

@@ -1,34 +1,35 @@
-"""What the terminal and the page both show of rivals: one row per rival, a column per speed-up."""
+"""What the terminal and the page both show of methods at equal speed-up: a row each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cascade_exp.report.results.speed_ups_schema import AddedRow, RivalAnalyses, RivalRow
+from cascade_exp.report.results.speed_ups_schema import AddedRow, SpeedUpAnalyses, SpeedUpRow
+from cascade_exp.schema.evaluating import FULL
 
 
 @dataclass(frozen=True)
-class RivalLine:
-    """One rival: its name, and per wanted speed-up what it does; None where it is not asked."""
+class SpeedUpLine:
+    """One method: its name, and per wanted speed-up what it does; None where none is wanted."""
 
     name: str
-    cells: list[RivalRow | None]
+    cells: list[SpeedUpRow | None]
 
 
-def targets(found: RivalAnalyses) -> list[float]:
+def targets(found: SpeedUpAnalyses) -> list[float]:
     """The wanted speed-ups, the full model's 1 first."""
     return list(dict.fromkeys(row.target for row in found.rows))
 
 
-def lines(found: RivalAnalyses) -> list[RivalLine]:
-    """The rivals in their order, the full model first."""
-    cells = {(row.rival, row.target): row for row in found.rows}
+def lines(found: SpeedUpAnalyses) -> list[SpeedUpLine]:
+    """The methods in their order, the full model first."""
+    cells = {(row.method, row.target): row for row in found.rows}
     return [
-        RivalLine(
-            found.full if rival == "full" else rival,
-            [cells.get((rival, target)) for target in targets(found)],
+        SpeedUpLine(
+            found.full if method == FULL else method,
+            [cells.get((method, target)) for target in targets(found)],
         )
-        for rival in dict.fromkeys(row.rival for row in found.rows)
+        for method in dict.fromkeys(row.method for row in found.rows)
     ]
 
 
@@ -36,8 +37,8 @@ NEAR = 0.1
 """How far, of the wanted speed-up, one may be off for its score to be held against others there."""
 
 
-def is_best(found: RivalAnalyses, row: RivalRow) -> bool:
-    """Whether no rival scores higher at this wanted speed-up; the full model has no rivals.
+def is_best(found: SpeedUpAnalyses, row: SpeedUpRow) -> bool:
+    """Whether no method scores higher at this wanted speed-up; never of the full model.
 
     Those that missed the speed-up on the report split by more than ``NEAR`` do not count.
     """
@@ -47,13 +48,13 @@ def is_best(found: RivalAnalyses, row: RivalRow) -> bool:
     return row.report_score == max(other.report_score for other in column)
 
 
-def _is_near(row: RivalRow) -> bool:
+def _is_near(row: SpeedUpRow) -> bool:
     return abs(row.report_speed_up / row.target - 1) <= NEAR
 
 
-def added(found: RivalAnalyses) -> list[tuple[str, str, str, list[AddedRow]]]:
+def added(found: SpeedUpAnalyses) -> list[tuple[str, str, str, list[AddedRow]]]:
     """By longer cascade: it, the one without the added model, that model, a row per speed-up."""
     groups: dict[tuple[str, str, str], list[AddedRow]] = {}
     for row in found.added:
-        groups.setdefault((row.rival, row.without, row.added), []).append(row)
+        groups.setdefault((row.method, row.without, row.added), []).append(row)
     return [(*names, rows) for names, rows in groups.items()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cascade_exp.report.pages import numbers
-from cascade_exp.report.results.tiers_schema import RivalPoint, TierCost, TierRivals
+from cascade_exp.report.results.tiers_schema import BaselinePoint, TierBaselines, TierCost
 
 METHODS = {
     "tiers": "tiers",
@@ -35,15 +35,15 @@ class MethodCosts:
     totals: list[tuple[float, float]]
 
 
-def compared(rivals: TierRivals) -> list[RivalPoint]:
+def compared(baselines: TierBaselines) -> list[BaselinePoint]:
     """The one point of each method that the others are compared with, tiers first."""
-    points = [point for point in rivals.points if point.compared]
+    points = [point for point in baselines.points if point.compared]
     return sorted(points, key=lambda point: list(METHODS).index(point.method))
 
 
-def units(rivals: TierRivals) -> list[str]:
+def units(baselines: TierBaselines) -> list[str]:
     """The units that costs are told in."""
-    return list(dict.fromkeys(row.unit for row in rivals.costs))
+    return list(dict.fromkeys(row.unit for row in baselines.costs))
 
 
 def unit_heading(unit: str) -> str:
@@ -51,12 +51,12 @@ def unit_heading(unit: str) -> str:
     return numbers.unit_title(unit) or unit
 
 
-def costs_by_method(rivals: TierRivals) -> list[MethodCosts]:
+def costs_by_method(baselines: TierBaselines) -> list[MethodCosts]:
     """The costs of the compared points, in the order of :func:`compared` and of :func:`units`."""
     found = []
-    for point in compared(rivals):
-        rows = [row for row in rivals.costs if row.method == point.method]
-        by_unit = [[row for row in rows if row.unit == unit] for unit in units(rivals)]
+    for point in compared(baselines):
+        rows = [row for row in baselines.costs if row.method == point.method]
+        by_unit = [[row for row in rows if row.unit == unit] for unit in units(baselines)]
         found.append(
             MethodCosts(
                 method=point.method,

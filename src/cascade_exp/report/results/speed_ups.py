@@ -1,8 +1,8 @@
-"""A comparison of cascades with early-exit networks: ``rivals.csv``, four analyses, the terminal.
+"""Methods at equal speed-up: ``speed_ups.csv``, four analyses, the terminal.
 
-CascadeBERT (Li et al. 2021): ``rivals.csv`` is Table 2, ``analyses/emitted.csv`` Fig. 2,
+CascadeBERT (Li et al. 2021): ``speed_ups.csv`` is Table 2, ``analyses/emitted.csv`` Fig. 2,
 ``analyses/inversions.csv`` Fig. 3, ``analyses/added_models.csv`` Eq. 13. Pictures live in
-``rivals_plots``.
+``speed_ups_figures``.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from rich.text import Text
 
 from cascade_exp.atomic import write_text
 from cascade_exp.report.pages import numbers
-from cascade_exp.report.pages import speed_ups_view as rivals_view
+from cascade_exp.report.pages import speed_ups_view as speed_ups_view
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
-from cascade_exp.report.results.speed_ups_schema import RivalAnalyses, RivalRow
+from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses, SpeedUpRow
 from cascade_exp.report.results.tables import Cell, csv_text
 from cascade_exp.schema.evaluating import EvaluateConfig
 
 
-def write_rivals(found: RivalAnalyses, folder: Path) -> None:
+def write_speed_ups(found: SpeedUpAnalyses, folder: Path) -> None:
     """Write the tables below ``folder``: ``repr`` floats, an empty cell where none is defined.
 
-    ``rivals_<split>.csv`` is ``rivals.csv`` told on a further split.
+    ``speed_ups_<split>.csv`` is ``speed_ups.csv`` evaluated on a further split.
     """
-    write_text(folder / "rivals.csv", csv_text(map(row_cells, found.rows)))
-    for split, told in found.elsewhere.items():
-        write_text(folder / f"rivals_{split}.csv", csv_text(map(row_cells, told)))
+    write_text(folder / "speed_ups.csv", csv_text(map(row_cells, found.rows)))
+    for split, rows in found.elsewhere.items():
+        write_text(folder / f"speed_ups_{split}.csv", csv_text(map(row_cells, rows)))
     analyses: dict[str, list[dict[str, Cell]]] = {
-        "rival_curves": [
-            {"rival": curve.rival, "report_speed_up": up, "report_score": score}
+        "speed_up_curves": [
+            {"method": curve.method, "report_speed_up": up, "report_score": score}
             for curve in found.curves
             for up, score in zip(curve.speed_up, curve.score, strict=True)
         ],
@@ -42,19 +42,19 @@ def write_rivals(found: RivalAnalyses, folder: Path) -> None:
         "inversions": [asdict(row) for row in found.inversions],
         "added_models": [asdict(row) for row in found.added],
     }
-    for name, rows in analyses.items():
+    for name, records in analyses.items():
         path = folder / "analyses" / f"{name}.csv"
-        if rows:
-            write_text(path, csv_text(rows))
+        if records:
+            write_text(path, csv_text(records))
         else:
             path.unlink(missing_ok=True)
 
 
-def row_cells(row: RivalRow) -> dict[str, Cell]:
+def row_cells(row: SpeedUpRow) -> dict[str, Cell]:
     """``row`` as a flat record."""
     low, high = row.report_interval
     return {
-        "rival": row.rival,
+        "method": row.method,
         "target": row.target,
         "stages": ">".join(row.stages),
         "threshold": row.threshold,
@@ -67,47 +67,48 @@ def row_cells(row: RivalRow) -> dict[str, Cell]:
     }
 
 
-def print_rivals(
-    found: RivalAnalyses, settings: EvaluateConfig, folder: Path, console: Console
+def print_speed_ups(
+    found: SpeedUpAnalyses, settings: EvaluateConfig, folder: Path, console: Console
 ) -> None:
-    """Print the comparison, one line per rival, and where it lies below ``folder``."""
+    """Print the comparison, one line per method, and where it lies below ``folder``."""
     print_encodable(console, functools.partial(_print_all, found, settings, folder))
 
 
 def _print_all(
-    found: RivalAnalyses, settings: EvaluateConfig, folder: Path, console: Console
+    found: SpeedUpAnalyses, settings: EvaluateConfig, folder: Path, console: Console
 ) -> None:
     unit, splits = settings.cost.column, settings.splits
     for split, there in found.tables(splits.report).items():
         console.print()
-        title = f"Rivals on {split}: {settings.objective.name} (speed-up)"
+        title = f"Methods at equal speed-up on {split}: {settings.objective.name} (speed-up)"
         console.print(Text(title, style="bold"))
         console.print(_table(there))
     console.print()
     paragraph(
         console,
         f"Speed-up: {unit} of {found.full} over mean {unit}. In each column the setting whose "
-        f"speed-up on {splits.selection} comes closest, and what it does here; *: the best score "
-        f"among those within {rivals_view.NEAR:.0%} of their column's speed-up; compare no others.",
+        f"speed-up on {splits.selection} comes closest, and what it does here; *: the best "
+        f"score among those within {speed_ups_view.NEAR:.0%} of their column's speed-up; compare "
+        "no others.",
         "dim",
     )
     console.print()
-    console.print(Text(f"{'rivals':<8}{folder / 'rivals.csv'}"), soft_wrap=True)
+    console.print(Text(f"{'speed-ups':<10}{folder / 'speed_ups.csv'}"), soft_wrap=True)
 
 
-def _table(found: RivalAnalyses) -> Table:
+def _table(found: SpeedUpAnalyses) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("rival")
-    for target in rivals_view.targets(found):
+    table.add_column("method")
+    for target in speed_ups_view.targets(found):
         table.add_column(f"{target:g}×", justify="right", no_wrap=True)
-    for line in rivals_view.lines(found):
+    for line in speed_ups_view.lines(found):
         cells = []
         for row in line.cells:
             if row is None:
                 cells.append(plain(""))
                 continue
             text = f"{numbers.score(row.report_score)} ({row.report_speed_up:.2f}×)"
-            top = rivals_view.is_best(found, row)
+            top = speed_ups_view.is_best(found, row)
             cells.append(plain(("*" if top else "") + text, "bold" if top else ""))
         table.add_row(Text(numbers.shorten(line.name, 28)), *cells)
     return table

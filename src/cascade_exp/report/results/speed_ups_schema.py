@@ -1,4 +1,4 @@
-"""What a comparison of cascades with early-exit networks found: plain rows, and nothing else."""
+"""What a comparison of cascades with early-exit networks found: its rows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from cascade_exp.report.results.schema import Interval
 
 
 @dataclass(frozen=True)
-class RivalRow:
-    """One rival at one wanted speed-up (CascadeBERT, Table 2).
+class SpeedUpRow:
+    """One method at one wanted speed-up (CascadeBERT, Table 2).
 
     Attributes:
         target: the wanted speed-up; 1 for the full model.
@@ -20,7 +20,7 @@ class RivalRow:
         report_interval: 95 % bootstrap interval of the report split's score.
     """
 
-    rival: str
+    method: str
     target: float
     stages: list[str]
     threshold: float | None
@@ -32,13 +32,13 @@ class RivalRow:
 
 
 @dataclass(frozen=True)
-class RivalCurve:
-    """Every setting of one rival on the report split; those of its thresholds are of selection.
+class SpeedUpCurve:
+    """Every setting of one method, its thresholds swept on selection, on the report split.
 
     ``speed_up`` and ``score`` have one entry per setting.
     """
 
-    rival: str
+    method: str
     static: bool
     speed_up: list[float]
     score: list[float]
@@ -53,7 +53,7 @@ class EmittedRow:
         model: the exit itself, or a complete model of as many layers.
     """
 
-    rival: str
+    method: str
     target: float
     layers: int
     examples: int
@@ -66,7 +66,7 @@ class EmittedRow:
 class InversionRow:
     """DIS by max softmax of one exit or complete model (Fig. 3), on the report split.
 
-    ``group``: the network, the rival of models alone that the model is in, or ``complete models``;
+    ``group``: the network, the method that runs the model alone, or ``complete models``;
     ``dis`` is None where it is not defined.
     """
 
@@ -81,12 +81,12 @@ class AddedRow:
     """What one more model in a cascade gains at a wanted speed-up (Eq. 13; Fig. 5).
 
     Attributes:
-        rival: the longer cascade; ``without``: the one that lacks ``added``.
+        method: the longer cascade; ``without``: the one that lacks ``added``.
         expected: accuracy by Eq. 13, from exits and accuracies on the report split.
         measured: difference of the two cascades' accuracies there.
     """
 
-    rival: str
+    method: str
     without: str
     added: str
     target: float
@@ -95,8 +95,8 @@ class AddedRow:
 
 
 @dataclass(frozen=True)
-class RivalAnalyses:
-    """All of it.
+class SpeedUpAnalyses:
+    """All that the comparison found.
 
     Attributes:
         full: the model whose cost is a speed-up of 1.
@@ -104,14 +104,14 @@ class RivalAnalyses:
     """
 
     full: str
-    rows: list[RivalRow]
-    curves: list[RivalCurve]
+    rows: list[SpeedUpRow]
+    curves: list[SpeedUpCurve]
     emitted: list[EmittedRow]
     inversions: list[InversionRow]
     added: list[AddedRow]
-    elsewhere: dict[str, list[RivalRow]] = field(default_factory=dict)
+    elsewhere: dict[str, list[SpeedUpRow]] = field(default_factory=dict)
 
-    def tables(self, report: str) -> dict[str, RivalAnalyses]:
-        """By split, that of the report first, the comparison as it is told there."""
+    def tables(self, report: str) -> dict[str, SpeedUpAnalyses]:
+        """By split, that of the report first, the comparison as evaluated there."""
         others = {split: replace(self, rows=rows) for split, rows in self.elsewhere.items()}
         return {report: self, **others}

@@ -1,4 +1,4 @@
-"""Tiers beside their rivals on disk: ``tier_comparison.csv``, ``tier_costs.csv`` and one picture.
+"""Tiers beside their baselines: ``tier_comparison.csv``, ``tier_costs.csv`` and one picture.
 
 The picture is CoE's Fig. 3, the table of costs its Table 2 in both accountings (Kolawole et al.
 2024).
@@ -18,7 +18,7 @@ from cascade_exp.report.figures.style import CASCADE, CHOSEN, SINGLE, Size
 from cascade_exp.report.pages import view
 from cascade_exp.report.results.schema import Results
 from cascade_exp.report.results.tiers import write_table
-from cascade_exp.report.results.tiers_schema import RivalPoint, TierCost, TierRivals
+from cascade_exp.report.results.tiers_schema import BaselinePoint, TierBaselines, TierCost
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,34 +34,36 @@ _LOOKS = {
 }
 
 
-def write_rivals(rivals: TierRivals | None, folder: Path) -> None:
-    """Write both tables below ``folder``; without rivals, remove those that are there."""
-    write_table(folder / COMPARISON, RivalPoint, [] if rivals is None else rivals.points)
-    write_table(folder / COSTS, TierCost, [] if rivals is None else rivals.costs)
+def write_tier_baselines(baselines: TierBaselines | None, folder: Path) -> None:
+    """Write both tables below ``folder``; without baselines, remove those that are there."""
+    write_table(folder / COMPARISON, BaselinePoint, [] if baselines is None else baselines.points)
+    write_table(folder / COSTS, TierCost, [] if baselines is None else baselines.costs)
 
 
-def draw_rivals(results: Results, rivals: TierRivals | None, folder: Path) -> list[Path]:
-    """Draw ``plots/tier_comparison.png`` below ``folder``; without rivals, remove it."""
-    return write_pictures(figures(results, rivals), folder)
+def draw_tier_baselines(
+    results: Results, baselines: TierBaselines | None, folder: Path
+) -> list[Path]:
+    """Draw ``plots/tier_comparison.png`` below ``folder``; without baselines, remove it."""
+    return write_pictures(figures(results, baselines), folder)
 
 
 def figures(
-    results: Results, rivals: TierRivals | None
+    results: Results, baselines: TierBaselines | None
 ) -> dict[str, Callable[[Size], Figure | None]]:
-    """What builds the one picture, by its name; it builds none without rivals."""
+    """What builds the one picture, by its name; it builds none without baselines."""
 
     def build(size: Size) -> Figure | None:
-        return None if rivals is None else rivals_figure(results, rivals, size)
+        return None if baselines is None else baselines_figure(results, baselines, size)
 
     return {"tier_comparison": build}
 
 
-def rivals_figure(results: Results, rivals: TierRivals, size: Size) -> Figure:
+def baselines_figure(results: Results, baselines: TierBaselines, size: Size) -> Figure:
     """Cost against score on the report split, the compared points with their intervals."""
     figure = style.new_figure(size)
     axes = figure.add_subplot()
     for method, (label, color, marker) in _LOOKS.items():
-        points = [point for point in rivals.points if point.method == method]
+        points = [point for point in baselines.points if point.method == method]
         axes.plot(
             [point.cost for point in points],
             [point.score for point in points],
@@ -90,10 +92,10 @@ def rivals_figure(results: Results, rivals: TierRivals, size: Size) -> Figure:
                     markerfacecolor="none",
                     capsize=3,
                 )
-    ends = [score for p in rivals.points for score in (p.score_interval or (p.score,))]
+    ends = [score for p in baselines.points for score in (p.score_interval or (p.score,))]
     axes.set_ylim(*house_axes.score_limits(ends))
     house_axes.percent_ticks(axes.yaxis)
-    costs = [point.cost for point in rivals.points]
+    costs = [point.cost for point in baselines.points]
     house_axes.log_cost(axes, costs, view.unit(results), "mean cost", size.ticks)
     axes.set_ylabel(f"{view.objective(results)} (%)")
     if size.title:

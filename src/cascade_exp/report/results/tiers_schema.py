@@ -105,7 +105,7 @@ class LatencyRow:
 
 
 @dataclass(frozen=True)
-class RivalPoint:
+class BaselinePoint:
     """One setting of one of the methods that are compared: chosen on selection, told on report.
 
     Attributes:
@@ -145,8 +145,8 @@ class TierCost:
 
 
 @dataclass(frozen=True)
-class TierRivals:
+class TierBaselines:
     """Tiers beside what they replace: every point, and the costs of the compared ones."""
 
-    points: list[RivalPoint]
+    points: list[BaselinePoint]
     costs: list[TierCost]

@@ -14,7 +14,7 @@ from cascade_exp.report.results.analyses_schema import Analyses, CascadeAnalyses
 from cascade_exp.report.results.headline import headline
 from cascade_exp.report.results.schema import FrontRow, Measured, OperatingPoint, Results
 from cascade_exp.report.results.speed_ups import row_cells
-from cascade_exp.report.results.speed_ups_schema import RivalAnalyses
+from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -61,14 +61,14 @@ def log_methods(run: Run, methods: Mapping[str, Results], plot: Path) -> None:
     )
 
 
-def log_rivals(run: Run, found: RivalAnalyses, plots: Sequence[Path]) -> None:
+def log_speed_ups(run: Run, found: SpeedUpAnalyses, plots: Sequence[Path]) -> None:
     """Log the comparison with early-exit networks and its pictures, as a section of their own."""
     import wandb
 
-    run.log({"rivals/comparison": _table([row_cells(row) for row in found.rows])})
+    run.log({"speed_ups/comparison": _table([row_cells(row) for row in found.rows])})
     for split, rows in found.elsewhere.items():
-        run.log({f"rivals/comparison_{split}": _table([row_cells(row) for row in rows])})
-    run.log({f"rivals/{plot.stem}": wandb.Image(str(plot)) for plot in plots})
+        run.log({f"speed_ups/comparison_{split}": _table([row_cells(row) for row in rows])})
+    run.log({f"speed_ups/{plot.stem}": wandb.Image(str(plot)) for plot in plots})
 
 
 def log_picture(run: Run, picture: Path) -> None:
