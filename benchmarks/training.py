@@ -21,8 +21,8 @@ from omegaconf import OmegaConf
 
 from cascade_exp.data import load_source
 from cascade_exp.data.examples import Source, source_of
+from cascade_exp.data.sources.synthetic_text import vocabulary
 from cascade_exp.data.splitting import carve
-from cascade_exp.data.synthetic_text import vocabulary
 from cascade_exp.data.text import TextDataModule
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.learning.classifier import Classifier, OptimizerSettings

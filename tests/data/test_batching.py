@@ -66,10 +66,10 @@ def test_the_epoch_and_the_seed_decide_the_order():
 def test_buckets_hold_near_equals_in_shuffled_batches():
     lengths = lengths_of(64 * POOL, 0)
     bucketed = list(ShuffledBatches(len(lengths), 16, 0, lengths))
-    plain = list(ShuffledBatches(len(lengths), 16, 0))
+    unsorted = list(ShuffledBatches(len(lengths), 16, 0))
     padded = sum(len(batch) * lengths[batch].max() for batch in bucketed)
     assert padded < 1.15 * lengths.sum()
-    assert sum(len(batch) * lengths[batch].max() for batch in plain) > 1.5 * lengths.sum()
+    assert sum(len(batch) * lengths[batch].max() for batch in unsorted) > 1.5 * lengths.sum()
     firsts = [lengths[batch].min() for batch in bucketed]
     assert firsts != sorted(firsts)
 

@@ -1,4 +1,4 @@
-"""Examples keep together, ids count through, and a fingerprint tells every difference."""
+"""Examples keep together, ids count through, and a fingerprint differs with every difference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade_exp.data import SOURCES, load_source, loader_of
+from cascade_exp.data import load_source, loader_of, source_names
 from cascade_exp.data.examples import Examples, Inputs, fingerprint, source_of
 from cascade_exp.errors import CascadeError
 
@@ -57,7 +57,7 @@ def test_a_source_needs_examples_and_two_classes():
         source_of("x", "text", ["no"], (np.array([0]), [("a", None)]))
 
 
-def test_fingerprint_tells_every_part_apart():
+def test_fingerprint_depends_on_every_part():
     base = examples([("a", "b"), ("c", "d")], [0, 1])
     others = [
         examples([("a", "b"), ("c", "d")], [1, 1]),
@@ -88,9 +88,23 @@ def test_fingerprint_of_files_is_that_of_their_bytes(tmp_path: Path):
         fingerprint(examples([tmp_path / "gone"]))
 
 
-def test_every_registered_source_has_a_loader():
-    for name in SOURCES:
+def test_every_source_has_a_loader():
+    assert {"digits", "glue", "table"} <= set(source_names())
+    for name in source_names():
         assert callable(loader_of(name))
+
+
+def test_options_are_arguments_of_the_loader():
+    made = {"source": "synthetic_text", "options": {"train_size": 20, "test_size": 10}}
+    assert len(load_source(made).train) == 20
+    with pytest.raises(CascadeError, match=r"data\.options=trainsize: .*did you mean 'train_size'"):
+        load_source({"source": "synthetic_text", "options": {"trainsize": 20}})
+    with pytest.raises(
+        CascadeError, match=r"data\.options\.test_size: there is a key data\.test_s"
+    ):
+        load_source({"source": "synthetic_text", "test_size": 9, "options": {"test_size": 10}})
+    with pytest.raises(CascadeError, match=r"data\.options\.task: a value is needed; data\.source"):
+        load_source({"source": "glue"})
 
 
 def test_an_unknown_source_is_named_with_the_nearest():

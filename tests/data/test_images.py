@@ -173,10 +173,10 @@ def test_crop_flip_mirrors_about_half():
 
 def test_augmentation_is_for_training_only():
     module_ = data(images_of(), augment="crop_flip")
-    plain = data(images_of())
+    unchanged = data(images_of())
     for split in SPLITS:
         a = torch.cat([batch["inputs"] for batch in module_.loader(split)])
-        b = torch.cat([batch["inputs"] for batch in plain.loader(split)])
+        b = torch.cat([batch["inputs"] for batch in unchanged.loader(split)])
         assert (a == b).all()
 
 

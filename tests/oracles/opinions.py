@@ -1,13 +1,13 @@
 """Reads a generated opinion as a person would: what is said of the film, and what makes it hard.
 
-Slow and obvious twin of ``cascade_exp.data.synthetic_text``: it only sees the sentence.
+Slow and obvious twin of ``cascade_exp.data.sources.synthetic_text``: it only sees the sentence.
 """
 
 from __future__ import annotations
 
 import re
 
-from cascade_exp.data.synthetic_text import BAD, FILM, FILMS, GOOD, OTHER, OTHERS
+from cascade_exp.data.sources.synthetic_text import BAD, FILM, FILMS, GOOD, OTHER, OTHERS
 
 JOINS = re.compile(r" [,;] (?:and|but|while|though|still ,) ")
 NEGATIONS = {"not", "never", "hardly", "wrong", "nobody", "doubt", "few"}
@@ -28,7 +28,7 @@ def read(sentence: str) -> tuple[str, bool]:
         return "nested", _good(film)
     if negations == 1:
         return "negation", _good(film)
-    return ("distractor" if others else "plain"), _good(film)
+    return ("distractor" if others else "single"), _good(film)
 
 
 def _reference(meeting: list[str]) -> str:

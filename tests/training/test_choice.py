@@ -10,7 +10,7 @@ import pytest
 
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.errors import CascadeError
-from tests.data.making_swag import words, write_swag
+from tests.data.sources.making_swag import words, write_swag
 from tests.running import run
 
 POOL = (

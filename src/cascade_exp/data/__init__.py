@@ -1,7 +1,8 @@
-"""Data: loaders of labelled sources, the four splits, and the data modules that batch them.
+"""Data: sources of labelled examples, the four splits, and the data modules that batch them.
 
 Knows nothing of models or cascades. A source is loaded (:func:`load_source`), carved into splits
-(``splitting.carve``) and handed to ``images.ImageDataModule`` or ``text.TextDataModule``.
+(``splitting.carve``), described (``summary.summarise``) and handed to ``images.ImageDataModule`` or
+``text.TextDataModule``.
 """
 
 from __future__ import annotations
@@ -9,44 +10,58 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from cascade_exp.errors import choice
+from cascade_exp.errors import CascadeError, choice
 
 if TYPE_CHECKING:
     from cascade_exp.data.examples import Source
 
-SOURCES: dict[str, str] = {
-    "digits": "cascade_exp.data.digits:load_digits",
-    "cifar10": "cascade_exp.data.cifar10:load_cifar10",
-    "image_folder": "cascade_exp.data.folder:load_image_folder",
-    "synthetic_text": "cascade_exp.data.synthetic_text:load_synthetic_text",
-    "glue": "cascade_exp.data.glue:load_glue",
-    "swag": "cascade_exp.data.swag:load_swag",
-    "table": "cascade_exp.data.tables:load_table",
-}
+
+def source_names() -> list[str]:
+    """The sources there are: the modules of ``data/sources``, sorted.
+
+    >>> "digits" in source_names()
+    True
+    """
+    from cascade_exp.data import sources
+
+    return sorted(module.name for module in iter_modules(sources.__path__))
 
 
 def loader_of(name: str) -> Callable[..., Source]:
-    """The loader of the source called ``name``; imports its module and nothing else.
+    """The function ``load`` of the module ``data/sources/<name>.py``; imports nothing else.
 
     Raises:
-        CascadeError: if there is no such source (did you mean).
+        CascadeError: if there is no such module (did you mean).
     """
-    module, function = SOURCES[choice(name, SOURCES, "data.source")].split(":")
-    loader: Callable[..., Source] = getattr(import_module(module), function)
+    choice(name, source_names(), "data.source")
+    loader: Callable[..., Source] = import_module(f"cascade_exp.data.sources.{name}").load
     return loader
 
 
 def load_source(settings: Mapping[str, Any]) -> Source:
     """Load the source ``settings["source"]`` with those of the settings that its loader takes.
 
-    The rest (splitting, batching) is for its own readers; that no key goes unread is checked where
-    the configuration is composed.
+    The loader's arguments are the settings of their name and those in ``settings["options"]``. The
+    other settings (splitting, batching) belong to other readers.
 
     Raises:
-        CascadeError: if there is no such source, or the loader finds its input wanting.
+        CascadeError: if there is no such source, an option is unknown, given twice or missing, or
+            the loader refuses its input.
     """
-    loader = loader_of(settings["source"])
+    name = settings["source"]
+    loader = loader_of(name)
     taken = inspect.signature(loader).parameters
-    return loader(**{key: value for key, value in settings.items() if key in taken})
+    given = {key: value for key, value in settings.items() if key in taken}
+    for key, value in (settings.get("options") or {}).items():
+        if choice(key, taken, "data.options") in given:
+            raise CascadeError(f"data.options.{key}: there is a key data.{key}; expected it there")
+        given[key] = value
+    for key, parameter in taken.items():
+        if parameter.default is inspect.Parameter.empty and key not in given:
+            raise CascadeError(
+                f"data.options.{key}: a value is needed; data.source={name} reads it"
+            )
+    return loader(**given)

@@ -82,6 +82,8 @@ class Source:
         test: the labelled official test or dev set, None where there is none.
         selection: a selection split of the source's own, None where there is none.
         further: other labelled test sets by name, to report on as they are.
+        notes: what was noticed while reading, one line each, for the user.
+        vocabulary: every word that the texts can hold, where that is known; else None.
     """
 
     name: str
@@ -91,6 +93,8 @@ class Source:
     test: Examples | None = None
     selection: Examples | None = None
     further: Mapping[str, Examples] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] | None = None
 
 
 def source_of(
@@ -101,6 +105,7 @@ def source_of(
     test: tuple[Ints, Inputs] | None = None,
     selection: tuple[Ints, Inputs] | None = None,
     further: Mapping[str, tuple[Ints, Inputs]] | None = None,
+    notes: Sequence[str] = (),
 ) -> Source:
     """A :class:`Source` from (labels, inputs) of its sets, with ids given out in order.
 
@@ -129,8 +134,10 @@ def source_of(
         first += len(labels)
     own_train = sets[0]
     assert own_train is not None
-    told = {name: it for name, it in zip(others, sets[3:], strict=True) if it is not None}
-    return Source(name, kind, tuple(classes), own_train, sets[1], sets[2], told)
+    named = {name: it for name, it in zip(others, sets[3:], strict=True) if it is not None}
+    return Source(
+        name, kind, tuple(classes), own_train, sets[1], sets[2], named, notes=tuple(notes)
+    )
 
 
 def fingerprint(examples: Examples) -> str:

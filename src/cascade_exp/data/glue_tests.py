@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from cascade_exp.data.examples import Examples, Text
-from cascade_exp.data.glue import TASKS, Task, hub_texts, read_rows, texts_of
 from cascade_exp.data.hub_sets import load_from_hub
+from cascade_exp.data.sources.glue import TASKS, Task, hub_texts, read_rows, texts_of
 from cascade_exp.errors import CascadeError, choice
 
 

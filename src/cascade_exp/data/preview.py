@@ -13,7 +13,7 @@ from cascade_exp.data.examples import Choice, Examples, Text
 SIDE = 64
 
 
-def told(examples: Examples) -> list[tuple[int, str, str]]:
+def descriptions(examples: Examples) -> list[tuple[int, str, str]]:
     """Id, text and picture's path of every example; none where pictures are no files."""
     rows = []
     for id, shown in zip(examples.ids.tolist(), examples.inputs, strict=True):

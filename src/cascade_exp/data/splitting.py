@@ -1,8 +1,7 @@
-"""The four splits, cut out of a source: stratified, seeded, no example in two of them.
+"""The four splits cut out of a source: stratified, seeded, no example in two of them.
 
-What each split is for: docs/definitions.md#splits.
-
-Knows nothing of what the inputs are; works on labels and positions alone.
+What each split is for: docs/definitions.md#splits. This module knows nothing of what the inputs
+are; it works on labels and positions alone.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ SPLITS = ("train", "validation", "selection", "report")
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """What each split is for (docs/definitions.md#splits). No example is in two of them.
+    """The examples by split (docs/definitions.md#splits); no example is in two of them.
 
     Attributes:
         train: what weights are fitted on.
         validation: carved out of train, for checkpoints and early stopping.
         selection: for thresholds, temperatures and the search.
-        report: what is told.
-        further: other sets by name that can be told instead, each whole.
+        report: what results are reported on.
+        further: other labelled sets by name that results can be reported on, each whole.
     """
 
     train: Examples
@@ -84,6 +83,49 @@ def carve(
         CascadeError: if a split would be empty, a value is out of range, or the policy and what
             the source brings do not fit.
     """
+    _check(source, selection, validation_share, selection_share, limit_train, seed)
+    left, test = source.train, source.test
+    if test is None:
+        if len(left) < 2:
+            raise CascadeError(
+                f"data {source.name}: {len(left)} example and no labelled test set; "
+                "expected at least 2, half of them to report on"
+            )
+        test, left = _part(left, len(left) // 2, seed, "public")
+    base = len(left)
+    chosen, report = source.selection, test
+    if selection == "report_half":
+        if len(test) < 2:
+            raise CascadeError(
+                f"data.selection=report_half: {len(test)} labelled test examples in {source.name} "
+                "cannot be halved; expected at least 2, or data.selection=train"
+            )
+        chosen, report = _part(test, len(test) // 2, seed, "half")
+    elif selection == "train":
+        take = _share_of(base, selection_share, "data.selection_share")
+        chosen, left = _part(left, take, seed, "selection")
+    take = _share_of(base, validation_share, "data.validation_share")
+    if take >= len(left):
+        shares = f"data.validation_share={validation_share}"
+        if selection == "train":
+            shares += f" and data.selection_share={selection_share}"
+        raise CascadeError(f"{shares} leave none of the {base} training examples to train on")
+    validation, left = _part(left, take, seed, "validation")
+    if limit_train is not None and limit_train < len(left):
+        left, _ = _part(left, limit_train, seed, "limit")
+    assert chosen is not None
+    return _none_empty(source.name, Splits(left, validation, chosen, report, source.further))
+
+
+def _check(
+    source: Source,
+    selection: str,
+    validation_share: float,
+    selection_share: float,
+    limit_train: int | None,
+    seed: int,
+) -> None:
+    """Refuse settings of :func:`carve` that are out of range or do not fit the source."""
     choice(selection, POLICIES, "data.selection")
     _check_range("data.validation_share", validation_share)
     if selection == "train":
@@ -95,44 +137,11 @@ def carve(
     if (selection == "own") != (source.selection is not None):
         raise CascadeError(_policy_mismatch(source, selection))
 
-    left, test = source.train, source.test
-    if test is None:
-        if len(left) < 2:
-            raise CascadeError(
-                f"data {source.name}: {len(left)} example and no labelled test set; "
-                "expected at least 2, half of them to report on"
-            )
-        test, left = _part(left, len(left) // 2, seed, "public")
 
-    base = len(left)
-    chosen = source.selection
-    report = test
-    if selection == "report_half":
-        if len(test) < 2:
-            raise CascadeError(
-                f"data.selection=report_half: {len(test)} labelled test examples in {source.name} "
-                "cannot be halved; expected at least 2, or data.selection=train"
-            )
-        chosen, report = _part(test, len(test) // 2, seed, "half")
-    elif selection == "train":
-        chosen, left = _part(
-            left, _share_of(base, selection_share, "data.selection_share"), seed, "selection"
-        )
-    take = _share_of(base, validation_share, "data.validation_share")
-    if take >= len(left):
-        shares = f"data.validation_share={validation_share}"
-        if selection == "train":
-            shares += f" and data.selection_share={selection_share}"
-        raise CascadeError(f"{shares} leave none of the {base} training examples to train on")
-    validation, left = _part(left, take, seed, "validation")
-    if limit_train is not None and limit_train < len(left):
-        left, _ = _part(left, limit_train, seed, "limit")
-
-    assert chosen is not None
-    splits = Splits(left, validation, chosen, report, source.further)
-    for name in (*SPLITS, *splits.further):
-        if len(splits.named(name)) == 0:
-            raise CascadeError(f"data {source.name}: the {name} split is empty")
+def _none_empty(name: str, splits: Splits) -> Splits:
+    for split in (*SPLITS, *splits.further):
+        if len(splits.named(split)) == 0:
+            raise CascadeError(f"data {name}: the {split} split is empty")
     return splits
 
 

@@ -5,6 +5,7 @@ A multiple-choice question is as many pairs of texts as it has endings, side by 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,13 @@ class TextDataModule(pl.LightningDataModule):
                 self.cache_dir,
             )
         return self._tokens[split]
+
+    def cut(self, splits: Sequence[str]) -> dict[str, int]:
+        """How many texts of each split are longer than ``max_length`` tokens and lose their end.
+
+        Of a multiple-choice question, each of its endings counts.
+        """
+        return {split: self.tokens(split).cut for split in splits}
 
     def content_key(self, split: str) -> str:
         """A digest of all that the model sees of a split: the examples and how they are prepared.

@@ -11,6 +11,7 @@ import json
 import logging
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,9 @@ log = logging.getLogger(__name__)
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CACHE_VERSION = 1
+LAYOUT = 2  # of the files below tokens/
 CHUNK = 8192
+MOST_WORDS = 30_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +43,13 @@ class Tokens:
         input_ids: int32 [total tokens], special tokens included.
         token_type_ids: uint8 [total tokens], None where the tokenizer has none.
         offsets: int64 [N + 1].
+        cut: how many of the N examples were longer than the limit and lost their end.
     """
 
     input_ids: NDArray[np.int32]
     token_type_ids: NDArray[np.uint8] | None
     offsets: Ints
+    cut: int
 
     @property
     def lengths(self) -> Ints:
@@ -91,6 +96,26 @@ def build_tokenizer(vocabulary: Sequence[str], max_length: int = 512) -> PreTrai
         model_max_length=max_length,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
+
+
+def frequent_words(examples: Examples, most: int = MOST_WORDS) -> tuple[str, ...]:
+    """The ``most`` most frequent words and signs of the texts as :func:`build_tokenizer` cuts them.
+
+    Sorted by falling frequency, words of equal frequency by their characters; special tokens that
+    stand in a text are no words.
+    """
+    from tokenizers import normalizers, pre_tokenizers
+
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    cutter = pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    rows: Sequence[Text] = examples.inputs  # type: ignore[assignment]
+    for row in rows:
+        for text in filter(None, row):
+            pieces = cutter.pre_tokenize_str(normalizer.normalize_str(text))
+            counts.update(piece for piece, _ in pieces)
+    ordered = sorted(counts, key=lambda word: (-counts[word], word))
+    return tuple(ordered[:most])
 
 
 def load_tokenizer(name_or_dir: str | Path) -> PreTrainedTokenizerFast:
@@ -145,8 +170,8 @@ def tokenise(
 ) -> Tokens:
     """Tokenise texts or pairs, cut to ``max_length`` tokens, the longer text of a pair first.
 
-    With ``cache_dir`` the result is kept as ``tokens/<key>.npz`` in it, the key made of the
-    examples, the tokenizer and the length; a damaged file is made anew.
+    With ``cache_dir`` the result is kept as ``tokens/<key>-<layout>.npz`` in it, the key made of
+    the examples, the tokenizer and the length; a damaged file is made anew.
 
     Raises:
         CascadeError: if ``max_length`` leaves no room between the special tokens, or is more than
@@ -159,7 +184,7 @@ def tokenise(
         )
     if cache_dir is None:
         return _encode(examples, tokenizer, max_length)
-    path = cache_dir / "tokens" / f"{content_key(examples, tokenizer, max_length)}.npz"
+    path = cache_dir / "tokens" / f"{content_key(examples, tokenizer, max_length)}-{LAYOUT}.npz"
     if path.exists():
         try:
             return _read(path, len(examples))
@@ -175,6 +200,7 @@ def _encode(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: 
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.uint8]] = []
     lengths: list[int] = []
+    cut = 0
     typed = "token_type_ids" in tokenizer.model_input_names
     for first in range(0, len(rows), CHUNK):
         chunk = rows[first : first + CHUNK]
@@ -189,6 +215,7 @@ def _encode(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: 
             return_attention_mask=False,
             return_token_type_ids=typed,
         )
+        cut += sum(bool(encoding.overflowing) for encoding in encoded.encodings or ())
         lengths += [len(row) for row in encoded["input_ids"]]
         ids += [np.asarray(row, dtype=np.int32) for row in encoded["input_ids"]]
         if typed:
@@ -197,6 +224,7 @@ def _encode(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: 
         input_ids=np.concatenate([np.empty(0, np.int32), *ids]),
         token_type_ids=np.concatenate([np.empty(0, np.uint8), *types]) if typed else None,
         offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+        cut=cut,
     )
 
 
@@ -227,18 +255,19 @@ def content_key(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_leng
 def _read(path: Path, size: int) -> Tokens:
     """The tokens in ``path``; ValueError unless they are those of ``size`` examples."""
     with np.load(path, allow_pickle=False) as arrays:
-        input_ids, offsets = arrays["input_ids"], arrays["offsets"]
+        input_ids, offsets, cut = arrays["input_ids"], arrays["offsets"], int(arrays["cut"])
         types = arrays.get("token_type_ids")
     if len(offsets) != size + 1 or offsets[-1] != len(input_ids):
         raise ValueError("arrays that do not fit together")
     if types is not None and len(types) != len(input_ids):
         raise ValueError("arrays that do not fit together")
-    return Tokens(input_ids=input_ids, token_type_ids=types, offsets=offsets)
+    return Tokens(input_ids=input_ids, token_type_ids=types, offsets=offsets, cut=cut)
 
 
 def _write(path: Path, tokens: Tokens) -> None:
     """Write ``path`` whole or not at all."""
     arrays: dict[str, Any] = {"input_ids": tokens.input_ids, "offsets": tokens.offsets}
+    arrays["cut"] = np.int64(tokens.cut)
     if tokens.token_type_ids is not None:
         arrays["token_type_ids"] = tokens.token_type_ids
     with replacing(path) as partial, partial.open("wb") as file:

@@ -48,6 +48,7 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
     "callbacks": {"callback": training.Callback},
     "data": {
         "images": training.ImageData,
+        "texts": training.TextData,
         "glue": training.GlueData,
         "swag": training.SwagData,
         "table": training.TableData,

@@ -94,10 +94,12 @@ class Callback:
 class Data(Named):
     """What every data set has: its source, its four splits (drawn with ``seed``), its batches.
 
-    ``dar_margin``: the margin that CascadeBERT's regulariser takes for it, unless told otherwise.
+    ``options``: arguments of the source's ``load`` that have no key of their own.
+    ``dar_margin``: the margin that CascadeBERT's regulariser takes for it by default.
     """
 
     source: str = MISSING
+    options: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     selection: str = "report_half"
     validation_share: float = 0.1
@@ -140,7 +142,11 @@ class SwagData(TextData):
 
 @dataclass
 class TableData(TextData):
-    """The user's own table: csv, tsv, jsonl or parquet."""
+    """The user's own table: csv, tsv, jsonl or parquet, compressed or not.
+
+    ``classes``: a list of the labels, or a mapping from label to class. ``header``: true, false or
+    a list of column names. ``drop``: ``empty``, ``unlabelled`` or a list of both.
+    """
 
     train_file: str = MISSING
     test_file: Optional[str] = None
@@ -149,6 +155,11 @@ class TableData(TextData):
     text_pair: Optional[str] = None
     label: str = "label"
     classes: Any = None
+    header: Any = True
+    separator: Optional[str] = None
+    encoding: str = "utf-8"
+    escape: Optional[str] = None
+    drop: Any = None
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cascade_exp.data.preview import preview, told
+from cascade_exp.data.preview import descriptions, preview
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.evaluation.comparisons.methods import check_methods
 from cascade_exp.evaluation.comparisons.speed_ups import check_speed_ups
@@ -100,7 +100,7 @@ def train(config: DictConfig) -> Path:
         if settings.speed_ups.also is None:
             settings.speed_ups.also = list(pool.splits.further)
         shown = pool.splits.named("report")
-        write_examples(job.folder, "report", told(shown))
+        write_examples(job.folder, "report", descriptions(shown))
         if settings.evaluate:
             opened = open_recordings(folder, settings.pool.include, settings.pool.exclude)
             report(job, opened, partial(preview, shown))
@@ -167,6 +167,7 @@ def _train_and_record(
     if taken is not None:
         pool.say(f"  trained in {taken}")
     data = pool.feed(model)
+    pool.describe_cut(name, data)
     phases = fits_for(pool, model, fits=fits, plain=plain, teacher=teacher)
     if fits:
         fit_member(pool, model, phases, data)

@@ -6,6 +6,7 @@ recorded, in ``recording``.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
+from rich.markup import escape
 
 from cascade_exp.atomic import replacing_folder
 from cascade_exp.data import load_source
 from cascade_exp.data.batching import GivenBatches, batch_loader
-from cascade_exp.data.examples import Ints
-from cascade_exp.data.splitting import carve
-from cascade_exp.data.synthetic_text import vocabulary
-from cascade_exp.data.tokenizing import build_tokenizer
+from cascade_exp.data.examples import Ints, as_texts
+from cascade_exp.data.splitting import SPLITS, carve
+from cascade_exp.data.summary import summarise
+from cascade_exp.data.text import TextDataModule
+from cascade_exp.data.tokenizing import build_tokenizer, frequent_words
 from cascade_exp.jobs.job import Job
 from cascade_exp.jobs.trials import Trial
 from cascade_exp.learning.feeding import Feed, feed
@@ -29,7 +32,7 @@ from cascade_exp.models.complete import CompleteModel, build_model
 from cascade_exp.recordings.record import record
 from cascade_exp.recordings.write import RecordingStore, code_revision, write_labels
 from cascade_exp.schema.checks import Member
-from cascade_exp.schema.training import SyntheticTextData, TrainConfig
+from cascade_exp.schema.training import TrainConfig
 
 
 class TrainingPool:
@@ -59,10 +62,8 @@ class TrainingPool:
             limit_train=data.limit_train,
             seed=data.seed,
         )
-        recorded = self.splits.recorded
-        sizes = {s: len(self.splits.named(s)) for s in ("train", "validation", *recorded)}
-        self.say(f"Data {data.name}: " + ", ".join(f"{s} {n:,}" for s, n in sizes.items()))
-        for split in recorded:
+        self._describe_data()
+        for split in self.splits.recorded:
             examples = self.splits.named(split)
             folder = job.folder / "recordings" / split
             write_labels(folder, examples.labels, examples.ids, job.key)
@@ -70,6 +71,30 @@ class TrainingPool:
     def say(self, line: str) -> None:
         """One line for whoever watches."""
         self.job.console.print(line, highlight=False, soft_wrap=True)
+
+    def _describe_data(self) -> None:
+        """The classes with their counts by split, and what looks wrong, before any training."""
+        found = summarise(self.source, self.splits)
+        sizes = zip(found.splits, found.counts.sum(axis=0), strict=True)
+        self.say(f"Data {self.settings.data.name}: " + ", ".join(f"{s} {n:,}" for s, n in sizes))
+        for line in found.table():
+            self.say(escape(line))
+        for warning in found.warnings:
+            self.say(f"[yellow]Warning:[/] {escape(warning)}")
+
+    def describe_cut(self, name: str, data: Feed) -> None:
+        """Say how many texts ``max_length`` of the member ``name`` cuts, if it cuts any."""
+        if not isinstance(data, TextDataModule):
+            return
+        cut = {split: n for split, n in data.cut(SPLITS).items() if n}
+        if cut:
+            shares = ", ".join(
+                f"{n:,} of {len(data.splits.named(split)):,} in {split}" for split, n in cut.items()
+            )
+            self.say(
+                f"[yellow]Warning:[/] texts longer than {data.max_length} tokens are cut "
+                f"(models.members.{name}.max_length): {shares}"
+            )
 
     def seed_of(self, name: str) -> int:
         """The seed of the member's fresh weights and training batches: its own, else the job's."""
@@ -127,12 +152,20 @@ class TrainingPool:
             return record(module, loader, ids, trainer, where)
 
     def _with_tokenizer(self, member: Mapping[str, Any]) -> Mapping[str, Any]:
-        """``member`` with the tokenizer of generated text, where it names none of its own."""
+        """``member`` with a tokenizer of whole words, where it is new and names none of its own.
+
+        The words are the source's closed vocabulary, else the most frequent of the train split.
+        """
         wanted = member.get("config") is not None and member.get("tokenizer") is None
-        if not (wanted and isinstance(self.settings.data, SyntheticTextData)):
+        if not wanted or self.source.kind == "image":
             return member
-        folder = self.cache / "tokenizers" / self.settings.data.name
+        words = self.source.vocabulary or frequent_words(as_texts(self.splits.train)[0])
+        key = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+        folder = self.cache / "tokenizers" / f"{self.settings.data.name}-{key}"
         if not folder.is_dir():
             with replacing_folder(folder) as partial:
-                build_tokenizer(vocabulary()).save_pretrained(str(partial))
+                build_tokenizer(words).save_pretrained(str(partial))
+            self.say(
+                f"Tokenizer: the {len(words):,} words of {self.settings.data.name}, in {folder}"
+            )
         return {**member, "tokenizer": str(folder)}

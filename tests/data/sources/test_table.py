@@ -83,14 +83,18 @@ def test_pairs_other_columns_and_further_splits(tmp_path: Path):
         ([-1, 1, 0], None, ("-1", "0", "1"), [0, 2, 1]),
         (["b", "10", "a"], None, ("10", "a", "b"), [2, 0, 1]),
         (["b", "a", " b "], ["b", "a", "c"], ("b", "a", "c"), [0, 1, 0]),
-        ([0, 2, 1], ["bear", "bull", "flat"], ("bear", "bull", "flat"), [0, 2, 1]),
+        ([0, 2, 1], {0: "bear", 1: "bull", 2: "flat"}, ("bear", "bull", "flat"), [0, 2, 1]),
+        (["A", "a", "b"], {"A": "a", "a": "a", "b": "b"}, ("a", "b"), [0, 0, 1]),
+        (["3.0", "7", 3], None, ("3", "7"), [0, 1, 0]),
+        ([0.5, "1.0", 0.5], ["1.0", 0.5], ("1.0", "0.5"), [1, 0, 1]),
         ([2, 1, 2], [2, 1], ("2", "1"), [0, 1, 0]),
         ([True, False, True], None, ("false", "true"), [1, 0, 1]),
         ([1.0, 0.0, 1.0], None, ("0", "1"), [1, 0, 1]),
     ],
 )
 def test_labels_become_indices_of_classes(tmp_path: Path, labels, classes, names, indices):
-    for extension in ("jsonl", "parquet"):
+    mixed = len({type(label) for label in labels}) > 1  # which a column of parquet cannot hold
+    for extension in ("jsonl",) if mixed else ("jsonl", "parquet"):
         path = tmp_path / f"x.{extension}"
         frame = frame_of([("t", label) for label in labels])
         if extension == "jsonl":
@@ -113,9 +117,9 @@ HEAD = "text,label\n"
         (
             "x.csv",
             "text,labels\na,1\n",
-            r"no column 'label' \(did you mean 'labels'\?\); it has te",
+            r"no column 'label' \(data\.label\) \(did you mean 'labels'\?\); it",
         ),
-        ("x.csv", "a,b\na,1\n", r"x\.csv: no column 'text'; it has a, b"),
+        ("x.csv", "a,b\na,1\n", r"no column 'text' \(data\.text\); it has a, b; give data\.text="),
         ("x.csv", HEAD + "a,1\nb\n", r"x\.csv row 2: column 'label' is empty"),
         ("x.csv", HEAD + "a,1\n  ,0\n", r"x\.csv row 2: column 'text' is empty"),
         ("x.csv", HEAD + "a,1\nb,0,7\n", r"x\.csv: Expected 2 fields in line 3, saw 3"),
@@ -131,11 +135,11 @@ HEAD = "text,label\n"
         ("x.jsonl", '{"text":"a","label":NaN}\n', r"line 1: column 'label' is empty"),
         ("x.jsonl", '{"text":null,"label":1}\n', r"line 1: column 'text' is empty"),
         ("x.jsonl", '{"text":3,"label":1}\n', r"line 1: column 'text' is 3; expected a text"),
-        ("x.jsonl", '{"text":"a","label":0.5}\n', r"line 1: column 'label' is 0\.5; expected a wo"),
+        ("x.jsonl", '{"text":"a","label":0.5}\n', r"line 1: label '0\.5' is a decimal number"),
         ("x.jsonl", '{"text":"a","label":[1]}\n', r"line 1: column 'label' is \[1\]; expected"),
         ("x.parquet", b"PAR1 not really", r"x\.parquet: not a parquet file that can be read"),
-        ("x.parquet", b"", r"x\.parquet: not a parquet file that can be read"),
-        ("x.json", "{}", r"data\.train_file=.*unknown extension '\.json'; expected \.csv, \.tsv"),
+        ("x.parquet", b"", r"x\.parquet: the file is empty"),
+        ("x.json", "{}", r"data\.train_file=.*unknown ending '\.json'; expected \.csv, \.tsv"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, name, content, message):
@@ -177,11 +181,14 @@ def test_a_label_outside_the_classes_is_named_with_its_row(tmp_path: Path):
     ):
         load(train, test_file=str(test))
     numbers = write(tmp_path / "c.csv", HEAD + "a,0\nb,3\n")
-    with pytest.raises(CascadeError, match=r"c\.csv row 2: label '3' is outside the classes x, y"):
+    with pytest.raises(
+        CascadeError,
+        match=r"row 1: label '0' is outside the classes x, y; .*'data\.classes=\{0:x,1:y\}'",
+    ):
         load(numbers, classes=["x", "y"])
     with pytest.raises(CascadeError, match=r"c\.csv row 1: label '0' is outside the classes 3, 7"):
         load(numbers, classes=[3, 7])
-    with pytest.raises(CascadeError, match=r"a class is named twice"):
+    with pytest.raises(CascadeError, match="one is twice"):
         load(train, classes=["good", "good"])
 
 
@@ -214,7 +221,7 @@ def test_the_real_tweets_with_named_classes():
     source = load(
         folder / "sent_train.csv",
         test_file=str(folder / "sent_valid.csv"),
-        classes=["bearish", "bullish", "neutral"],
+        classes={0: "bearish", 1: "bullish", 2: "neutral"},
     )
     assert source.test is not None
     assert (len(source.train), len(source.test)) == (9543, 2388)
@@ -232,3 +239,83 @@ def test_the_real_tweets_with_named_classes():
         part = splits.named(name)
         shares = np.bincount(part.labels) / len(part)
         assert np.allclose(shares, np.bincount(source.train.labels) / 9543, atol=1 / len(part))
+
+
+def test_numbers_are_never_places_in_the_list_of_classes(tmp_path: Path):
+    train = write(tmp_path / "a.csv", HEAD + "a,entailment\nb,neutral\nc,contradiction\n")
+    test = write(tmp_path / "b.csv", HEAD + "a,0\nb,1\nc,2\n")
+    with pytest.raises(
+        CascadeError, match=r"b\.csv row 1: label '0' .*the training labels are words and these are"
+    ):
+        load(train, test_file=str(test))
+    both = {0: "entailment", 1: "neutral", 2: "contradiction"}
+    names = {name: name for name in both.values()}
+    source = load(train, test_file=str(test), classes={**names, **both})
+    assert source.classes == ("entailment", "neutral", "contradiction")
+    assert source.test is not None
+    assert source.train.labels.tolist() == source.test.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["0.0", "1.0", "1.5"], r"row 3: label '1\.5' is a decimal number; .*\(regression is not"),
+        (["0.000", "3.8", "-1"], r"row 2: label '3\.8' is a decimal number"),
+        (["1e-3", "1"], r"row 1: label '1e-3' is a decimal number"),
+        (["0", '"0,2"', "2"], r"row 2: label '0,2' looks like a list; expected one label"),
+        (["0 2", "2"], r"row 1: label '0 2' looks like a list"),
+        (["joy", "\"['joy', 'fear']\""], r"row 2: label '\['joy', 'fear'\]' looks like a list"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(tmp_path: Path, labels, message):
+    rows = "".join(f"t{i},{label}\n" for i, label in enumerate(labels))
+    path = write(tmp_path / "x.csv", HEAD + rows)
+    with pytest.raises(CascadeError, match=message):
+        load(path)
+    named = list(dict.fromkeys(label.strip('"') for label in labels))
+    assert len(load(path, classes=named).classes) == len(labels)
+
+
+def test_rows_without_text_or_label_are_dropped_only_when_asked(tmp_path: Path):
+    rows = 'a,good\n,bad\nb,bad\n"  ",\nc,\nd,-\ne,NaN\nf,good\n'
+    path = write(tmp_path / "x.csv", HEAD + rows)
+    with pytest.raises(
+        CascadeError, match=r"row 4: column 'label' is empty, as are 1 more; .*drop="
+    ):
+        load(path)
+    with pytest.raises(CascadeError, match=r"row 2: column 'text' is empty; expected .*drop=empty"):
+        load(path, drop="unlabelled")
+    source = load(path, drop=["empty", "unlabelled"])
+    assert source.train.inputs == [("a", None), ("b", None), ("f", None)]
+    assert source.classes == ("bad", "good")
+    assert [note.split(" of ")[0] for note in source.notes] == ["2", "3"]
+    assert load(path, drop="empty,unlabelled").train.inputs == source.train.inputs
+    with pytest.raises(CascadeError, match=r"data\.drop=emty: expected .*did you mean 'empty'"):
+        load(path, drop="emty")
+    gone = write(tmp_path / "y.csv", HEAD + "a,\nb,-\n")
+    with pytest.raises(CascadeError, match=r"data\.drop leaves none of its 2 rows"):
+        load(path, test_file=str(gone), drop=["empty", "unlabelled"])
+
+
+def test_a_class_that_the_user_names_is_never_dropped(tmp_path: Path):
+    path = write(tmp_path / "x.csv", HEAD + "a,-1\nb,0\nc,1\n")
+    assert load(path, drop="unlabelled").classes == ("0", "1")
+    named = load(path, drop="unlabelled", classes=[-1, 0, 1])
+    assert named.classes == ("-1", "0", "1") and not named.notes
+    two = write(tmp_path / "y.csv", HEAD + "a,-1\nb,1\n")
+    assert load(two, drop="unlabelled").classes == ("-1", "1")
+
+
+def test_options_that_no_file_reads_are_refused(tmp_path: Path):
+    path = write(tmp_path / "x.jsonl", '{"text":"a","label":1}\n{"text":"b","label":0}\n')
+    for options in ({"header": False}, {"separator": "tab"}, {"escape": "backslash"}):
+        with pytest.raises(CascadeError, match=r"only csv and tsv files have one; found .*x\.j"):
+            load(path, **options)
+
+
+def test_words_that_look_like_nothing_stay_texts_and_classes(tmp_path: Path):
+    texts = ["NA", "None", "nan", "null", "N/A", "-", "0", "1.0"]
+    rows = "".join(f"{text},{'None' if i % 2 else 'Some'}\n" for i, text in enumerate(texts))
+    source = load(write(tmp_path / "x.csv", HEAD + rows))
+    assert [text for text, _ in source.train.inputs] == texts
+    assert source.classes == ("None", "Some") and not source.notes

@@ -13,7 +13,7 @@ from cascade_exp.errors import CascadeError, did_you_mean
 log = logging.getLogger(__name__)
 
 
-def load_image_folder(root: str) -> Source:
+def load(root: str) -> Source:
     """Image files under ``root/train/<class>/`` and, if there, ``root/test/`` or ``root/val/``.
 
     Classes are the folders of train in alphabetical order, and images lie in them at any depth.

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cascade_exp.data import glue, load_source
+from cascade_exp.data import load_source
 from cascade_exp.data.examples import Source
+from cascade_exp.data.sources import glue
 from cascade_exp.data.splitting import SPLITS, carve
 from cascade_exp.errors import CascadeError
 from tests.data.shared import shared
@@ -120,9 +121,9 @@ def test_mismatched_is_its_own_dev_set(tmp_path: Path):
     assert mismatched.test.inputs[0] == ("Elsewhere.", "Two.")
     assert list(matched.train.inputs) == list(mismatched.train.inputs)
     assert not mismatched.further
-    (told,) = matched.further.items()
-    assert told[0] == "mnli_mismatched" and told[1].inputs == mismatched.test.inputs
-    assert told[1].ids.tolist() == [2]
+    (further,) = matched.further.items()
+    assert further[0] == "mnli_mismatched" and further[1].inputs == mismatched.test.inputs
+    assert further[1].ids.tolist() == [2]
 
 
 def test_byte_order_mark_carriage_returns_and_words_like_null_are_read_as_meant(tmp_path: Path):
@@ -164,7 +165,7 @@ def test_cola_without_header_counts_its_lines_from_one(tmp_path: Path):
         load("cola", write(tmp_path / "b", "CoLA", train="sentence\tlabel\n", dev=good))
 
 
-def test_rows_of_qqp_that_line_feeds_broke_are_left_out_and_told(tmp_path: Path, caplog):
+def test_rows_of_qqp_that_line_feeds_broke_are_left_out_and_counted(tmp_path: Path, caplog):
     _, header, row, _, _ = LAYOUTS["qqp"]
     broken = '1\t2\t3\t"\n"\tWas he real?\t0\n'
     with caplog.at_level(logging.WARNING):

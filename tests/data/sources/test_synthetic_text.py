@@ -8,8 +8,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from cascade_exp.data import load_source
+from cascade_exp.data.sources.synthetic_text import LEVELS, SyntheticText, generate, vocabulary
 from cascade_exp.data.splitting import SPLITS, carve
-from cascade_exp.data.synthetic_text import LEVELS, SyntheticText, generate, vocabulary
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.errors import CascadeError
 from tests.oracles import opinions as oracle
@@ -65,7 +65,7 @@ def test_the_seed_decides_everything(generated):
     assert rows(generate(4000, 1000, seed=1)) != rows(generated)
 
 
-def test_a_bag_of_words_solves_the_plain_level_and_not_the_others(generated):
+def test_a_bag_of_words_solves_the_first_level_and_not_the_others(generated):
     train, test = generated.source.train, generated.source.test
     words = CountVectorizer(token_pattern=r"\S+")
     model = LogisticRegression(max_iter=1000)
@@ -109,5 +109,7 @@ def test_sizes_that_cannot_be_are_named():
 
 @pytest.mark.slow
 def test_more_sentences_than_there_are_is_one_line():
-    with pytest.raises(CascadeError, match=r"no new one of level 'plain' is found; expected fewer"):
+    with pytest.raises(
+        CascadeError, match=r"no new one of level 'single' is found; expected fewer"
+    ):
         generate(1_000_000, 10, 0)

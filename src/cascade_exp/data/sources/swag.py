@@ -1,4 +1,4 @@
-"""SWAG: which of four endings goes on from a sentence (Zellers et al. 2018), and data of its form.
+"""SWAG: which of four endings continues a sentence (Zellers et al. 2018), and data of its form.
 
 From the original CSV files or from the Hugging Face hub. The original test file carries no labels
 and is never read: ``val.csv`` is the source's test.
@@ -20,7 +20,7 @@ COLUMNS = ("sent1", "sent2", *ENDINGS, "label")
 TRAIN, DEV = "train.csv", "val.csv"
 
 
-def load_swag(root: str | None = None) -> Source:
+def load(root: str | None = None) -> Source:
     """The questions of SWAG; a class is the place of the right ending.
 
     The context is ``sent1`` (the caption before), and each ending is ``sent2`` (how the sentence

@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 
 from cascade_exp.data.examples import Choice, Examples, as_texts, fingerprint
+from cascade_exp.data.sources import swag
 from cascade_exp.data.splitting import carve
-from cascade_exp.data.swag import load_swag
 from cascade_exp.data.text import TextDataModule
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.errors import CascadeError
-from tests.data.making_swag import words, write_swag
+from tests.data.sources.making_swag import words, write_swag
 
 
 def test_reads_the_original_columns(tmp_path):
-    source = load_swag(str(write_swag(tmp_path, 40, 12)))
+    source = swag.load(str(write_swag(tmp_path, 40, 12)))
     table = pd.read_csv(tmp_path / "train.csv")
     assert source.kind == "choice" and len(source.classes) == 4
     assert len(source.train) == 40 and len(source.test) == 12
@@ -30,7 +30,7 @@ def test_reads_the_original_columns(tmp_path):
 
 
 def test_the_hub_gives_the_same(tmp_path, monkeypatch):
-    local = load_swag(str(write_swag(tmp_path, 20, 10)))
+    local = swag.load(str(write_swag(tmp_path, 20, 10)))
     served = {
         "train": pd.read_csv(tmp_path / "train.csv").to_dict("list"),
         "validation": pd.read_csv(tmp_path / "val.csv").to_dict("list"),
@@ -43,7 +43,7 @@ def test_the_hub_gives_the_same(tmp_path, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load))
-    hub = load_swag()
+    hub = swag.load()
     assert asked == [("allenai/swag", "regular")]
     assert fingerprint(hub.train) == fingerprint(local.train)
     assert fingerprint(hub.test) == fingerprint(local.test)
@@ -63,19 +63,19 @@ def test_bad_files_are_one_line(tmp_path, spoil, said):
     path = tmp_path / "train.csv"
     path.write_text(spoil(path.read_text()))
     with pytest.raises(CascadeError, match=said):
-        load_swag(str(tmp_path))
+        swag.load(str(tmp_path))
 
 
 def test_missing_files_are_one_line(tmp_path):
     with pytest.raises(CascadeError, match=r"no such folder with train.csv and val.csv"):
-        load_swag(str(tmp_path / "nowhere"))
+        swag.load(str(tmp_path / "nowhere"))
     write_swag(tmp_path, 30, 10)
     (tmp_path / "val.csv").unlink()
     with pytest.raises(CascadeError, match=r"val.csv: no such file"):
-        load_swag(str(tmp_path))
+        swag.load(str(tmp_path))
 
 
-def test_the_fingerprint_tells_where_an_ending_starts():
+def test_the_fingerprint_depends_on_where_an_ending_starts():
     def of(*endings):
         return fingerprint(Examples(np.arange(1), np.zeros(1, np.int64), [Choice("a", endings)]))
 
@@ -91,7 +91,7 @@ def test_every_ending_is_a_pair_with_the_context():
 
 @pytest.mark.parametrize("bucketed", [True, False])
 def test_batches_hold_the_endings_side_by_side(tmp_path, bucketed):
-    source = load_swag(str(write_swag(tmp_path, 40, 20)))
+    source = swag.load(str(write_swag(tmp_path, 40, 20)))
     splits = carve(
         source,
         selection="report_half",
@@ -119,9 +119,9 @@ def test_batches_hold_the_endings_side_by_side(tmp_path, bucketed):
         assert bucketed or ids.shape[2] == 32
         for question, example in zip(ids, batch["id"].tolist(), strict=True):
             seen.add(example)
-            told = by_id[example]
-            for tokens, ending in zip(question, told.endings, strict=True):
-                pair = tokenizer(told.context, ending)["input_ids"]
+            question_of = by_id[example]
+            for tokens, ending in zip(question, question_of.endings, strict=True):
+                pair = tokenizer(question_of.context, ending)["input_ids"]
                 assert tokens[: len(pair)].tolist() == pair
                 assert not tokens[len(pair) :].any()
     assert seen == set(by_id)

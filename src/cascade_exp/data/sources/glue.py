@@ -38,7 +38,7 @@ class Task:
         dev: the file of the labelled dev set; ``hub_dev``: the hub's split.
         header: the columns of a file without a header row, else None.
         broken_rows: whether the official files have rows cut by line feeds, which are left out.
-        further: tasks whose dev sets are told besides, where they are at hand.
+        further: tasks whose dev sets are reported on as well, where they are at hand.
     """
 
     folder: str
@@ -152,11 +152,11 @@ TASKS: dict[str, Task] = {
 _Set = tuple[Ints, list[Text]]
 
 
-def load_glue(task: str, root: str | None = None) -> Source:
+def load(task: str, root: str | None = None) -> Source:
     """A GLUE task; its dev set is the source's test, ``mnli_mismatched`` having its own.
 
     Where the dev set of ``mnli_mismatched`` is at hand, it is a further set of ``mnli`` as well, so
-    that the same models are told on both.
+    that the same models are evaluated on both.
 
     Args:
         task: one of ``TASKS``.

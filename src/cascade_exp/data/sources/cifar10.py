@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cascade_exp.data.examples import Ints, Source, source_of
-from cascade_exp.data.folder import load_image_folder
+from cascade_exp.data.sources import image_folder
 from cascade_exp.errors import CascadeError
 
 CLASSES = (
@@ -28,7 +28,7 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 EXPECTED = f"an npz file with {', '.join(ARRAYS)}, or a folder with train/<class>/, test/<class>/"
 
 
-def load_cifar10(root: str) -> Source:
+def load(root: str) -> Source:
     """CIFAR-10, whole or in part: uint8 [N, 32, 32, 3] images of ten classes.
 
     Args:
@@ -41,7 +41,7 @@ def load_cifar10(root: str) -> Source:
     """
     path = Path(root)
     if (path / "train").is_dir():
-        source = load_image_folder(root)
+        source = image_folder.load(root)
         if source.classes != CLASSES:
             raise CascadeError(
                 f"{path / 'train'}: classes {', '.join(source.classes[:12])}; "

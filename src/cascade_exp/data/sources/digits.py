@@ -7,7 +7,7 @@ import numpy as np
 from cascade_exp.data.examples import Source, source_of
 
 
-def load_digits() -> Source:
+def load() -> Source:
     """1,797 grey 8x8 images of ten digits, uint8 [N, 8, 8, 1], the original 0..16 scaled to 0..255.
 
     There is no official test set.

@@ -2,7 +2,7 @@
 
 The label is whether the film comes off well. Five levels, in equal numbers and each half positive:
 
-0. ``plain``: one clause; the polarity of its adjective is the label, so a bag of words will do.
+0. ``single``: one clause; the polarity of its adjective is the label, so a bag of words will do.
 1. ``distractor``: other things are judged in the same sentence; only the film's adjective counts.
 2. ``negation``: the film's clause is negated; another clause may be, too.
 3. ``nested``: the film's clause stands under two or three negations ("it is not true that the film
@@ -14,14 +14,14 @@ The label is whether the film comes off well. Five levels, in equal numbers and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cascade_exp.data.examples import Ints, Source, Text, source_of
 from cascade_exp.errors import CascadeError
 
-LEVELS = ("plain", "distractor", "negation", "nested", "reference")
+LEVELS = ("single", "distractor", "negation", "nested", "reference")
 CLASSES = ("negative", "positive")
 
 GOOD = (
@@ -67,9 +67,7 @@ class SyntheticText:
     difficulty: Ints
 
 
-def load_synthetic_text(
-    train_size: int = 12_000, test_size: int = 2_000, generator_seed: int = 0
-) -> Source:
+def load(train_size: int = 12_000, test_size: int = 2_000, generator_seed: int = 0) -> Source:
     """The source of :func:`generate` alone."""
     return generate(train_size, test_size, generator_seed).source
 
@@ -100,7 +98,7 @@ def generate(train_size: int, test_size: int, seed: int) -> SyntheticText:
         (labels[:train_size], rows[:train_size]),
         (labels[train_size:], rows[train_size:]),
     )
-    return SyntheticText(source, difficulty)
+    return SyntheticText(replace(source, vocabulary=vocabulary()), difficulty)
 
 
 def vocabulary() -> tuple[str, ...]:
@@ -137,7 +135,7 @@ class _Writer:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.levels: tuple[Callable[[bool], str], ...] = (
-            self.plain,
+            self.single,
             self.distractor,
             self.negation,
             self.nested,
@@ -153,7 +151,7 @@ class _Writer:
     def chance(self) -> bool:
         return bool(self.rng.integers(2))
 
-    def plain(self, good: bool) -> str:
+    def single(self, good: bool) -> str:
         adjective = f"{self.pick(DEGREES)} {self.pick(GOOD if good else BAD)}"
         form = self.rng.integers(3)
         if form == 0:

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from cascade_exp.data import load_source
-from cascade_exp.data.cifar10 import CLASSES
 from cascade_exp.data.images import ImageDataModule
+from cascade_exp.data.sources.cifar10 import CLASSES
 from cascade_exp.data.splitting import carve
 from cascade_exp.errors import CascadeError
 from tests.data.shared import shared
