@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cascade_exp.data.labels import Classes, as_override, label_of
 from cascade_exp.data.table_files import Table
+from cascade_exp.errors import CascadeError
 
 
 def classes(words: list[str], given=None) -> Classes:
@@ -24,11 +25,11 @@ def classes(words: list[str], given=None) -> Classes:
     [
         (
             ["positive"] * 9 + ["Positive"] * 3,
-            r"'positive' \(9 rows\), 'Positive' \(3 rows\) differ",
+            r"'positive' \(9 rows\) and 'Positive' \(3 rows\) differ",
         ),
         (["not good", "not  good", "bad"], "differ in case, blanks"),
         (["not_good", "not-good", "bad"], "differ in case, blanks"),
-        (["1", "01", "2"], r"'1' \(1 row\), '01' \(1 row\) differ"),
+        (["1", "01", "2"], r"'1' \(1 row\) and '01' \(1 row\) differ"),
         (
             ["a", "-", "b"],
             r"label '-' \(1 row\) usually says that there is no label: data\.drop=unl",
@@ -87,3 +88,17 @@ def test_whole_numbers_are_one_label_however_written(number):
     assert {label_of(v) for v in (number, float(number), str(number), f"{number}.0")} == {
         str(number)
     }
+
+
+def test_a_column_of_other_things_is_no_column_of_labels():
+    with pytest.raises(
+        CascadeError, match=r"30 different labels in 40 rows, such as 'text 0'; .*dat"
+    ):
+        classes([f"text {i % 30}" for i in range(40)])
+    assert len(classes([f"text {i}" for i in range(20)]).names) == 20
+
+
+def test_one_command_makes_every_spelling_one():
+    words = ["Good", "good", "good", "Bad", "bad", "bad"]
+    (note,) = classes(words).notes
+    assert "'data.classes={Bad:bad,Good:good,bad:bad,good:good}'" in note

@@ -29,6 +29,7 @@ NO_LABEL = {"-", "–", "—", "?", "nan", "n/a", "#n/a", "null", "<na>", "\\n",
 NO_LABEL |= {"unlabelled"}
 TYPED = {"null", "none", "true", "false", "inf", "nan"}
 RARE = 0.02
+SINGULAR = 20
 
 
 def is_missing(value: object) -> bool:
@@ -177,7 +178,13 @@ def _in_order(words: set[str]) -> tuple[str, ...]:
 
 
 def _check_kind(table: Table, words: Sequence[str]) -> None:
-    """Refuse labels that are no classes: measurements, and lists of labels."""
+    """Refuse labels that are no classes: measurements, lists of labels, one of its own per row."""
+    if len(set(words)) > max(SINGULAR, len(words) // 2):
+        raise CascadeError(
+            f"{table.path}: {len(set(words)):,} different labels in {len(words):,} rows, such as "
+            f"'{_some(words[:1])}'; expected classes: does data.label name the right column? If so, "
+            "name the classes in data.classes"
+        )
     rest = [word for word in set(words) if not means_no_label(word, words)]
     numeric = all(DECIMAL.fullmatch(w) or NUMBER_LIST.fullmatch(w) for w in rest)
     for i, word in enumerate(words):
@@ -221,17 +228,17 @@ def _written_alike(counts: Counter[str]) -> list[str]:
     alike: dict[str, list[str]] = {}
     for word in counts:
         alike.setdefault(_alike(word), []).append(word)
-    notes = []
-    for words in alike.values():
-        if len(words) > 1:
-            first = max(words, key=lambda word: (counts[word], word))
-            merged = [(word, first if word in words else word) for word in sorted(counts)]
-            shown = ", ".join(f"'{word}' ({_rows(counts[word])})" for word in words)
-            notes.append(
-                f"labels {shown} differ in case, blanks or form alone, and are taken for classes "
-                f"of their own; {as_override(merged)} makes them one"
-            )
-    return notes
+    groups = [words for words in alike.values() if len(words) > 1]
+    if not groups:
+        return []
+    merged = {word: word for word in sorted(counts)}
+    for words in groups:
+        merged |= dict.fromkeys(words, max(words, key=lambda word: (counts[word], word)))
+    shown = (" and ".join(f"'{w}' ({_rows(counts[w])})" for w in words) for words in groups)
+    return [
+        f"labels {'; '.join(shown)} differ in case, blanks or form alone, and are taken for classes "
+        f"of their own; {as_override(merged.items())} makes them one"
+    ]
 
 
 def _misspelt(counts: Counter[str]) -> list[str]:
@@ -264,4 +271,6 @@ def _rows(count: int) -> str:
 
 
 def _some(words: Sequence[str]) -> str:
-    return ", ".join(words[:20]) + (", …" if len(words) > 20 else "")
+    return ", ".join(w if len(w) <= 40 else f"{w[:39]}…" for w in words[:20]) + (
+        ", …" if len(words) > 20 else ""
+    )
