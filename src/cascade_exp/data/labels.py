@@ -182,8 +182,8 @@ def _check_kind(table: Table, words: Sequence[str]) -> None:
     if len(set(words)) > max(SINGULAR, len(words) // 2):
         raise CascadeError(
             f"{table.path}: {len(set(words)):,} different labels in {len(words):,} rows, such as "
-            f"'{_some(words[:1])}'; expected classes: does data.label name the right column? If so, "
-            "name the classes in data.classes"
+            f"'{_some(words[:1])}'; expected classes: does data.label name the right column? "
+            "If so, name the classes in data.classes"
         )
     rest = [word for word in set(words) if not means_no_label(word, words)]
     numeric = all(DECIMAL.fullmatch(w) or NUMBER_LIST.fullmatch(w) for w in rest)
@@ -236,8 +236,8 @@ def _written_alike(counts: Counter[str]) -> list[str]:
         merged |= dict.fromkeys(words, max(words, key=lambda word: (counts[word], word)))
     shown = (" and ".join(f"'{w}' ({_rows(counts[w])})" for w in words) for words in groups)
     return [
-        f"labels {'; '.join(shown)} differ in case, blanks or form alone, and are taken for classes "
-        f"of their own; {as_override(merged.items())} makes them one"
+        f"labels {'; '.join(shown)} differ in case, blanks or form alone, and are taken for "
+        f"classes of their own; {as_override(merged.items())} makes them one"
     ]
 
 
