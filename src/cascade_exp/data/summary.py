@@ -98,8 +98,8 @@ def _missing(classes: Sequence[str], names: Sequence[str], counts: Ints) -> list
 def _few(classes: Sequence[str], counts: Ints) -> list[str]:
     """Classes with fewer than :data:`FEW` training examples, though with some."""
     train = counts[:, 0] + counts[:, 1]
-    few = np.flatnonzero((train > 0) & (train < FEW))
-    if not len(few):
+    few = np.flatnonzero((train > 0) & (train < FEW)).tolist()
+    if not few:
         return []
     return [
         f"{_named([classes[i] for i in few])} fewer than {FEW} training examples, too few to learn "

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from cascade_exp.errors import CascadeError, did_you_mean
 
@@ -189,7 +189,7 @@ def _text(path: Path, encoding: str) -> str:
         raise CascadeError(f"{path}: not {name} text: {reason}{other}") from error
 
 
-def _separated(separator: str, quoting: int) -> Callable[[Path, TableFormat], Table]:
+def _separated(separator: str, quoting: Literal[0, 3]) -> Callable[[Path, TableFormat], Table]:
     def read(path: Path, form: TableFormat) -> Table:
         import pandas as pd
 
@@ -200,7 +200,7 @@ def _separated(separator: str, quoting: int) -> Callable[[Path, TableFormat], Ta
                 sep=_character("data.separator", form.separator, SEPARATORS) or separator,
                 header=None,  # a header row would let pandas take a first column for an index
                 dtype=str,
-                quoting=quoting,  # type: ignore[arg-type]  # 0 or 3
+                quoting=quoting,
                 escapechar=_character("data.escape", form.escape, ESCAPES),
                 keep_default_na=False,
             )

@@ -71,7 +71,8 @@ def load(
     found = Classes(classes, tables["data.train_file"], words["data.train_file"])
     for key in named:
         table = tables.get(key)
-        sets.append(table and (found.of(table, words[key]), _texts(table, texts)))
+        read = None if table is None else (found.of(table, words[key]), _texts(table, texts))
+        sets.append(read)
     train, test, selection = sets
     assert train is not None
     name = "/".join(Path(train_file).parts[-2:])
