@@ -113,7 +113,7 @@ def max_softmax(rows: RowBlock) -> Floats:
     return rows.first
 
 
-@metric("negative entropy", lowest=lambda classes: -np.log(classes), highest=0.0)
+@metric("−entropy", lowest=lambda classes: -np.log(classes), highest=0.0)
 def entropy(rows: RowBlock) -> Floats:
     """-H(p) = Σ p log p in nats, negated so that higher is more confident (ibid., Eq. 2).
 
