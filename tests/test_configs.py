@@ -86,9 +86,11 @@ def test_every_experiment_composes(experiment):
     ("experiment", "margin"),
     [(task, 0.5) for task in ("mrpc", "rte", "sst2")] + [(t, 0.3) for t in ("mnli", "qnli", "qqp")],
 )
-def test_dar_takes_the_margin_of_table_1_unless_told_otherwise(experiment, margin, scale):
+def test_dar_takes_the_margin_of_table_1_unless_given_another(experiment, margin, scale):
     given = f"experiment={experiment}_{scale}"
-    assert "margin" not in composed("train", given).regularizer
+    recipe = composed("train", given).regularizer
+    assert recipe.name == {"minilm": "none", "bert": "dar"}[scale]
+    assert ("margin" in recipe) == (scale == "bert")
     config = composed("train", given, "regularizer=dar")
     found = OmegaConf.to_object(config).regularizer
     assert (found.folds, found.seeds, found.weight, found.margin) == (8, 5, 0.5, margin)
