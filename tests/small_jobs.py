@@ -1,4 +1,7 @@
-"""What tests of jobs share: a small job over generated texts in SST-2's layout, and one thread."""
+"""What tests of jobs share: a small job over generated texts in SST-2's layout, and one thread.
+
+Imports are lazy: this file is a plug-in of every pytest run, also of those that need no torch.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from cascade_exp.data.tokenizing import build_tokenizer
-from tests.running import run
 
 GOOD, BAD = ("fine", "lovely", "great"), ("dull", "poor", "awful")
 OTHER = ("the", "film", "is", "a", "story", "it")
@@ -38,6 +38,9 @@ def small_glue(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_glue_job(tmp_path_factory, small_glue) -> Path:
+    from cascade_exp.data.tokenizing import build_tokenizer
+    from tests.running import run
+
     folder = tmp_path_factory.mktemp("outputs") / "job"
     tokenizer = folder.parent / "tokenizer"
     build_tokenizer([*GOOD, *BAD, *OTHER], max_length=32).save_pretrained(tokenizer)
