@@ -118,9 +118,9 @@ def _draw(
     """Draw the pictures and the page; returns the pictures' paths."""
     from cascade_exp.report.figures.analyses import write_analysis_plots
     from cascade_exp.report.figures.evaluation import write_plots
+    from cascade_exp.report.figures.tiers import draw_tiers
     from cascade_exp.report.pages.html import write_html
     from cascade_exp.report.results.tier_baselines import draw_tier_baselines
-    from cascade_exp.report.results.tiers import draw_tiers
 
     plots = [
         *write_plots(results, folder),

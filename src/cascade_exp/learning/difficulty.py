@@ -7,7 +7,6 @@ Here are the folds, the labels and their place on disk; fitting a fold is in ``f
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
@@ -20,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.atomic import locked, replacing, write_text
+from cascade_exp.atomic import locked, write_text
 from cascade_exp.errors import CascadeError
+from cascade_exp.tables import read_table, write_table
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -156,7 +156,7 @@ class LabelStore:
         """Keep what ``task`` found: whether each example of its fold, in order, was right."""
         ids = self.ids[self.fold_of == task.fold]
         rows = [[int(i), int(c)] for i, c in zip(ids, correct, strict=True)]
-        _write_table(self._result(task), ["id", "correct"], rows)
+        write_table(self._result(task), ["id", "correct"], rows)
         shutil.rmtree(self.work(task), ignore_errors=True)
 
     def finish(self) -> Labels:
@@ -173,7 +173,7 @@ class LabelStore:
                 correct[mine, task.seed] = found[:, 0]
             table = np.column_stack([correct, ~np.all(correct, axis=1)]).astype(int)
             rows = [[int(i), *map(int, row)] for i, row in zip(self.ids, table, strict=True)]
-            _write_table(self.file, self._header(), rows)
+            write_table(self.file, self._header(), rows)
         for needless in ("unfinished", "claims"):
             shutil.rmtree(self.folder / needless, ignore_errors=True)
         found = _read_table(self.file, self._header(), self.ids)
@@ -194,14 +194,6 @@ class LabelStore:
         return self.folder / "folds" / f"{task}.csv"
 
 
-def _write_table(path: Path, header: list[str], rows: list[list[int]]) -> None:
-    with (
-        replacing(path) as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
-
-
 def _read_table(path: Path, header: list[str], ids: Ints) -> Bools:
     """All columns but the id, bool [N, columns], for exactly these ids in this order.
 
@@ -209,20 +201,15 @@ def _read_table(path: Path, header: list[str], ids: Ints) -> Bools:
         CascadeError: naming the first row that is not as it should be.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            found, *rows = list(csv.reader(file)) or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CascadeError(f"{path}: damaged ({error}); expected UTF-8 text; {AGAIN}") from None
-    if found != header:
-        raise CascadeError(
-            f"{path}: damaged, row 1 is '{','.join(found)}'; expected {','.join(header)}; {AGAIN}"
-        )
-    for number, (row, example) in enumerate(zip(rows, ids, strict=False), start=2):
-        if len(row) != len(header) or row[0] != str(example) or not set(row[1:]) <= {"0", "1"}:
+        rows = [(where, [cells[c] for c in header]) for where, cells in read_table(path, header)]
+    except CascadeError as error:
+        raise CascadeError(f"{error}: damaged; {AGAIN}") from None
+    for (where, row), example in zip(rows, ids, strict=False):
+        if row[0] != str(example) or not set(row[1:]) <= {"0", "1"}:
             raise CascadeError(
-                f"{path}: damaged, row {number} is '{','.join(row)}'; expected {example} and 0 or "
-                f"1 for each of {','.join(header[1:])}; {AGAIN}"
+                f"{where}: damaged, '{','.join(row)}'; expected {example} and 0 or 1 for each of "
+                f"{','.join(header[1:])}; {AGAIN}"
             )
     if len(rows) != len(ids):
         raise CascadeError(f"{path}: damaged, {len(rows)} examples; expected {len(ids)}; {AGAIN}")
-    return np.array([[cell == "1" for cell in row[1:]] for row in rows], dtype=bool)
+    return np.array([[cell == "1" for cell in row[1:]] for _, row in rows], dtype=bool)

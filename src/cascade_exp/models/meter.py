@@ -12,7 +12,6 @@ name or directory; its config.json is enough, for weights are not needed to coun
 
 from __future__ import annotations
 
-import csv
 import statistics
 import sys
 import time
@@ -34,6 +33,7 @@ from cascade_exp.models.depth import evaluating
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.inputs import ImageInput, TextInput
 from cascade_exp.models.members import read_keys
+from cascade_exp.tables import csv_table
 
 COUNTER = f"torch.utils.flop_counter of torch {torch.__version__}, 1 MAC = 2 FLOPs"
 
@@ -325,9 +325,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     columns = ["name", "input", "macs", "params", "layers"]
     columns += ["seconds"] if options.repeats else []
-    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    print(csv_table(columns, ([row[column] for column in columns] for row in rows)), end="")
     return 0
 
 

@@ -16,8 +16,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.recordings.models import read_costs
 from cascade_exp.recordings.names import check_name
-from cascade_exp.recordings.tables import read_costs, read_table
+from cascade_exp.tables import read_table
 
 EXITS = "exits.csv"
 EXIT_COSTS = ("layers", "macs", "seconds")

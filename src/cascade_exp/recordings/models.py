@@ -7,7 +7,9 @@ from pathlib import Path
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.recordings.names import check_name
-from cascade_exp.recordings.tables import read_costs, read_table
+from cascade_exp.tables import read_table
+
+COST_COLUMNS = ("macs", "params", "layers", "seconds", "dollars")
 
 
 @dataclass(frozen=True)
@@ -38,3 +40,21 @@ def read_models(path: Path) -> list[ModelRow]:
     if not rows:
         raise CascadeError(f"{path}: lists no model")
     return rows
+
+
+def read_costs(fields: dict[str, str], where: str) -> dict[str, float]:
+    """The numbers among ``fields``; empty ones are left out, and text where it is no cost's.
+
+    Raises:
+        CascadeError: if a field of :data:`COST_COLUMNS` is no number.
+    """
+    costs = {}
+    for column, text in fields.items():
+        if not text.strip():
+            continue
+        try:
+            costs[column] = float(text)
+        except ValueError:
+            if column in COST_COLUMNS:
+                raise CascadeError(f"{where} has {column}={text!r}; expected a number") from None
+    return costs

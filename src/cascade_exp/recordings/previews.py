@@ -9,14 +9,12 @@ the table's folder. It stands in ``<recordings>/<split>/`` (your own), else in `
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cascade_exp.atomic import write_text
 from cascade_exp.errors import CascadeError
-from cascade_exp.recordings.tables import read_table
+from cascade_exp.tables import read_table, write_table
 
 # Pixels of the longer side of a picture that is shown.
 SIDE = 64
@@ -82,11 +80,7 @@ def write_examples(job: Path, split: str, rows: Sequence[tuple[int, str, str]]) 
     if not rows:
         path.unlink(missing_ok=True)
         return
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "text", "picture"])
-    writer.writerows(rows)
-    write_text(path, buffer.getvalue())
+    write_table(path, ["id", "text", "picture"], rows)
 
 
 def _png(path: Path, where: str) -> bytes:

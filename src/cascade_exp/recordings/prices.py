@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -13,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from cascade_exp.errors import CascadeError, choice
+from cascade_exp.tables import parse_table
 
 _COLUMNS = ("gpu", "dollars_per_hour")
 
@@ -76,16 +75,10 @@ def rates_of(
 
 
 def _csv(text: str, where: str) -> dict[str, object]:
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise CascadeError(f"{where}: not a CSV table ({error})") from None
     found: dict[str, object] = {}
-    for number, row in enumerate(rows, start=2):
-        if any(row.get(column) is None for column in _COLUMNS):
-            raise CascadeError(f"{where}: line {number}: expected the columns {','.join(_COLUMNS)}")
+    for line, row in parse_table(text, where, _COLUMNS):
         if row["gpu"] in found:
-            raise CascadeError(f"{where}: line {number}: a second price of {row['gpu']}")
+            raise CascadeError(f"{line}: a second price of {row['gpu']}")
         found[row["gpu"]] = row["dollars_per_hour"]
     return found
 

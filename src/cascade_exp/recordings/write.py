@@ -10,7 +10,6 @@ last, so a folder that has one is complete.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -27,7 +26,8 @@ from numpy.typing import NDArray
 
 from cascade_exp.atomic import locked, replacing, sha256_of, write_text
 from cascade_exp.recordings.exits import EXIT_COSTS, EXITS
-from cascade_exp.recordings.tables import COST_COLUMNS
+from cascade_exp.recordings.models import COST_COLUMNS
+from cascade_exp.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -146,14 +146,8 @@ def write_models(folder: Path, costs: Mapping[str, Mapping[str, float]]) -> None
             path.unlink()
             path.with_suffix(".json").unlink(missing_ok=True)
     columns = [c for c in COST_COLUMNS if any(c in known for known in costs.values())]
-    with (
-        replacing(folder / "models.csv") as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["name", *columns])
-        for name, known in costs.items():
-            writer.writerow([name, *(known.get(c, "") for c in columns)])
+    rows = ([name, *map(known.get, columns)] for name, known in costs.items())
+    write_table(folder / "models.csv", ["name", *columns], rows)
 
 
 def write_exits(folder: Path, networks: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
@@ -165,14 +159,8 @@ def write_exits(folder: Path, networks: Mapping[str, Sequence[Mapping[str, float
     if not rows:
         (folder / EXITS).unlink(missing_ok=True)
         return
-    with (
-        replacing(folder / EXITS) as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["name", "exit", *EXIT_COSTS])
-        for name, exit, cost in rows:
-            writer.writerow([name, exit, *(cost.get(c, "") for c in EXIT_COSTS)])
+    cells = ([name, exit, *map(cost.get, EXIT_COSTS)] for name, exit, cost in rows)
+    write_table(folder / EXITS, ["name", "exit", *EXIT_COSTS], cells)
 
 
 def write_labels(

@@ -9,8 +9,6 @@ of its answer there. Leaves ``representations.csv`` and ``representations.png`` 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +29,7 @@ from cascade_exp.models.complete import CompleteModel, load_model
 from cascade_exp.models.representations import first_token_states
 from cascade_exp.report.figures.representations import Projection, write_representations_figure
 from cascade_exp.schema.training import Representations
+from cascade_exp.tables import csv_table
 
 
 @dataclass
@@ -190,10 +189,11 @@ def _projection(
 
 
 def _table(found: list[Projection], ids: np.ndarray[Any, Any], source: Source) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["model", "id", "label", "x", "y"])
-    for one in found:
-        for i, label, (x, y) in zip(ids, one.labels, one.points, strict=True):
-            writer.writerow([one.model, int(i), source.classes[label], float(x), float(y)])
-    return text.getvalue()
+    return csv_table(
+        ["model", "id", "label", "x", "y"],
+        (
+            [one.model, int(i), source.classes[label], float(x), float(y)]
+            for one in found
+            for i, label, (x, y) in zip(ids, one.labels, one.points, strict=True)
+        ),
+    )

@@ -84,9 +84,20 @@ figures = st.builds(
     top_score=finite,
     top_gain=finite,
 )
+any_settings = st.fixed_dictionaries(
+    {
+        **dict.fromkeys(("metric", "ensemble", "calibration", "objective"), word),
+        **dict.fromkeys(("accounting", "baseline", "compare"), word),
+        "cost": st.fixed_dictionaries(dict.fromkeys(("name", "column", "unit"), word)),
+        "splits": st.fixed_dictionaries({"selection": name, "report": name}),
+        "sizes": st.fixed_dictionaries({"selection": st.integers(0), "report": st.integers(0)}),
+        "exact": st.booleans(),
+    },
+    optional={"metric_k": json_value, "cascades": st.integers(0), "search_note": name},
+)
 any_results = st.builds(
     Results,
-    settings=st.dictionaries(st.sampled_from(["metric", "cost", "sizes", "exact"]), json_value),
+    settings=any_settings,
     single_models=st.lists(
         st.builds(SingleModel, name=name, selection=measured, report=measured), max_size=3
     ),
@@ -233,6 +244,12 @@ def edit_summary(folder, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def replace_cell(path, row, column, text):
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    lines[row][column] = text
+    path.write_text("\n".join(map(",".join, lines)) + "\n")
+
+
 def cut(name):
     def damage(folder):
         path = folder / name
@@ -248,10 +265,30 @@ DAMAGES = {
     "cut frontier": (cut("frontier.csv"), r"frontier.csv: line \d+"),
     "newer": (lambda d: edit_summary(d, schema_version=99), "schema_version is 99, expected 1"),
     "a list": (lambda d: (d / "summary.json").write_text("[]"), "expected a JSON object"),
-    "no models": (lambda d: edit_summary(d, single_models=[{"name": "a"}]), "'selection'"),
+    "no models": (
+        lambda d: edit_summary(d, single_models=[{"name": "a"}]),
+        r"summary.json: single_models.0.selection: Field required, found nothing",
+    ),
+    "a word for a number": (
+        lambda d: edit_summary(d, temperatures={"a": "hot"}),
+        r"summary.json: temperatures.a: .*valid number.*found 'hot'",
+    ),
+    "no unit": (lambda d: edit_summary(d, cost={}), r"summary.json: cost.name: Field required"),
+    "a split's figures": (
+        lambda d: edit_summary(d, max_improvement={}),
+        "not all given for selection",
+    ),
+    "a word in a table": (
+        lambda d: replace_cell(d / "reliability.csv", 1, 2, "high"),
+        r"reliability.csv: line 2: score='high': .*valid number",
+    ),
+    "too few thresholds": (
+        lambda d: replace_cell(d / "frontier.csv", 1, 1, "0.5;0.5;0.5"),
+        r"frontier.csv: line 2: .*stages with 3 thresholds",
+    ),
     "other csv": (
         lambda d: (d / "reliability.csv").write_text("a,b\n1,2\n"),
-        "reliability.csv: column 'model' is missing",
+        "reliability.csv: no column 'model' in its first line",
     ),
 }
 

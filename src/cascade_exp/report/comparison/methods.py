@@ -14,7 +14,7 @@ from pathlib import Path
 from cascade_exp.atomic import write_text
 from cascade_exp.cascade.frontier import Baseline, average_improvement
 from cascade_exp.report.results.schema import OperatingPoint, Results
-from cascade_exp.report.results.tables import Cell, csv_text
+from cascade_exp.tables import Cell, csv_records
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def write_methods(methods: Mapping[str, Results], folder: Path) -> Path:
 
     Numbers are ``repr`` floats, one that is not defined is an empty cell.
     """
-    write_text(folder / "methods.csv", csv_text(cells(row) for row in method_rows(methods)))
+    write_text(folder / "methods.csv", csv_records(cells(row) for row in method_rows(methods)))
     return folder / "methods.csv"
 
 

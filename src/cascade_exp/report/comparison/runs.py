@@ -27,7 +27,7 @@ from cascade_exp.report.results.status import (
     check_same_job,
     read_status,
 )
-from cascade_exp.report.results.tables import Cell, csv_text
+from cascade_exp.tables import Cell, csv_records
 
 # Where jobs are told and put, and what starts one, are no choices that explain a difference.
 _NO_CHOICE = ("logger", "paths", "compare")
@@ -199,7 +199,7 @@ def cells(run: ComparedRun, keys: Sequence[str]) -> dict[str, Cell]:
 def write_csv(runs: Sequence[ComparedRun], path: Path) -> None:
     """Write one row per run; numbers are ``repr`` floats, what is not there is empty."""
     keys = varied(runs)
-    write_text(path, csv_text(cells(run, keys) for run in runs))
+    write_text(path, csv_records(cells(run, keys) for run in runs))
 
 
 def cautions(runs: Sequence[ComparedRun]) -> list[str]:

@@ -26,7 +26,7 @@ from cascade_exp.atomic import write_text
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.comparison.runs import ComparedRun, varied
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
-from cascade_exp.report.results.tables import Cell, csv_text
+from cascade_exp.tables import Cell, csv_records
 
 # What a job trains and compares is told by the names in its rows.
 _NAMED_IN_ROWS = ("models.members.", "speed_ups.", "seed")
@@ -164,7 +164,7 @@ def seed_tables(runs: Sequence[ComparedRun]) -> list[SeedTable]:
 def write_seed_tables(tables: Iterable[SeedTable], folder: Path, console: Console) -> None:
     """Write each table as ``<name>.csv`` below ``folder`` and print it."""
     for table in tables:
-        write_text(folder / f"{table.name}.csv", csv_text(row.cells() for row in table.rows))
+        write_text(folder / f"{table.name}.csv", csv_records(row.cells() for row in table.rows))
         print_encodable(console, functools.partial(_print, table))
 
 

@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cascade_exp.report.figures import speed_ups as speed_ups_figures
+from cascade_exp.report.figures import tiers
 from cascade_exp.report.figures.style import Size
 from cascade_exp.report.results import tier_baselines as tier_baselines
-from cascade_exp.report.results import tiers
 from cascade_exp.report.results.schema import Results
 from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses
 from cascade_exp.report.results.tiers_schema import LatencyRow, TierAnalyses, TierBaselines

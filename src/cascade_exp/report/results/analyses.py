@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cascade_exp.atomic import write_text
 from cascade_exp.report.results.analyses_schema import Analyses, CascadeAnalyses, Deferral
-from cascade_exp.report.results.tables import Cell, csv_table
+from cascade_exp.tables import Cell, csv_table
 
 FOLDER = "analyses"
 

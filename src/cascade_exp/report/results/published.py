@@ -7,12 +7,11 @@ one's cost and the change of its score.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from importlib.resources import files
 
 from cascade_exp.errors import choice
+from cascade_exp.tables import columns_of, optional_float, parse_table
 
 _TABLE = "published.csv"
 
@@ -56,8 +55,9 @@ def published_points(dataset: str) -> list[PublishedPoint]:
 
 
 def _read() -> list[PublishedPoint]:
-    table = files("cascade_exp.report").joinpath(_TABLE)
-    rows = list(csv.DictReader(io.StringIO(table.read_text(encoding="utf-8")), strict=True))
+    table = files("cascade_exp.report.results").joinpath(_TABLE)
+    text = table.read_text(encoding="utf-8")
+    rows = [row for _, row in parse_table(text, _TABLE, columns_of(PublishedPoint))]
     known = {
         (row["source"], row["dataset"], row["method"]): (float(row["cost"]), float(row["score"]))
         for row in rows
@@ -69,8 +69,8 @@ def _read() -> list[PublishedPoint]:
 def _point(
     row: dict[str, str], known: dict[tuple[str, str, str], tuple[float, float]]
 ) -> PublishedPoint:
-    cost, score = _optional(row["cost"]), _optional(row["score"])
-    share, change = _optional(row["cost_share"]), _optional(row["score_change"])
+    cost, score = optional_float(row["cost"]), optional_float(row["score"])
+    share, change = optional_float(row["cost_share"]), optional_float(row["score_change"])
     beside = known.get((row["source"], row["dataset"], row["reference"]))
     if beside is not None and cost is not None and score is not None:
         share, change = cost / beside[0], score - beside[1]
@@ -87,7 +87,3 @@ def _point(
         score_change=change,
         note=row["note"],
     )
-
-
-def _optional(cell: str) -> float | None:
-    return float(cell) if cell else None

@@ -1,12 +1,19 @@
 """The typed results of one evaluation: the contract behind ``summary.json`` and everything shown.
 
-Plain dataclasses; reading and writing them lives in ``report.files``. A change that an old reader
-would misread raises ``SCHEMA_VERSION``.
+Reading and writing lives in ``results.files``. A change that an old reader would misread raises
+``SCHEMA_VERSION``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import (
+    Any,
+    Literal,
+    NotRequired,  # pydantic reads no other before Python 3.12
+)
+
+from typing_extensions import TypedDict
 
 SCHEMA_VERSION = 1
 
@@ -69,6 +76,13 @@ class FrontRow:
     improvement: float | None
     report_cost: float
     report_score: float
+
+    def __post_init__(self) -> None:
+        if not len(self.thresholds) + 1 == len(self.exit_rates) == len(self.stages):
+            raise ValueError(
+                f"{len(self.stages)} stages with {len(self.thresholds)} thresholds and "
+                f"{len(self.exit_rates)} exit rates"
+            )
 
 
 @dataclass(frozen=True)
@@ -144,3 +158,88 @@ class Results:
     learned: dict[str, dict[str, object]]
     sweep_curve: SweepCurve | None
     environment: dict[str, object]
+
+
+# ---------------------------------------------------------------- the layout of ``summary.json``
+
+
+class CostUnit(TypedDict):
+    """The cost that was counted: the option's name, the column it reads, and its unit."""
+
+    name: str
+    column: str
+    unit: str
+
+
+class SplitNames(TypedDict):
+    """Which split plays which role: thresholds are chosen on ``selection``."""
+
+    selection: str
+    report: str
+
+
+class SplitSizes(TypedDict):
+    """Examples per role."""
+
+    selection: int
+    report: int
+
+
+class AverageImprovement(TypedDict):
+    """Mean improvement factor over ``accuracy_range`` (fractions); null where that is empty."""
+
+    factor: float | None
+    accuracy_range: Interval
+
+
+class MaxImprovement(TypedDict):
+    """The largest improvement factor, and the score that it is reached at."""
+
+    factor: float | None
+    score: float | None
+
+
+class TopScore(TypedDict):
+    """The highest score, and that minus the best single model's (fractions)."""
+
+    score: float
+    gain: float
+
+
+class Summary(TypedDict):
+    """``summary.json``: the settings of an evaluation, and what it found.
+
+    Costs are per example in ``cost.unit``, scores are fractions (0 to 1), and infinite thresholds
+    are written "inf" (no example leaves here) and "-inf" (all do). Settings of an option, such as
+    ``metric_k``, are further keys.
+    """
+
+    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012
+
+    schema_version: Literal[1]
+    metric: str
+    ensemble: str
+    calibration: str
+    objective: str
+    cost: CostUnit
+    accounting: str
+    cascade: NotRequired[dict[str, Any]]
+    baseline: str
+    compare: str
+    shared: NotRequired[bool]
+    recordings: NotRequired[str]
+    splits: SplitNames
+    sizes: SplitSizes
+    exact: bool
+    search_note: NotRequired[str | None]
+    cascades: NotRequired[int]
+    chosen: str | None
+    average_improvement: dict[str, AverageImprovement]
+    max_improvement: dict[str, MaxImprovement]
+    top_score: dict[str, TopScore]
+    operating_points: dict[str, OperatingPoint]
+    single_models: list[SingleModel]
+    baseline_knots: dict[str, list[Interval]]
+    temperatures: dict[str, float]
+    learned: dict[str, dict[str, Any]]
+    environment: dict[str, Any]

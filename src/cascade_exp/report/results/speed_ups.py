@@ -20,8 +20,8 @@ from cascade_exp.report.pages import numbers
 from cascade_exp.report.pages import speed_ups_view as speed_ups_view
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
 from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses, SpeedUpRow
-from cascade_exp.report.results.tables import Cell, csv_text
 from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.tables import Cell, csv_records
 
 
 def write_speed_ups(found: SpeedUpAnalyses, folder: Path) -> None:
@@ -29,9 +29,9 @@ def write_speed_ups(found: SpeedUpAnalyses, folder: Path) -> None:
 
     ``speed_ups_<split>.csv`` is ``speed_ups.csv`` evaluated on a further split.
     """
-    write_text(folder / "speed_ups.csv", csv_text(map(row_cells, found.rows)))
+    write_text(folder / "speed_ups.csv", csv_records(map(row_cells, found.rows)))
     for split, rows in found.elsewhere.items():
-        write_text(folder / f"speed_ups_{split}.csv", csv_text(map(row_cells, rows)))
+        write_text(folder / f"speed_ups_{split}.csv", csv_records(map(row_cells, rows)))
     analyses: dict[str, list[dict[str, Cell]]] = {
         "speed_up_curves": [
             {"method": curve.method, "report_speed_up": up, "report_score": score}
@@ -45,7 +45,7 @@ def write_speed_ups(found: SpeedUpAnalyses, folder: Path) -> None:
     for name, records in analyses.items():
         path = folder / "analyses" / f"{name}.csv"
         if records:
-            write_text(path, csv_text(records))
+            write_text(path, csv_records(records))
         else:
             path.unlink(missing_ok=True)
 

@@ -17,8 +17,8 @@ from cascade_exp.report.figures.evaluation import write_pictures
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, SINGLE, Size
 from cascade_exp.report.pages import view
 from cascade_exp.report.results.schema import Results
-from cascade_exp.report.results.tiers import write_table
 from cascade_exp.report.results.tiers_schema import BaselinePoint, TierBaselines, TierCost
+from cascade_exp.tables import write_dataclasses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,8 +36,8 @@ _LOOKS = {
 
 def write_tier_baselines(baselines: TierBaselines | None, folder: Path) -> None:
     """Write both tables below ``folder``; without baselines, remove those that are there."""
-    write_table(folder / COMPARISON, BaselinePoint, [] if baselines is None else baselines.points)
-    write_table(folder / COSTS, TierCost, [] if baselines is None else baselines.costs)
+    write_dataclasses(folder / COMPARISON, BaselinePoint, [] if baselines is None else baselines.points)
+    write_dataclasses(folder / COSTS, TierCost, [] if baselines is None else baselines.costs)
 
 
 def draw_tier_baselines(

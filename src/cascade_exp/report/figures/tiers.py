@@ -1,0 +1,104 @@
+"""Pictures of a cascade of tiers: exits against one threshold, parallel against sequential runs.
+
+CoE's Fig. 7 and 8 (Kolawole et al. 2024); the tables of the same are ``results.tiers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cascade_exp.report.figures import axes as house_axes
+from cascade_exp.report.figures import style
+from cascade_exp.report.figures.analysis_style import SERIES, figure_title, on_report, stacked_bars
+from cascade_exp.report.figures.evaluation import write_pictures
+from cascade_exp.report.figures.style import CASCADE, CHOSEN, SINGLE, Size
+from cascade_exp.report.pages import numbers, view
+from cascade_exp.report.results.schema import Results
+from cascade_exp.report.results.tiers_schema import TierAnalyses
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Bars that are drawn; of more thresholds, evenly spread ones.
+_BARS = 12
+
+
+def draw_tiers(results: Results, analyses: TierAnalyses | None, folder: Path) -> list[Path]:
+    """Draw the pictures below ``folder``; return their paths. Those there are not are removed."""
+
+    def bound(
+        build: Callable[[Results, TierAnalyses, Size], Figure | None],
+    ) -> Callable[[Size], Figure | None]:
+        return lambda size: None if analyses is None else build(results, analyses, size)
+
+    return write_pictures({name: bound(build) for name, build in FIGURES.items()}, folder)
+
+
+def exits_by_threshold_figure(results: Results, found: TierAnalyses, size: Size) -> Figure | None:
+    """Where examples leave at one threshold for all tiers, a bar each (Fig. 7)."""
+    if not found.thresholds:
+        return None
+    step = max(1, -(-len(found.thresholds) // _BARS))
+    shown = found.thresholds[::-1][::step][::-1]
+    total = view.size(results, "report")
+    figure = style.new_figure(Size(size.width, 1.9 + 0.32 * len(shown), size.title))
+    axes = figure.add_subplot()
+    stacked_bars(
+        axes,
+        [view.leaves(results, at.threshold) for at in shown],
+        [
+            (
+                f"at {numbers.shorten(stage, size.name_width)}",
+                SERIES[i % len(SERIES)],
+                [at.examples[i] / total for at in shown],
+            )
+            for i, stage in enumerate(found.stages)
+        ],
+        size,
+    )
+    house_axes.percent_ticks(axes.xaxis)
+    axes.set_xlabel("share of all examples that leave (%)")
+    figure_title(figure, f"Exits against one threshold for all tiers, {on_report(results)}", size)
+    style.legend_below(figure, axes)
+    return figure
+
+
+def parallel_figure(results: Results, found: TierAnalyses, size: Size) -> Figure | None:
+    """Cost against score at every such threshold, models in turn or at once (Fig. 8)."""
+    if not found.thresholds:
+        return None
+    figure = style.new_figure(size)
+    axes = figure.add_subplot()
+    scores = [at.score for at in found.thresholds]
+    for label, color, costs in (
+        ("a tier's models at once", CASCADE, [at.parallel_cost for at in found.thresholds]),
+        ("one after another", CHOSEN, [at.sequential_cost for at in found.thresholds]),
+    ):
+        axes.plot(costs, scores, color=color, linewidth=1.4, marker="o", markersize=4, label=label)
+    singles = [(model.report.cost, model.report.score) for model in results.single_models]
+    axes.scatter(
+        [cost for cost, _ in singles],
+        [score for _, score in singles],
+        s=28,
+        marker="s",
+        color=SINGLE,
+        label="single models",
+    )
+    axes.set_ylim(*house_axes.score_limits([*scores, *(score for _, score in singles)]))
+    house_axes.percent_ticks(axes.yaxis)
+    house_axes.linear_cost(axes.xaxis, view.unit(results))
+    unit = numbers.unit_title(view.unit(results))
+    axes.set_xlabel(f"mean cost per example ({unit})" if unit else "mean cost per example")
+    axes.set_ylabel(f"{view.objective(results)} (%)")
+    if size.title:
+        axes.set_title(f"Tiers in parallel and in sequence, {on_report(results)}")
+    style.legend_below(figure, axes)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Results, TierAnalyses, Size], Figure | None]] = {
+    "exits_by_threshold": exits_by_threshold_figure,
+    "parallel": parallel_figure,
+}
