@@ -16,7 +16,7 @@ def test_a_table_of_ones_own_as_csv_and_as_yaml(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("p.csv", "gpu,price\nL4,0.5\n", "no column 'dollars_per_hour' in its first line (found gpu,price)"),
+        ("p.csv", "gpu,price\nL4,0.5\n", "no column 'dollars_per_hour' in its first line"),
         ("p.csv", "gpu,dollars_per_hour\nL4,free\n", "L4 costs 'free'"),
         ("p.csv", "gpu,dollars_per_hour\nL4,1\nL4,2\n", "line 3: a second price of L4"),
         ("p.csv", "gpu,dollars_per_hour\n", "lists no GPU"),
