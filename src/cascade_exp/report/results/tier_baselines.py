@@ -36,7 +36,9 @@ _LOOKS = {
 
 def write_tier_baselines(baselines: TierBaselines | None, folder: Path) -> None:
     """Write both tables below ``folder``; without baselines, remove those that are there."""
-    write_dataclasses(folder / COMPARISON, BaselinePoint, [] if baselines is None else baselines.points)
+    write_dataclasses(
+        folder / COMPARISON, BaselinePoint, [] if baselines is None else baselines.points
+    )
     write_dataclasses(folder / COSTS, TierCost, [] if baselines is None else baselines.costs)
 
 
