@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 import sklearn.metrics
@@ -108,8 +110,50 @@ def test_settings_and_uses_that_make_no_sense_are_refused():
         make_objective("f1").statistics(nothing, nothing, nothing, 3)
 
 
-def test_the_registry_names_are_the_objectives_own():
-    for name in OBJECTIVES:
-        objective = make_objective(name, **({"k": 5} if name == "topk_accuracy" else {}))
-        assert objective.name == name
-        assert objective.additive is (name != "f1")
+SETTINGS = {"k": 2}  # by parameter; a new objective with a setting of its own adds a value here
+EVERY = [
+    make_objective(
+        name,
+        **{
+            parameter.name: SETTINGS[parameter.name]
+            for parameter in inspect.signature(build).parameters.values()
+            if parameter.default is inspect.Parameter.empty
+        },
+    )
+    for name, build in OBJECTIVES.items()
+]
+every_objective = pytest.mark.parametrize("objective", EVERY, ids=lambda one: one.name)
+
+
+@every_objective
+@given(answered(most_classes=2), st.integers(0, 10**6))
+@settings(deadline=None, max_examples=60)
+def test_every_objective_is_what_it_declares(objective, case, seed):
+    prediction, labels, classes = case
+    rng = np.random.default_rng(seed)
+    rank = rng.integers(0, classes, len(labels))
+    statistics = objective.statistics(prediction, rank, labels, classes)
+    assert statistics.dtype == np.int64 and statistics.shape[0] == len(labels)
+    totals = np.cumsum(statistics, axis=0)
+    scores = objective.score(totals, len(labels))
+    assert scores.shape == (len(labels),) and np.all((scores >= 0) & (scores <= 1))
+    if objective.additive:
+        assert statistics.shape[1] == 1
+        np.testing.assert_array_equal(scores, totals[:, 0] / max(len(labels), 1))
+    if objective.needs_rank:
+        other = rng.integers(0, classes, len(labels))
+        again = objective.statistics(other, rank, labels, classes)
+    else:
+        again = objective.statistics(prediction, None, labels, classes)
+    np.testing.assert_array_equal(again, statistics)
+    order = rng.permutation(len(labels))
+    permuted = objective.statistics(prediction[order], rank[order], labels[order], classes)
+    np.testing.assert_array_equal(permuted, statistics[order])
+
+
+@every_objective
+def test_every_objective_is_called_by_its_own_name(objective):
+    assert OBJECTIVES[objective.name] is type(objective)
+    right = np.array([0, 1, 1, 0])
+    statistics = objective.statistics(right, np.zeros(4, np.int64), right, 2)
+    assert float(objective.score(statistics.sum(axis=0), 4)) == 1.0

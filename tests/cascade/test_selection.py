@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascade_exp.cascade.frontier import Baseline, FrontPoint
-from cascade_exp.cascade.selection import RULES, Goals, NotFeasible, select
+from cascade_exp.cascade.selection import ELSEWHERE, RULES, Goals, NotFeasible, select
 from cascade_exp.errors import CascadeError
 
 SIZE = 20
@@ -151,9 +151,26 @@ class TestReasons:
             "no setting has a worst-case cost of at most 1"
         )
 
-    @pytest.mark.parametrize("rule", sorted(set(RULES) - {"match_accuracy", "max_improvement"}))
-    def test_a_rule_without_its_goal_is_refused(self, rule):
-        with pytest.raises(CascadeError, match=f"rules names {rule}, but"):
+    @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+    def test_a_rule_needs_the_goal_that_it_declares_and_no_other(self, rule):
+        limit = {"target_cost": 9.0, "target_accuracy": 0.1}
+        if rule.goal is None:
+            assert select(rule.name, self.FRONT, goals())
+            return
+        with pytest.raises(CascadeError, match=f"{rule.name}, but threshold.{rule.goal} is not"):
+            select(rule.name, self.FRONT, goals())
+        assert select(rule.name, self.FRONT, goals(**{rule.goal: limit.get(rule.goal, 1.0)}))
+
+    @pytest.mark.parametrize("rule", RULES)
+    def test_every_rule_chooses_from_the_front_it_is_given_within_the_limit(self, rule):
+        aim = goals(target_cost=9.0, target_accuracy=0.1, worst_case_cost=3.0)
+        found = select(rule, self.FRONT, aim)
+        assert found == self.FRONT[0] or isinstance(found, NotFeasible)
+        assert isinstance(select(rule, [], aim), NotFeasible)
+
+    @pytest.mark.parametrize("rule", ELSEWHERE)
+    def test_a_setting_that_must_be_given_is_asked_for(self, rule):
+        with pytest.raises(CascadeError, match=f"rules names {rule}, but no {rule} setting"):
             select(rule, self.FRONT, goals())
 
     def test_an_unknown_rule_is_refused(self):

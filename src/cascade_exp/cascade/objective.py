@@ -1,7 +1,8 @@
 """What a cascade is scored by: a function of per-example statistics that are summed over a split.
 
 Because every objective is of that shape, one cumulative sum serves any of them at every threshold.
-Scores are fractions 0..1; what an example costs lives in ``costs``.
+An objective is one class declared by :func:`objective`; its fields are its settings. Scores are
+fractions 0..1; what an example costs lives in ``costs``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import ClassVar, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +64,26 @@ class Objective(Protocol):
         ...
 
 
+OBJECTIVES: dict[str, Callable[..., Objective]] = {}
+
+Class = TypeVar("Class", bound=type[Objective])
+
+
+def objective(declared: Class) -> Class:
+    """Declare the decorated class an objective of its own ``name``."""
+    OBJECTIVES[str(declared.name)] = declared
+    return declared
+
+
+@objective
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of examples answered with their label; 0 of no examples."""
+    """Share of examples answered with their label, Σ [prediction = label] / N; 0 of no examples.
+
+    >>> right = Accuracy().statistics(np.array([2, 0]), None, np.array([2, 1]), classes=3)
+    >>> right.tolist(), float(Accuracy().score(right.sum(axis=0), size=2))
+    ([[1], [0]], 0.5)
+    """
 
     name: ClassVar[str] = "accuracy"
     additive: ClassVar[bool] = True
@@ -82,9 +100,18 @@ class Accuracy:
         return np.asarray(totals[..., 0] / max(size, 1), dtype=np.float64)
 
 
+@objective
 @dataclass(frozen=True)
 class TopKAccuracy:
-    """Share of examples whose label is among the k classes scored highest; 0 of no examples."""
+    """Share of examples whose label is among the k classes scored highest, Σ [rank < k] / N.
+
+    0 of no examples.
+
+    >>> top2 = TopKAccuracy(k=2)
+    >>> hits = top2.statistics(np.array([2, 0]), np.array([1, 2]), np.array([1, 1]), classes=3)
+    >>> float(top2.score(hits.sum(axis=0), size=2))
+    0.5
+    """
 
     k: int
     name: ClassVar[str] = "topk_accuracy"
@@ -114,6 +141,7 @@ class TopKAccuracy:
         return np.asarray(totals[..., 0] / max(size, 1), dtype=np.float64)
 
 
+@objective
 @dataclass(frozen=True)
 class F1:
     """F1 = 2 TP / (2 TP + FP + FN), and 0 where all three are 0.
@@ -121,6 +149,10 @@ class F1:
     ``binary``: of class 1 (two classes). ``macro``: the mean over the classes that occur among
     labels or answers, as scikit-learn and torchmetrics take it; statistics take 24 K bytes an
     example.
+
+    >>> counts = F1().statistics(np.array([1, 1, 0]), None, np.array([1, 0, 0]), classes=2)
+    >>> counts.sum(axis=0).tolist(), round(float(F1().score(counts.sum(axis=0), size=3)), 4)
+    ([1, 1, 0], 0.6667)
     """
 
     average: Average = "binary"
@@ -152,7 +184,7 @@ class F1:
 
     def score(self, totals: Ints, size: int) -> Floats:
         """F1 of the summed counts."""
-        counts = totals.reshape(*totals.shape[:-1], -1, 3)
+        counts = totals.reshape(*totals.shape[:-1], totals.shape[-1] // 3, 3)
         twice_right = 2 * counts[..., 0]
         whole = twice_right + counts[..., 1] + counts[..., 2]
         per_class = twice_right / np.maximum(whole, 1)
@@ -160,17 +192,13 @@ class F1:
         return np.asarray(per_class.sum(axis=-1) / np.maximum(occurring, 1), dtype=np.float64)
 
 
-OBJECTIVES: dict[str, Callable[..., Objective]] = {
-    "accuracy": Accuracy,
-    "topk_accuracy": TopKAccuracy,
-    "f1": F1,
-}
-
-
 def make_objective(name: str, **settings: object) -> Objective:
     """The objective called ``name`` in the configuration, with its settings.
 
     ``topk_accuracy`` takes ``k``, ``f1`` takes ``average`` (``binary`` or ``macro``).
+
+    >>> make_objective("f1", average="macro")
+    F1(average='macro')
 
     Raises:
         CascadeError: for an unknown name, a setting it does not have, or one that is missing.

@@ -1,12 +1,12 @@
-"""Choosing one setting of a front by a rule, on the split the front was found on.
+"""Choosing one setting of a Pareto front by a rule, on the split the front was found on.
 
-Searching lives in ``search``, the tests behind ``guaranteed`` in ``guaranteed``; a setting that was
-given or tested elsewhere passes through here so that every rule is asked for in the same way.
+A rule is one function declared by :func:`rule`. Searching lives in ``search``, the tests behind
+``guaranteed`` in ``guaranteed``; a setting that was given or tested elsewhere passes through here
+so that every rule is asked for in the same way.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -54,41 +54,89 @@ class Goals:
 
 
 Choice = FrontPoint | NotFeasible
-Rule = Callable[[Sequence[FrontPoint], Goals], Choice]
+RuleFunction = Callable[[Sequence[FrontPoint], Goals], Choice]
 
 
-def select(rule: str, front: Sequence[FrontPoint], goals: Goals) -> Choice:
+@dataclass(frozen=True)
+class Rule:
+    """How one setting is chosen.
+
+    Attributes:
+        name: its name in ``threshold.rules``.
+        choose: the choice out of settings, at least one, all within the worst-case limit.
+        goal: the key of ``threshold`` and of :class:`Goals` that it needs; None: it needs none.
+    """
+
+    name: str
+    choose: RuleFunction
+    goal: str | None = None
+
+
+RULES: dict[str, Rule] = {}
+ELSEWHERE = ("fixed", "guaranteed")
+"""Rules whose setting is given or tested elsewhere, see :class:`Goals`."""
+
+
+def rule(name: str, goal: str | None = None) -> Callable[[RuleFunction], RuleFunction]:
+    """Declare the decorated function a rule; see :class:`Rule`."""
+
+    def declare(function: RuleFunction) -> RuleFunction:
+        RULES[name] = Rule(name, function, goal)
+        return function
+
+    return declare
+
+
+def check_rule(name: str, goals: Mapping[str, object]) -> None:
+    """Raise :class:`CascadeError` unless there is such a rule and ``goals`` has what it needs."""
+    choice(name, [*RULES, *ELSEWHERE], "threshold.rules")
+    goal = RULES[name].goal if name in RULES else None
+    if goal is not None and goals.get(goal) is None:
+        raise CascadeError(f"threshold.rules names {name}, but threshold.{goal} is not set")
+
+
+def select(name: str, front: Sequence[FrontPoint], goals: Goals) -> Choice:
     """The setting of ``front`` that the rule of this name chooses, or why none.
 
-    The front should have been searched under ``goals.worst_case_cost``; settings above it are left
-    out here as well, but what they dominated is not brought back.
+    The Pareto front should have been searched under ``goals.worst_case_cost``; settings above it
+    are left out here as well, but what they dominated is not brought back.
+
+    >>> front = [FrontPoint((0,), (), 1.0, 0.7, 1.0), FrontPoint((0, 1), (0.5,), 2.0, 0.9, 4.0)]
+    >>> goals = Goals(Baseline.of([0.7, 0.9], [1.0, 3.0]), "big", 0.9)
+    >>> select("match_accuracy", front, goals).members
+    (0, 1)
 
     Raises:
         CascadeError: if there is no such rule, or if it needs a goal that is not set.
     """
-    return RULES[choice(rule, RULES, "threshold.rules")](front, goals)
+    check_rule(name, vars(goals))
+    limit = goals.worst_case_cost
+    if name in ELSEWHERE:
+        return _given(name, goals)
+    allowed = [point for point in front if limit is None or _at_most(_worst(point), limit)]
+    if allowed:
+        return RULES[name].choose(allowed, goals)
+    if limit is None:
+        return NotFeasible("the front is empty")
+    least = f"; the least on the front is {min(map(_worst, front)):.8g}" if front else ""
+    return NotFeasible(f"no setting has a worst-case cost of at most {limit:.8g}{least}")
 
 
-def _bounded(rule: Rule) -> Rule:
-    """The rule on the settings within the worst-case limit, of which there must be one."""
-
-    @functools.wraps(rule)
-    def bounded(front: Sequence[FrontPoint], goals: Goals) -> Choice:
-        limit = goals.worst_case_cost
-        allowed = [point for point in front if limit is None or _at_most(_worst(point), limit)]
-        if allowed:
-            return rule(allowed, goals)
-        if limit is None:
-            return NotFeasible("the front is empty")
-        least = f"; the least on the front is {min(map(_worst, front)):.8g}" if front else ""
-        return NotFeasible(f"no setting has a worst-case cost of at most {limit:.8g}{least}")
-
-    return bounded
+def _given(name: str, goals: Goals) -> Choice:
+    """What ``goals.given`` holds for the rule, within the worst-case limit."""
+    if name not in goals.given:
+        raise CascadeError(f"threshold.rules names {name}, but no {name} setting was given")
+    point, limit = goals.given[name], goals.worst_case_cost
+    if isinstance(point, NotFeasible) or limit is None or _at_most(_worst(point), limit):
+        return point
+    return NotFeasible(
+        f"the {name} setting has a worst-case cost of {_worst(point):.8g}, above {limit:.8g}"
+    )
 
 
-@_bounded
+@rule("match_accuracy")
 def match_accuracy(front: Sequence[FrontPoint], goals: Goals) -> Choice:
-    """Cheapest setting whose score is at least the reference's minus the tolerance.
+    """Cheapest setting with score >= the reference's minus the tolerance.
 
     Source: Lebovitz et al. 2023, §3 ("preserving the accuracy of the best model"); Wisdom of
     Committees §4.2 with the full ensemble as the reference.
@@ -100,17 +148,18 @@ def match_accuracy(front: Sequence[FrontPoint], goals: Goals) -> Choice:
     )
 
 
-@_bounded
+@rule("target_accuracy", goal="target_accuracy")
 def target_accuracy(front: Sequence[FrontPoint], goals: Goals) -> Choice:
     """Cheapest setting with score >= ``goals.target_accuracy`` (Wisdom of Committees Eq. 2)."""
-    least = _needed(goals.target_accuracy, "target_accuracy")
-    return _cheapest(front, least, f"scores at least {least:.8g}")
+    assert goals.target_accuracy is not None
+    return _cheapest(front, goals.target_accuracy, f"scores at least {goals.target_accuracy:.8g}")
 
 
-@_bounded
+@rule("target_cost", goal="target_cost")
 def target_cost(front: Sequence[FrontPoint], goals: Goals) -> Choice:
     """Best score with mean cost <= ``goals.target_cost`` (Wisdom of Committees Eq. 1)."""
-    limit = _needed(goals.target_cost, "target_cost")
+    assert goals.target_cost is not None
+    limit = goals.target_cost
     affordable = [point for point in front if _at_most(point.cost, limit)]
     if affordable:
         return max(affordable, key=lambda point: (point.score, -point.cost))
@@ -118,7 +167,7 @@ def target_cost(front: Sequence[FrontPoint], goals: Goals) -> Choice:
     return NotFeasible(f"no setting costs at most {limit:.8g}; the cheapest costs {least:.8g}")
 
 
-@_bounded
+@rule("max_improvement")
 def largest_improvement(front: Sequence[FrontPoint], goals: Goals) -> Choice:
     """Largest baseline cost / cost at the setting's own score (Lebovitz et al. 2023, §3)."""
     peak = max_improvement(*scores_and_costs(front), goals.baseline)
@@ -131,33 +180,6 @@ def largest_improvement(front: Sequence[FrontPoint], goals: Goals) -> Choice:
     )
 
 
-def _given(name: str) -> Rule:
-    """The rule that takes what ``goals.given`` holds for it, within the worst-case limit."""
-
-    def given(front: Sequence[FrontPoint], goals: Goals) -> Choice:
-        if name not in goals.given:
-            raise CascadeError(f"threshold.rules names {name}, but no {name} setting was given")
-        point = goals.given[name]
-        limit = goals.worst_case_cost
-        if isinstance(point, NotFeasible) or limit is None or _at_most(_worst(point), limit):
-            return point
-        return NotFeasible(
-            f"the {name} setting has a worst-case cost of {_worst(point):.8g}, above {limit:.8g}"
-        )
-
-    return given
-
-
-RULES: dict[str, Rule] = {
-    "match_accuracy": match_accuracy,
-    "max_improvement": largest_improvement,
-    "target_cost": target_cost,
-    "target_accuracy": target_accuracy,
-    "fixed": _given("fixed"),
-    "guaranteed": _given("guaranteed"),
-}
-
-
 def _cheapest(front: Sequence[FrontPoint], least: float, wish: str) -> Choice:
     """The cheapest setting with score >= ``least`` (of equally cheap ones the best)."""
     enough = [point for point in front if point.score >= least - SCORE_SLACK]
@@ -165,12 +187,6 @@ def _cheapest(front: Sequence[FrontPoint], least: float, wish: str) -> Choice:
         return min(enough, key=lambda point: (point.cost, -point.score))
     best = max(point.score for point in front)
     return NotFeasible(f"no setting {wish}; the best scores {best:.8g}")
-
-
-def _needed(goal: float | None, key: str) -> float:
-    if goal is None:
-        raise CascadeError(f"threshold.rules names {key}, but threshold.{key} is not set")
-    return goal
 
 
 def _at_most(cost: float, limit: float) -> bool:

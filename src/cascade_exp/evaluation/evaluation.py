@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cascade_exp.cascade.frontier import average_improvement, max_improvement, top_score
-from cascade_exp.cascade.selection import RULES
+from cascade_exp.cascade.selection import check_rule
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.evaluation.analyses import check_published
 from cascade_exp.evaluation.kinds.base import own_method
@@ -38,7 +38,7 @@ def check_settings(settings: EvaluateConfig) -> None:
     choice(settings.baseline, ("hull", "adjacent"), "baseline")
     choice(settings.threshold.compare, ("ge", "gt"), "threshold.compare")
     for rule in rules_of(settings):
-        choice(rule, RULES, "threshold.rules")
+        check_rule(rule, vars(settings.threshold))
     if settings.search.max_stages < 1:
         raise CascadeError(f"search.max_stages={settings.search.max_stages}: expected at least 1")
     if not 0 <= settings.search.gap < 1:

@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from cascade_exp.cascade.calibration import CALIBRATORS, check_calibration
 from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.frontier import Baseline, BaselineKind
 from cascade_exp.cascade.guaranteed import split_halves
@@ -16,7 +17,7 @@ from cascade_exp.cascade.pools.learned import Deferral, LearnedPool
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
 from cascade_exp.cascade.reliability import auroc, dis, ece
 from cascade_exp.cascade.stages import Ints, Outcome, StagePool, StageTable
-from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.evaluation.kinds.base import CascadeKind
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import deferral_of, plain
@@ -197,21 +198,20 @@ def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
 def _temperatures(
     split: Split, settings: EvaluateConfig, rows: Ints | None, fitted: Mapping[str, float] | None
 ) -> dict[str, float]:
-    choice(settings.calibration.name, ("none", "temperature"), "calibration")
-    if settings.calibration.name == "none":
+    name = settings.calibration.name
+    check_calibration(name)
+    if name == "none":
         return {}
     if fitted:
         return dict(fitted)
-    from cascade_exp.cascade.calibration import fit_temperature
-
     labels = split.labels if rows is None else split.labels[rows]
     temperatures = {}
     for model, output in split.outputs.items():
         where = split.called(model)
         if isinstance(output, RecordedAnswers):
-            raise CascadeError(f"calibration=temperature needs logits, but {where} holds answers")
+            raise CascadeError(f"calibration={name} needs logits, but {where} holds answers")
         logits = output if rows is None else output[rows]
-        temperatures[model] = fit_temperature(logits, labels, where=where).temperature
+        temperatures[model] = CALIBRATORS[name](logits, labels, where)
     return temperatures
 
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from omegaconf import OmegaConf
 
-from cascade_exp.cascade.calibration import fit_temperature
+from cascade_exp.cascade.calibration import CALIBRATORS
 from cascade_exp.cascade.confidence import Confidence, make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.exits import PATIENCE, ExitPool
@@ -135,7 +135,6 @@ def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade
     stages = row["stages"].split(">")
     members = {str(key): member for key, member in config["speed_ups"]["members"].items()}
     its = SpeedUpMember(**members.get(name, {}))  # none of the full model, which runs alone
-    calibrated = results.settings["calibration"] == "temperature"
     return ChosenCascade(
         stages=stages,
         # one threshold for all stages but the last; that of a model alone is an empty cell
@@ -143,7 +142,7 @@ def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade
         compare=cast(Compare, results.settings["compare"]),
         metric=make_metric(its.metric),
         ensemble=its.ensemble,
-        temperatures=_fitted(results, run, stages) if calibrated else {},
+        temperatures=_fitted(results, run, stages),
         weights=_weights(run, results, stages),
     )
 
@@ -180,13 +179,16 @@ def _selection(results: Results) -> str:
 
 def _fitted(results: Results, run: Path, stages: list[str]) -> dict[str, float]:
     """The temperatures of a method, fitted as its sweep fits them; no file keeps these."""
+    calibration = str(results.settings["calibration"])
+    if calibration == "none":
+        return {}
     folder = _recordings(run, results)
     split = open_recordings(folder, include=_models(stages)).split(_selection(results))
     fitted = {}
     for stage in stages:
         recorded = split.outputs[network_of(stage)]
         assert isinstance(recorded, np.ndarray)  # the sweep has refused answers
-        fitted[stage] = fit_temperature(_output(stage, recorded), split.labels, stage).temperature
+        fitted[stage] = CALIBRATORS[calibration](_output(stage, recorded), split.labels, stage)
     return fitted
 
 

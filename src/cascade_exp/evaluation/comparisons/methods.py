@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from cascade_exp.cascade.calibration import check_calibration
 from cascade_exp.cascade.ensembling import RECORDED
 from cascade_exp.cascade.pools.learned import LEARNED
 from cascade_exp.errors import CascadeError, choice
@@ -51,7 +52,7 @@ def _check(kind: CascadeKind, base: str, where: str, name: str, given: object) -
     method = Method(**given)
     try:
         kind.check(method if method.metric != LEARNED else replace(method, metric=base))
-        choice(method.calibration, ("none", "temperature"), "calibration")
+        check_calibration(method.calibration)
     except CascadeError as error:
         raise CascadeError(f"{where}: {error}") from None
     if method.metric == RECORDED and method.calibration != "none":
@@ -106,13 +107,13 @@ def evaluate_methods(
 ) -> Iterator[tuple[str, Results]]:
     """Yield name and results of each method of ``settings``, in order.
 
-    Temperatures are fitted once for all; the job's ``own`` method, if it is among them, is not
-    evaluated again.
+    Temperatures are fitted once for each calibration; the job's ``own`` method, if it is among
+    them, is not evaluated again.
 
     Raises:
         CascadeError: if the recordings do not fit a method, which is named.
     """
-    temperatures = own.temperatures
+    fitted = {settings.calibration.name: own.temperatures}
     for name, method in check_methods(settings).items():
         progress, its = progress_of(name), settings_of(method, settings)
         if (its.metric, its.ensemble, its.calibration) == (
@@ -124,11 +125,11 @@ def evaluate_methods(
             continue
         try:
             found = evaluate_recordings(
-                recordings, its, own.environment, progress, temperatures
+                recordings, its, own.environment, progress, fitted.get(its.calibration.name)
             ).results
         except CascadeError as error:
             raise CascadeError(f"methods.{name}: {error}") from None
-        temperatures = temperatures or found.temperatures
+        fitted.setdefault(its.calibration.name, found.temperatures)
         yield name, found
 
 
