@@ -1,6 +1,7 @@
 """Jobs known by what they were asked to do, and what is left of one that did not finish."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,26 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     done = read_status(job)
     assert done is not None and ids == {left.run_id} == {done.run_id}
     assert len(list(job.glob("wandb/offline-run-*"))) == 2
+
+
+def test_a_key_is_of_the_content_of_the_data_and_not_of_the_time_of_its_files(tmp_path):
+    table = tmp_path / "x.csv"
+    table.write_text("text,label\na,1\nb,0\n")
+
+    def key(*overrides: str) -> str:
+        return job_key("train", composed("train", *overrides))
+
+    given = ("data=csv", f"data.train_file={table}")
+    before = key(*given)
+    os.utime(table, (1, 1))
+    assert key(*given) == before
+    table.write_text("text,label\na,0\nb,1\n")  # as many bytes as before
+    os.utime(table, (1, 1))
+    assert key(*given) != before
+    root = ("data=image_folder", f"data.root={tmp_path}")
+    before = key(*root)
+    table.write_text("text,label\na,0\nb,1\nc,1\n")
+    assert key(*root) != before
+    assert key("data=image_folder", "data.root=nowhere") == key(
+        "data=image_folder", "data.root=nowhere"
+    )

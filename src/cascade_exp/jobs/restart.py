@@ -51,7 +51,9 @@ def job_key(job: str, config: DictConfig) -> str:
     """What distinguishes the job ``job`` of ``config`` from all others, as sha256.
 
     Where it logs and where it writes (``logger``, ``paths``) do not count. Of recordings that an
-    evaluation reads, the folder and every file's size and time of change do.
+    evaluation reads, the folder and every file's size and time of change do; of the data that a
+    training reads, the content of every file that ``data`` names, and of every file in a folder
+    that it names the size and the time of change.
     """
     asked: dict[str, object] = {}
     for name in map(str, config):
@@ -59,9 +61,35 @@ def job_key(job: str, config: DictConfig) -> str:
             value = None if OmegaConf.is_missing(config, name) else config[name]
             found = OmegaConf.is_config(value)
             asked[name] = OmegaConf.to_container(value, resolve=True) if found else value
-    read = _recordings(config) if job == "evaluate" else []
+    read = _recordings(config) if job == "evaluate" else _data_files(config)
     text = json.dumps([job, asked, read], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _data_files(config: DictConfig) -> list[object]:
+    """What the files and folders that ``data`` names hold; files are known by their content."""
+    data = OmegaConf.select(config, "data", default=None)
+    values = OmegaConf.to_container(data, resolve=True) if OmegaConf.is_config(data) else {}
+    assert isinstance(values, dict)
+    found: list[object] = []
+    for key in sorted(key for key in map(str, values) if isinstance(values[key], str)):
+        path = Path(values[key])
+        try:
+            if path.is_file():
+                with path.open("rb") as file:
+                    found.append([key, hashlib.file_digest(file, "sha256").hexdigest()])
+            elif path.is_dir():
+                found.append([key, _listing(path)])
+        except OSError:
+            continue  # the job itself says so
+    return found
+
+
+def _listing(folder: Path) -> list[object]:
+    """Name, size and time of change of every file in ``folder``, hidden ones aside."""
+    paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    files = [(path, path.stat()) for path in paths]
+    return [[str(path.relative_to(folder)), s.st_size, s.st_mtime_ns] for path, s in files]
 
 
 def _recordings(config: DictConfig) -> list[object]:
@@ -69,12 +97,7 @@ def _recordings(config: DictConfig) -> list[object]:
         folder = find_recordings(cast(EvaluateConfig, config))
     except CascadeError:
         return []  # the job itself says so
-    found = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
-    files = [(path, path.stat()) for path in found]
-    return [
-        str(folder.resolve()),
-        *([str(path.relative_to(folder)), s.st_size, s.st_mtime_ns] for path, s in files),
-    ]
+    return [str(folder.resolve()), *_listing(folder)]
 
 
 def inputs_of(config: DictConfig) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +57,22 @@ def test_classes_are_folders_and_files_are_in_order(tmp_path: Path):
     assert source.test.labels.tolist() == [0] and source.test.ids.tolist() == [3]
 
 
-def test_test_goes_before_val_and_says_so(tmp_path: Path, caplog):
+def test_test_goes_before_val_and_says_so(tmp_path: Path):
     pictures(tmp_path, "train/a/1.png", "train/b/1.png", "val/a/1.png", "test/b/1.png")
-    with caplog.at_level(logging.WARNING):
-        source = folder(tmp_path)
+    source = folder(tmp_path)
     assert source.test is not None
     assert source.test.labels.tolist() == [1]
-    assert "val is not read" in caplog.text
+    (note,) = source.notes
+    assert "val is not read" in note
+
+
+def test_a_folder_called_validation_is_read_like_val(tmp_path: Path):
+    pictures(tmp_path, "train/a/1.png", "train/b/1.PNG", "validation/b/1.png", "extra/a/1.png")
+    source = folder(tmp_path)
+    assert source.test is not None
+    assert source.test.labels.tolist() == [1]
+    (note,) = source.notes
+    assert note.startswith(f"{tmp_path / 'extra'} is not read")
 
 
 def test_without_a_test_folder_there_is_no_test_set(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def load(root: str) -> Source:
                 f"{path / 'train'}: classes {', '.join(source.classes[:12])}; "
                 f"expected CIFAR-10's: {', '.join(CLASSES)}"
             )
-        return Source("cifar10", "image", CLASSES, source.train, source.test)
+        return replace(source, name="cifar10")
     files = [path] if path.is_file() else sorted(path.glob("*.npz"))
     if len(files) != 1:
         found = f"{len(files)} npz files in it" if path.is_dir() else "no such file or folder"

@@ -1,8 +1,7 @@
-"""Images in folders, one folder a class: ``train/<class>/*`` and ``test/`` or ``val/`` likewise."""
+"""Images in folders, one folder a class: ``train/<class>/*`` and ``test/`` or ``val/``."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,15 @@ import numpy as np
 from cascade_exp.data.examples import Ints, Source, source_of
 from cascade_exp.errors import CascadeError, did_you_mean
 
-log = logging.getLogger(__name__)
+HELD_OUT = ("test", "val", "validation")
 
 
 def load(root: str) -> Source:
     """Image files under ``root/train/<class>/`` and, if there, ``root/test/`` or ``root/val/``.
 
     Classes are the folders of train in alphabetical order, and images lie in them at any depth.
-    Files are opened when a batch needs them. ``val`` is taken for the labelled test set where there
-    is no ``test``.
+    Files are opened when a batch needs them. ``val`` (or ``validation``) is taken for the labelled
+    test set where there is no ``test``. Folders beside these are noted as not read.
 
     Raises:
         CascadeError: if a folder is missing, a class has no image, or test has a class of its own.
@@ -27,11 +26,20 @@ def load(root: str) -> Source:
     if not base.is_dir():
         raise CascadeError(f"data.root={root}: no such folder; expected one with train/<class>/")
     classes, train = _labelled(base / "train", None)
-    held_out = [base / name for name in ("test", "val") if (base / name).is_dir()]
-    if len(held_out) == 2:
-        log.warning("%s is not read: test is, and validation is carved out of train", held_out[1])
-    test = _labelled(held_out[0], classes)[1] if held_out else None
-    return source_of(base.resolve().name, "image", classes, train, test)
+    held_out = next((base / name for name in HELD_OUT if (base / name).is_dir()), None)
+    test = _labelled(held_out, classes)[1] if held_out else None
+    unread = sorted(
+        path.name
+        for path in base.iterdir()
+        if path.is_dir() and path.name[0] != "." and path not in (base / "train", held_out)
+    )
+    name = base.resolve().name
+    notes = [
+        f"{base / other} is not read: {held_out or 'a half of train'} is what results are reported "
+        "on, and validation is carved out of train"
+        for other in unread
+    ]
+    return source_of(name, "image", classes, train, test, notes=notes)
 
 
 def _labelled(
