@@ -84,6 +84,33 @@ def test_match_accuracy_keeps_the_best_score_at_the_least_cost(recordings, tmp_p
     assert low <= point["report"]["score"] <= high
 
 
+@pytest.mark.parametrize(("reference", "cost"), [("best", 10.0), ("middle", 3.0)])
+def test_a_share_of_the_cost_of_the_reference_limits_the_mean_cost(
+    recordings, tmp_path, reference, cost
+):
+    rule = ["threshold.rules=target_cost", f"threshold.reference={reference}", "plots=false"]
+    share, _ = evaluate(recordings, tmp_path / "a", *rule, "threshold.target_cost_share=0.5")
+    number, _ = evaluate(recordings, tmp_path / "b", *rule, f"threshold.target_cost={cost / 2}")
+    points = [it["operating_points"]["target_cost"] for it in (share, number)]
+    assert points[0] == points[1] and points[0]["selection"]["cost"] <= cost / 2
+
+
+def test_the_only_cost_column_needs_no_name(tmp_path):
+    make_recordings(tmp_path / "rec", {"small": 1.0, "large": 10.0})
+    table = tmp_path / "rec" / "models.csv"
+    table.write_text("name,euros\nsmall,1.0\nlarge,10.0\n")
+    summary, _ = evaluate((tmp_path / "rec",), tmp_path, "plots=false")
+    assert summary["settings"]["cost"]["column"] == "euros"
+    table.write_text("name,euros,joules\nsmall,1.0,2.0\nlarge,10.0,20.0\n")
+    with pytest.raises(
+        CascadeError, match=r"models\.csv: it has the cost columns euros, joules; say"
+    ):
+        evaluate((tmp_path / "rec",), tmp_path / "again", "plots=false")
+    table.write_text("name,euros,macs\nsmall,1.0,2.0\nlarge,10.0,20.0\n")
+    summary, _ = evaluate((tmp_path / "rec",), tmp_path / "both", "plots=false")
+    assert summary["settings"]["cost"]["column"] == "macs"
+
+
 def test_a_rule_that_cannot_be_met_says_why(recordings, tmp_path):
     summary, _ = evaluate(
         recordings,
@@ -146,6 +173,19 @@ def test_guaranteed_says_when_the_split_is_too_small_for_the_promise(recordings,
         (["threshold.compare=gte"], "threshold.compare=gte"),
         (["threshold.rules=[match_acuracy]"], "did you mean 'match_accuracy'"),
         (["threshold.rules=target_cost"], "threshold.target_cost is not set"),
+        (["threshold.target_cost_share=0.5"], "give threshold.rules=[target_cost]"),
+        (
+            ["threshold.rules=target_cost", "threshold.target_cost_share=0"],
+            "threshold.target_cost_share=0.0: expected a share above 0",
+        ),
+        (
+            [
+                "threshold.rules=target_cost",
+                "threshold.target_cost_share=0.5",
+                "threshold.target_cost=5",
+            ],
+            "expected one of the two",
+        ),
         (["threshold.rules=fixed"], "cascade=stages"),
         (["threshold.reference=huge"], "expected best, ensemble or a model"),
         (["cascade=stages", "cascade.stages=[small,lrge]"], "did you mean 'large'"),

@@ -18,7 +18,7 @@ from cascade_exp.evaluation.kinds.base import own_method
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import plain, told_of
 from cascade_exp.evaluation.measuring import Measuring
-from cascade_exp.evaluation.points import operating_points, rules_of
+from cascade_exp.evaluation.points import goals_of, operating_points, rules_of
 from cascade_exp.evaluation.pools import BothSplits, open_pools, reliability
 from cascade_exp.evaluation.pricing import check_cost, unit_of
 from cascade_exp.evaluation.searching import Searching
@@ -38,7 +38,7 @@ def check_settings(settings: EvaluateConfig) -> None:
     choice(settings.baseline, ("hull", "adjacent"), "baseline")
     choice(settings.threshold.compare, ("ge", "gt"), "threshold.compare")
     for rule in rules_of(settings):
-        check_rule(rule, vars(settings.threshold))
+        check_rule(rule, goals_of(settings))
     if settings.search.max_stages < 1:
         raise CascadeError(f"search.max_stages={settings.search.max_stages}: expected at least 1")
     if not 0 <= settings.search.gap < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from cascade_exp.evaluation.comparisons.speed_ups import (
 from cascade_exp.evaluation.comparisons.tier_baselines import tier_baselines
 from cascade_exp.evaluation.evaluation import check_settings, evaluate_recordings
 from cascade_exp.evaluation.latency import latencies
+from cascade_exp.evaluation.pricing import with_column
 from cascade_exp.evaluation.tier_analyses import tier_analyses
 from cascade_exp.jobs.finding import find_recordings
 from cascade_exp.jobs.job import Job, environment, open_job
@@ -65,6 +67,7 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
     from cascade_exp.report.results.tier_baselines import write_tier_baselines
     from cascade_exp.report.results.tiers import write_latencies, write_tiers
 
+    job = replace(job, settings=with_column(job.settings, recordings))
     with search_progress(job.console) as progress:
         evaluation = evaluate_recordings(
             recordings, job.settings, environment(job.settings.seed, job.key), progress

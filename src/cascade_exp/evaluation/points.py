@@ -45,7 +45,7 @@ def operating_points(
         reference=reference.names[0],
         reference_score=selection.score(reference.run([])),
         tolerance=threshold.tolerance,
-        target_cost=threshold.target_cost,
+        target_cost=_target_cost(settings, float(reference.run([]).cost.mean())),
         target_accuracy=threshold.target_accuracy,
         worst_case_cost=threshold.worst_case_cost,
         given=given,
@@ -56,6 +56,35 @@ def operating_points(
         rule = f"local_maximum_{number}"
         points[rule] = measuring.operating_point(rule, front[peak.index])
     return points
+
+
+def goals_of(settings: EvaluateConfig) -> dict[str, object]:
+    """The goals that ``threshold`` sets; a share of a cost sets ``target_cost``.
+
+    Raises:
+        CascadeError: if ``threshold.target_cost_share`` is out of range, given beside
+            ``target_cost``, or read by none of the rules.
+    """
+    threshold = settings.threshold
+    share = threshold.target_cost_share
+    if share is None:
+        return vars(threshold)
+    given = f"threshold.target_cost_share={share}"
+    if not share > 0:
+        raise CascadeError(f"{given}: expected a share above 0 of the reference model's cost")
+    if threshold.target_cost is not None:
+        raise CascadeError(f"{given}: threshold.target_cost is given too; expected one of the two")
+    if "target_cost" not in rules_of(settings):
+        raise CascadeError(
+            f"{given}: read by the rule target_cost; give threshold.rules=[target_cost]"
+        )
+    return {**vars(threshold), "target_cost": share}
+
+
+def _target_cost(settings: EvaluateConfig, reference_cost: float) -> float | None:
+    """The largest mean cost allowed: given, or a share of the mean cost of the reference model."""
+    share = settings.threshold.target_cost_share
+    return settings.threshold.target_cost if share is None else share * reference_cost
 
 
 def _fixed(measuring: Measuring, searching: Searching) -> FrontPoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import cast
 
@@ -16,7 +16,15 @@ from cascade_exp.errors import CascadeError, choice
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.recordings.names import models_of
 from cascade_exp.recordings.prices import gpu_prices, rates_of
-from cascade_exp.schema.evaluating import Cost, DollarsCost, EdgeCloudCost
+from cascade_exp.schema.evaluating import (
+    Cost,
+    DollarsCost,
+    EdgeCloudCost,
+    EvaluateConfig,
+    ExitsCascade,
+)
+
+DEFAULT_COLUMN = "macs"
 
 
 def check_cost(cost: Cost) -> None:
@@ -33,6 +41,30 @@ def check_cost(cost: Cost) -> None:
     if isinstance(cost, EdgeCloudCost):
         choice(cost.distribution, DISTRIBUTIONS, "cost.distribution")
         places_of(cost)
+
+
+def with_column(settings: EvaluateConfig, recordings: Recordings) -> EvaluateConfig:
+    """``settings`` with ``cost.column`` filled in where it is ``auto``.
+
+    Raises:
+        CascadeError: if the recordings have several columns and none of them is ``macs``.
+    """
+    if settings.cost.column != "auto":
+        return settings
+    cascade = settings.cascade
+    if isinstance(cascade, ExitsCascade):
+        exits = recordings.exits.get(cascade.network, ())
+        table, rows = recordings.path / "exits.csv", [row.costs for row in exits]
+    else:
+        table, rows = recordings.path / "models.csv", [row.costs for row in recordings.models]
+    known = sorted({column for row in rows for column in row})
+    if DEFAULT_COLUMN not in known and len(known) > 1:
+        raise CascadeError(
+            f"{table}: it has the cost columns {', '.join(known)}; say which one is meant: "
+            f"cost.column={known[0]}"
+        )
+    column = known[0] if len(known) == 1 else DEFAULT_COLUMN
+    return replace(settings, cost=replace(settings.cost, column=column))
 
 
 def unit_of(cost: Cost) -> str:

@@ -46,7 +46,10 @@ class F1(Named):
 
 @dataclass
 class Cost(Named):
-    """A column of models.csv, and how the stages of a cascade and the models of a tier add up."""
+    """A column of models.csv, and how the stages of a cascade and the models of a tier add up.
+
+    ``column`` auto: ``macs`` where the recordings have it, else their only column.
+    """
 
     column: str = MISSING
     accounting: str = "cumulative"
@@ -116,12 +119,17 @@ class Search(Named):
 
 @dataclass
 class Threshold(Named):
-    """How operating points are chosen on the selection split."""
+    """How operating points are chosen on the selection split.
+
+    ``target_cost``: the largest mean cost of the rule of this name, in the unit of the costs;
+    ``target_cost_share``: the same as a share of what the model that ``reference`` names costs.
+    """
 
     rules: Any = MISSING
     reference: str = "best"
     tolerance: float = 0.0
     target_cost: Optional[float] = None
+    target_cost_share: Optional[float] = None
     target_accuracy: Optional[float] = None
     fixed: Any = None
     epsilon: float = 0.01

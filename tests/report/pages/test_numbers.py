@@ -33,6 +33,7 @@ def test_the_examples_in_the_docstrings():
         (2.5e-7, "seconds", "250 ns"),
         (0.00123, "dollars", "$0.00123"),
         (120.0, "usd", "$120"),
+        (0.00002, "dollars", "$0.02 per 1,000 calls"),
         (123_456.0, "joules", "123 k joules"),
         (0.0, "macs", "0 MACs"),
     ],

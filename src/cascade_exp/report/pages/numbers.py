@@ -12,6 +12,7 @@ from fractions import Fraction
 from cascade_exp.report.results.schema import Interval
 
 NOTHING = "–"
+TINY_DOLLARS = 1e-3  # below, dollars are shown per 1,000 calls
 SPACE = "\u00a0"
 
 _SI = ("", "k", "M", "G", "T", "P", "E")
@@ -82,15 +83,18 @@ def cost(value: float, unit: str) -> str:
     """A cost with its unit, three significant digits.
 
     ``unit`` is ``settings["cost"]["unit"]``: ``macs``, ``flops``, ``params`` (SI prefixes),
-    ``seconds`` (s to ns), ``dollars``, or any other word, which is put behind the number.
+    ``seconds`` (s to ns), ``dollars`` (below a tenth of a cent those of 1,000 calls), or any other
+    word, which is put behind the number.
 
     >>> costs = ((1.234e9, "macs"), (0.0123, "seconds"), (5.25, "layers"), (2e-5, "dollars"))
     >>> [cost(*pair).replace(SPACE, " ") for pair in costs]
-    ['1.23 G MACs', '12.3 ms', '5.25 layers', '$0.00002']
+    ['1.23 G MACs', '12.3 ms', '5.25 layers', '$0.02 per 1,000 calls']
     """
     known = _known(unit)
     number, prefix = cost_parts(value, unit)
     if known == "dollars":
+        if 0 < abs(value) < TINY_DOLLARS:
+            return f"${_significant(1000 * value)} per 1,000 calls"
         return f"${number}"
     if known in _COUNTED:
         return SPACE.join(word for word in (number, prefix, _COUNTED[known]) if word)
@@ -108,7 +112,9 @@ def cost_interval(pair: Interval | None, unit: str) -> str:
 
 
 def short_cost(value: float, unit: str) -> str:
-    """A cost where the unit is named beside it: ``1.20G``, ``12.3 ms``, ``5.25``."""
+    """A cost where the unit is named beside it: ``1.20G``, ``12.3 ms``, ``5.25``, ``$0.02/1k``."""
+    if _known(unit) == "dollars" and 0 < abs(value) < TINY_DOLLARS:
+        return f"${_significant(1000 * value)}/1k"
     return _short(*cost_parts(value, unit), unit)
 
 
