@@ -25,6 +25,7 @@ FILL = {
     ("data", "csv"): ["data.train_file=x.csv"],
     ("data", "jsonl"): ["data.train_file=x.jsonl"],
     ("data", "parquet"): ["data.train_file=x.parquet"],
+    ("experiment", "own_texts"): ["data.train_file=x.csv"],
     ("data", "cifar10"): ["data.root=x"],
     ("data", "image_folder"): ["data.root=x"],
     ("models", "minilm_tiers"): ["encoder=x"],
@@ -74,7 +75,7 @@ def test_every_option_composes_and_carries_its_name(group, option):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes(experiment):
     entry = entry_of(experiment)
-    config = composed(entry, f"experiment={experiment}")
+    config = composed(entry, f"experiment={experiment}", *FILL.get(("experiment", experiment), []))
     expected = {"train": TrainConfig, "evaluate": EvaluateConfig}[entry]
     assert isinstance(OmegaConf.to_object(config), expected)
     if entry == "train":

@@ -100,7 +100,7 @@ def test_the_only_cost_column_needs_no_name(tmp_path):
     table = tmp_path / "rec" / "models.csv"
     table.write_text("name,euros\nsmall,1.0\nlarge,10.0\n")
     summary, _ = evaluate((tmp_path / "rec",), tmp_path, "plots=false")
-    assert summary["settings"]["cost"]["column"] == "euros"
+    assert summary["cost"]["column"] == "euros"
     table.write_text("name,euros,joules\nsmall,1.0,2.0\nlarge,10.0,20.0\n")
     with pytest.raises(
         CascadeError, match=r"models\.csv: it has the cost columns euros, joules; say"
@@ -108,7 +108,7 @@ def test_the_only_cost_column_needs_no_name(tmp_path):
         evaluate((tmp_path / "rec",), tmp_path / "again", "plots=false")
     table.write_text("name,euros,macs\nsmall,1.0,2.0\nlarge,10.0,20.0\n")
     summary, _ = evaluate((tmp_path / "rec",), tmp_path / "both", "plots=false")
-    assert summary["settings"]["cost"]["column"] == "macs"
+    assert summary["cost"]["column"] == "macs"
 
 
 def test_a_rule_that_cannot_be_met_says_why(recordings, tmp_path):
