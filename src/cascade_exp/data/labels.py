@@ -136,6 +136,13 @@ class Classes:
                 "; the training labels are words and these are numbers, and what a number means "
                 f"is not in the files: give each its class, as in {as_override(both)}"
             )
+        numeric = all(INTEGER.fullmatch(label) for label in known)
+        if numeric and not self.given and word.isalpha() and not means_no_label(word, known):
+            both = [(label, "NAME") for label in known[:2]] + [(word, "NAME")]
+            return (
+                "; the training labels are numbers and these are words: give each its class, as in "
+                f"{as_override(both)}"
+            )
         if means_no_label(word, known):
             return "; it usually says that there is no label: data.drop=unlabelled leaves it out"
         alike = [label for label in known if _alike(label) == _alike(word)]

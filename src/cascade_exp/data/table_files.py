@@ -11,7 +11,7 @@ import json
 import lzma
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -58,13 +58,15 @@ class TableFormat:
 class Table:
     """One file: ``columns[name][i]`` was found at ``unit`` ``numbers[i]`` of it.
 
-    Rows are counted from 1 below the header, the lines of a jsonl file from 1.
+    Rows are counted from 1 below the header, the lines of a jsonl file from 1. ``separator``: what
+    stands between the fields of a csv or tsv file.
     """
 
     path: Path
     columns: dict[str, list[object]]
     unit: str
     numbers: Sequence[int]
+    separator: str | None = None
 
     def place(self, i: int) -> str:
         """Where row i is, for error messages."""
@@ -73,7 +75,7 @@ class Table:
     def take(self, rows: Sequence[int]) -> Table:
         """The table of these rows alone, which keep their numbers."""
         columns = {name: [column[i] for i in rows] for name, column in self.columns.items()}
-        return Table(self.path, columns, self.unit, [self.numbers[i] for i in rows])
+        return replace(self, columns=columns, numbers=[self.numbers[i] for i in rows])
 
 
 def read_table(path: Path, key: str, wanted: dict[str, str], form: TableFormat) -> Table:
@@ -189,15 +191,15 @@ def _text(path: Path, encoding: str) -> str:
         raise CascadeError(f"{path}: not {name} text: {reason}{other}") from error
 
 
-def _separated(separator: str, quoting: Literal[0, 3]) -> Callable[[Path, TableFormat], Table]:
+def _separated(usual: str, quoting: Literal[0, 3]) -> Callable[[Path, TableFormat], Table]:
     def read(path: Path, form: TableFormat) -> Table:
         import pandas as pd
 
-        text = _text(path, form.encoding)
+        separator = _character("data.separator", form.separator, SEPARATORS) or usual
         try:
             frame = pd.read_csv(
-                io.StringIO(text, newline=""),
-                sep=_character("data.separator", form.separator, SEPARATORS) or separator,
+                io.StringIO(_text(path, form.encoding), newline=""),
+                sep=separator,
                 header=None,  # a header row would let pandas take a first column for an index
                 dtype=str,
                 quoting=quoting,
@@ -210,27 +212,46 @@ def _separated(separator: str, quoting: Literal[0, 3]) -> Callable[[Path, TableF
             reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
             raise CascadeError(f"{path}: {reason}") from error
         columns = [frame[i].tolist() for i in frame.columns]
+        names, rows = _header(path, columns, form)
+        numbers = range(1, len(rows[0]) + 1)
+        table = Table(path, dict(zip(names, rows, strict=True)), "row", numbers, separator)
         if form.header is True:
-            names = [str(column[0]).strip() for column in columns]
-            columns = [column[1:] for column in columns]
-        elif form.header is False:
-            names = [str(i + 1) for i in range(len(columns))]
-        else:
-            names = [str(name) for name in form.header]
-            if len(names) != len(columns):
-                raise CascadeError(
-                    f"{path}: {len(columns)} columns; data.header names {len(names)}"
-                )
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise CascadeError(
-                f"{path}: two columns are called '{twice}'"
-                + _headless(form, "; expected different names")
-            )
-        rows = range(1, len(frame) + (form.header is not True))
-        return Table(path, dict(zip(names, columns, strict=True)), "row", rows)
+            _no_second_header(table)
+        return table
 
     return read
+
+
+def _header(
+    path: Path, columns: list[list[str]], form: TableFormat
+) -> tuple[list[str], list[list[object]]]:
+    """The names of the columns, and what is below them."""
+    rows: list[list[object]] = [list(column) for column in columns]
+    if form.header is True:
+        names = [str(column[0]).strip() for column in columns]
+        rows = [row[1:] for row in rows]
+    elif form.header is False:
+        names = [str(i + 1) for i in range(len(columns))]
+    else:
+        names = [str(name) for name in form.header]
+        if len(names) != len(columns):
+            raise CascadeError(f"{path}: {len(columns)} columns; data.header names {len(names)}")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        otherwise = "; expected different names"
+        raise CascadeError(f"{path}: two columns are called '{twice}'" + _headless(form, otherwise))
+    return names, rows
+
+
+def _no_second_header(table: Table) -> None:
+    """Refuse a row that repeats the names of the columns, as joined files have one."""
+    names = list(table.columns)
+    for i, cells in enumerate(zip(*table.columns.values(), strict=True)):
+        if list(cells) == names:
+            raise CascadeError(
+                f"{table.place(i)}: repeats the names of the columns; are two files joined here? "
+                "Expected one header, in the first row"
+            )
 
 
 def _json_lines(path: Path, form: TableFormat) -> Table:

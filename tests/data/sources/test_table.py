@@ -319,3 +319,24 @@ def test_words_that_look_like_nothing_stay_texts_and_classes(tmp_path: Path):
     source = load(write(tmp_path / "x.csv", HEAD + rows))
     assert [text for text, _ in source.train.inputs] == texts
     assert source.classes == ("None", "Some") and not source.notes
+
+
+def test_a_header_within_the_file_is_refused(tmp_path: Path):
+    path = write(tmp_path / "x.csv", HEAD + "a,good\n" + HEAD + "b,bad\n")
+    with pytest.raises(CascadeError, match=r"row 2: repeats the names of the columns"):
+        load(path)
+
+
+def test_a_quotation_mark_left_open_is_noted(tmp_path: Path):
+    rows = 'a,good\n"b is dull,bad\nc,good\nd" or so,bad\ne,good\n'
+    (note,) = load(write(tmp_path / "x.csv", HEAD + rows)).notes
+    assert "row 2: its text holds 2 lines that end in a label" in note
+    fine = 'a,good\n"two lines,\nof text",bad\n'
+    assert not load(write(tmp_path / "y.csv", HEAD + fine)).notes
+
+
+def test_words_where_train_has_numbers_are_refused_with_what_to_give(tmp_path: Path):
+    train = write(tmp_path / "a.csv", HEAD + "a,0\nb,1\n")
+    test = write(tmp_path / "b.csv", HEAD + "c,good\nd,bad\n")
+    with pytest.raises(CascadeError, match=r"label 'good' .*numbers and these are words: .*0:NAME"):
+        load(train, test_file=str(test))

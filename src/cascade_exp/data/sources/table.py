@@ -77,6 +77,8 @@ def load(
     assert train is not None
     name = "/".join(Path(train_file).parts[-2:])
     notes += found.notes
+    for table in tables.values():
+        notes += _swallowed(table, texts, found)
     return source_of(name, "text", found.names, train, test, selection, notes=notes)
 
 
@@ -139,6 +141,26 @@ def _left_out(
         if len(gone) == size:
             raise CascadeError(f"{table.path}: data.drop leaves none of its {size:,} rows")
     return left, notes
+
+
+def _swallowed(table: Table, columns: Sequence[str], classes: Classes) -> list[str]:
+    """Texts of a csv file with lines in them that end or begin like rows: a quote left open."""
+    separator = table.separator
+    if separator is None:
+        return []
+    for i in range(len(table.numbers)):
+        for column in columns:
+            lines = str(table.columns[column][i]).splitlines()[:-1]
+            ends = [
+                line.rpartition(separator)[2].strip(' "') for line in lines if separator in line
+            ]
+            rows = sum(label_of(end) in classes.index for end in ends)
+            if rows:
+                return [
+                    f"{table.place(i)}: its text holds {rows:,} line{'s' * (rows > 1)} that end in "
+                    "a label, as rows do: is a quotation mark left open there?"
+                ]
+    return []
 
 
 def _texts(table: Table, columns: Sequence[str]) -> list[Text]:
