@@ -1,7 +1,5 @@
 """The front, the baseline and the improvement factor against brute force and by hand."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +13,6 @@ from cascade_exp.cascade.frontier import (
     improvement_factor,
     local_maxima,
     max_improvement,
-    non_dominated,
     scores_and_costs,
     top_score,
 )
@@ -97,44 +94,7 @@ class TestBaseline:
             Baseline.of([], [])
 
 
-class TestNonDominated:
-    NAMES = ("b", "a", "c")
-
-    @given(
-        st.lists(
-            st.builds(
-                point,
-                st.sampled_from([(0,), (1,), (0, 1), (1, 0), (0, 2), (0, 1, 2)]),
-                SCORES,
-                st.integers(1, 4).map(float),
-                st.integers(4, 6).map(float),
-            ),
-            max_size=12,
-        )
-    )
-    def test_keeps_each_undominated_pair_once_with_the_first_by_the_tie_rule(self, points):
-        front = non_dominated(points, self.NAMES)
-        pairs = [(p.score, p.cost) for p in points]
-        assert [(p.score, p.cost) for p in front] == (oracle.undominated(pairs) if pairs else [])
-        for kept in front:
-            ties = [p for p in points if (p.score, p.cost) == (kept.score, kept.cost)]
-            fewest = min(len(p.members) for p in ties)
-            ties = [p for p in ties if len(p.members) == fewest]
-            least = min(p.worst_case_cost for p in ties)
-            ties = [p for p in ties if p.worst_case_cost == least]
-            assert kept in ties
-            assert [self.NAMES[m] for m in kept.members] == min(
-                [self.NAMES[m] for m in p.members] for p in ties
-            )
-
-    def test_names_decide_not_numbers(self):
-        ties = [point((0, 2), 0.5, 1.0, 3.0), point((1, 2), 0.5, 1.0, 3.0)]
-        assert non_dominated(ties, self.NAMES) == [ties[1]]
-
-    def test_never_and_always_thresholds_are_ordered_too(self):
-        ties = [point((0, 1), 0.5, 1.0, 3.0, thresholds=(t,)) for t in (math.inf, -math.inf, 0.1)]
-        assert non_dominated(ties, self.NAMES) == non_dominated(ties[::-1], self.NAMES)
-
+class TestColumns:
     def test_columns(self):
         scores, costs = scores_and_costs([point((0,), 0.5, 1.0), point((1,), 0.6, 2.0)])
         assert (scores.tolist(), costs.tolist()) == ([0.5, 0.6], [1.0, 2.0])

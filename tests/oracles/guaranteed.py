@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
 
 from cascade_exp.cascade.frontier import FrontPoint
 
@@ -25,18 +24,6 @@ def betting(differences: Sequence[float], epsilon: float, delta: float) -> float
         squares += (d - mean) ** 2
         variance = (1 + squares) / (i + 2)
     return 1 / best
-
-
-def hoeffding_bentkus(differences: Sequence[float], epsilon: float) -> float:
-    """Both tail bounds from their formulas."""
-    size, level = len(differences), (epsilon + 1) / 2
-    total = sum((d + 1) / 2 for d in differences)
-    loss = min(total / size, level)
-    entropy = 0.0 if loss == 0 else loss * math.log(loss / level)
-    entropy += 0.0 if loss == 1 else (1 - loss) * math.log((1 - loss) / (1 - level))
-    return min(
-        1.0, math.exp(-size * entropy), math.e * float(binom.cdf(math.ceil(total), size, level))
-    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Percentile bootstrap: how sure a score and a mean cost are, given the examples they stand on.
+"""Percentile bootstrap: the uncertainty of a score and a mean cost, given their examples.
 
 Examples are drawn with replacement; thresholds, models and their order stay as they were chosen, so
-what an interval covers is the finite split alone. A promise about the choice itself is in
+what an interval covers is the finite split alone. A guarantee about the choice itself is in
 ``guaranteed``.
 """
 
@@ -44,7 +44,16 @@ def intervals(
 ) -> Intervals:
     """Percentile bootstrap intervals of one cascade's outcome on N examples.
 
-    Source: Efron 1979; percentile method, linear between order statistics.
+    The 2.5 % and 97.5 % quantiles of the score and of the mean cost over ``resamples`` draws of N
+    examples with replacement. Source: Efron 1979; percentile method, linear between order
+    statistics.
+
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> right = np.array([[1], [1], [1], [0]] * 25)
+    >>> cost, stage = np.ones(100), np.zeros(100, np.int64)
+    >>> found = intervals(Outcome(stage, stage, right, cost, np.ones(1)), Accuracy(), seed=0)
+    >>> found.score[0] < 0.75 < found.score[1], found.cost
+    (True, (1.0, 1.0))
 
     Raises:
         CascadeError: if there is no example.
@@ -63,6 +72,12 @@ def paired_intervals(
     """The same for the difference from ``reference``, on the same N examples in the same order.
 
     Both are evaluated on the same resampled examples, so what they share cancels out.
+
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> stage = np.zeros(100, np.int64)
+    >>> one = Outcome(stage, stage, np.array([[1], [0]] * 50), np.ones(100), np.ones(1))
+    >>> paired_intervals(one, one, Accuracy(), seed=0)
+    PairedIntervals(score_difference=(0.0, 0.0), cost_ratio=(1.0, 1.0))
 
     Raises:
         CascadeError: if there is no example, or if the numbers of examples differ.
@@ -115,7 +130,7 @@ def _resample(
 def _distinct(outcomes: list[Outcome]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Group [N] of each example, and the first example [D] of each group: alike in all outcomes.
 
-    Rows are told apart by a random linear hash modulo 2^64 in one pass, and the groups are checked.
+    Rows are compared by a random linear hash modulo 2^64 in one pass, and the groups are checked.
     Should two unlike rows ever meet, every example becomes a group of its own: slower, as right.
     """
     size = len(outcomes[0].cost)
@@ -135,7 +150,7 @@ def _draw(
 ) -> Floats:
     """How often each distinct example occurs in each resample, float64 [R, D], whole numbers."""
     size = len(group)
-    if distinct * 20 <= size:  # about where a multinomial draw gets dearer than N indices
+    if distinct * 20 <= size:  # about where a multinomial draw gets costlier than N indices
         shares = np.bincount(group, minlength=distinct) / size
         return rng.multinomial(size, shares, size=resamples).astype(np.float64)
     picked = (group[rng.integers(0, size, size)] for _ in range(resamples))

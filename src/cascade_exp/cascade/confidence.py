@@ -1,8 +1,8 @@
 """Confidence metrics, and scoring rows of logits with them in one pass.
 
 A metric is one function of a :class:`~cascade_exp.cascade.row_block.RowBlock`, declared by
-:func:`metric` with what must be known about it; nothing else has to be told of it. Combining
-several models' answers lives in ``ensembling``, fitting calibrators in ``calibration``.
+:func:`metric` with what must be known about it; nothing else has to change. Combining several
+models' answers lives in ``ensembling``, fitting calibrators in ``calibration``.
 
 Notation: p are the probabilities softmax(y) over K classes of logits y (after calibration), p(j)
 and y(j) the j-th largest. A higher confidence means a more confident answer.

@@ -19,6 +19,9 @@ def exit_costs(stage_costs: NDArray[np.float64], accounting: Accounting) -> NDAr
 
     ``cumulative``: every stage that ran is paid (Lebovitz et al. 2023, §3). ``exit_tier``: only the
     tier that answered (how CoE's Table 2 counts).
+
+    >>> exit_costs(np.array([1.0, 4.0, 9.0]), "cumulative").tolist()
+    [1.0, 5.0, 14.0]
     """
     costs = np.asarray(stage_costs, dtype=np.float64)
     return np.cumsum(costs) if accounting == "cumulative" else costs.copy()
@@ -27,6 +30,9 @@ def exit_costs(stage_costs: NDArray[np.float64], accounting: Accounting) -> NDAr
 def tier_cost(model_costs: NDArray[np.float64], parallel: Parallel) -> float:
     """Cost of a tier whose models cost float64 [n]: all of them one after the other (``sum``), or,
     run at the same time on machines of their own, the largest (``max``: Kolawole et al. 2024, §4).
+
+    >>> tier_cost(np.array([1.0, 4.0]), "sum"), tier_cost(np.array([1.0, 4.0]), "max")
+    (5.0, 4.0)
     """
     costs = np.asarray(model_costs, dtype=np.float64)
     return float(costs.sum() if parallel == "sum" else costs.max())
@@ -36,5 +42,9 @@ SECONDS_PER_HOUR = 3600
 
 
 def dollars_per_example(rate: float, seconds: float) -> float:
-    """Dollars of one example that takes ``seconds`` on a machine of ``rate`` dollars an hour."""
+    """Dollars of one example that takes ``seconds`` on a machine of ``rate`` dollars an hour.
+
+    >>> dollars_per_example(rate=3.6, seconds=0.5)
+    0.0005
+    """
     return rate * seconds / SECONDS_PER_HOUR

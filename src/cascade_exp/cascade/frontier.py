@@ -1,4 +1,4 @@
-"""The front of non-dominated settings, the single-model baseline, and the improvement factor.
+"""The Pareto front of settings, the single-model baseline, and the improvement factor.
 
 What is here works on points (score, cost): scores are fractions 0..1, costs positive numbers in one
 unit. Finding the front lives in ``search``, choosing one of its points in ``selection``. Nothing
@@ -7,7 +7,7 @@ here mixes cascades: only single models are interpolated (Lebovitz et al. 2023, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +30,7 @@ class FrontPoint:
 
     Attributes:
         members: indices into the pool's models, in running order (a single model is one member).
-        thresholds: one fewer than members, in stage order; plain floats.
+        thresholds: one fewer than members, in stage order; Python floats.
         cost: mean cost per example. score: the objective, a fraction 0..1.
         worst_case_cost: cost of running every stage.
     """
@@ -40,32 +40,6 @@ class FrontPoint:
     cost: float
     score: float
     worst_case_cost: float
-
-
-def non_dominated(points: Iterable[FrontPoint], names: Sequence[str]) -> list[FrontPoint]:
-    """The points that no other one beats, in order of growing cost and score.
-
-    A point stays iff every point that costs no more scores less. Of points with equal cost and
-    score the one with the fewest stages stays, then the least worst case, then the first by the
-    names of its models (``names`` is the pool's), then by its thresholds
-    (docs/definitions.md#sweep).
-    """
-    ordered = sorted(
-        points,
-        key=lambda point: (
-            point.cost,
-            -point.score,
-            len(point.members),
-            point.worst_case_cost,
-            tuple(names[member] for member in point.members),
-            point.thresholds,
-        ),
-    )
-    front: list[FrontPoint] = []
-    for point in ordered:
-        if not front or point.score > front[-1].score:
-            front.append(point)
-    return front
 
 
 def scores_and_costs(front: Sequence[FrontPoint]) -> tuple[Floats, Floats]:

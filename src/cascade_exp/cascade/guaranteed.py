@@ -21,8 +21,6 @@ from cascade_exp.cascade.selection import Choice, NotFeasible
 from cascade_exp.cascade.stages import Floats, Ints, Outcome
 from cascade_exp.errors import CascadeError
 
-PValue = Callable[[Floats, float, float], float]
-
 # Share of the largest bet that can be survived: 1 could lose everything to one example. Any value
 # below 1 is valid; this one has the most power on splits of a few hundred examples.
 _BOLDEST = 0.9
@@ -74,28 +72,6 @@ def betting(differences: Floats, epsilon: float, delta: float) -> float:
     return float(np.exp(-max(capital.max(), 0.0)))
 
 
-def hoeffding_bentkus(differences: Floats, epsilon: float, delta: float) -> float:
-    """P-value for E[D] > epsilon from D [N], independent draws in [-1, 1]; ``delta`` plays no part.
-
-    With the loss L = (D + 1) / 2 in [0, 1], its mean l and a = (epsilon + 1) / 2:
-    p = min(exp(-N h(min(l, a), a)), e P(Bin(N, a) <= ceil(N l))), h the relative entropy of two
-    coins. It knows nothing of the variance, so it needs far more examples than :func:`betting`
-    where the models mostly agree. Source: Bates et al. 2021; Angelopoulos et al. 2021 (Learn then
-    Test).
-    """
-    from scipy.special import bdtr, rel_entr
-
-    size = len(differences)
-    if not size:
-        return 1.0
-    level = (epsilon + 1) / 2
-    total = (float(np.sum(differences)) + size) / 2
-    loss = min(total / size, level)
-    hoeffding = np.exp(-size * (rel_entr(loss, level) + rel_entr(1 - loss, 1 - level)))
-    bentkus = np.e * bdtr(np.ceil(total), size, level)
-    return float(min(hoeffding, bentkus, 1.0))
-
-
 @dataclass(frozen=True)
 class FixedSequence:
     """What fixed-sequence testing found.
@@ -129,7 +105,6 @@ def guaranteed(
     differences: Callable[[FrontPoint], Floats],
     epsilon: float,
     delta: float,
-    p_value: PValue = betting,
 ) -> Choice:
     """The cheapest setting of a front that provably loses at most epsilon, or why there is none.
 
@@ -139,7 +114,6 @@ def guaranteed(
         differences: D float64 [N] of a setting on the testing half, in the shuffled order of
             :func:`split_halves`.
         epsilon: largest loss of score, 0 <= epsilon < 1. delta: largest chance of breaking it.
-        p_value: the bound behind the tests; by default the more powerful one.
 
     Raises:
         CascadeError: if epsilon or delta is out of range.
@@ -149,7 +123,7 @@ def guaranteed(
     if not 0 < delta < 1:
         raise CascadeError(f"threshold.delta={delta}: expected 0 < delta < 1")
     ordered = sorted(front, key=lambda point: (-point.score, -point.cost))
-    found = fixed_sequence((p_value(differences(p), epsilon, delta) for p in ordered), delta)
+    found = fixed_sequence((betting(differences(p), epsilon, delta) for p in ordered), delta)
     if found.accepted:
         return ordered[found.accepted - 1]
     if not ordered:

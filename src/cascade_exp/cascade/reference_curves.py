@@ -31,6 +31,10 @@ def leave_iff_right(correct: Bools, exit_cost: Floats) -> tuple[float, float]:
     What no stage answers rightly runs them all. No deferral rule over these stages scores more
     (Kolawole et al. (CoE), Prop. 1: r_ideal = 1 - I[h_1(x) = y]).
 
+    >>> right = np.array([[True, False, False, False], [True, True, False, True]])
+    >>> leave_iff_right(right, np.array([1.0, 3.0]))
+    (2.5, 0.75)
+
     Raises:
         CascadeError: if there is no example.
     """
@@ -48,6 +52,11 @@ def ideal_deferral(correct: Bools, exit_cost: Floats) -> ReferenceCurve:
     stages at equal exit rate, whatever the confidence, and passes through :func:`leave_iff_right`
     where k is the first stage's number of right answers (the upper bound of Wang et al. 2020
     (Wisdom of Committees), Fig. A, and of CoE Prop. 1).
+
+    >>> right = np.array([[True, False], [False, True]])
+    >>> curve = ideal_deferral(right, np.array([1.0, 3.0]))
+    >>> curve.cost.tolist(), curve.score.tolist()
+    ([3.0, 2.0, 1.0], [0.5, 1.0, 0.5])
 
     Raises:
         CascadeError: if there are not two stages, or no example.
@@ -71,6 +80,11 @@ def ideal_front(correct: Bools, exit_cost: Floats) -> ReferenceCurve:
     cheapest stage that is right, the smallest extra first. Point m has m more right answers than
     the first; both arrays grow.
 
+    >>> right = np.array([[True, False], [False, True]])
+    >>> curve = ideal_front(right, np.array([1.0, 3.0]))
+    >>> curve.cost.tolist(), curve.score.tolist()
+    ([1.0, 2.0], [0.5, 1.0])
+
     Raises:
         CascadeError: if there is no example.
     """
@@ -87,7 +101,11 @@ def ideal_front(correct: Bools, exit_cost: Floats) -> ReferenceCurve:
 def random_deferral(
     score: ArrayLike, exit_cost: ArrayLike, exit_rates: ArrayLike
 ) -> ReferenceCurve:
-    """Expected cost and score when chance alone decides where an example leaves.
+    """Expected cost Σ r_i c_i and score Σ r_i s_i when chance alone decides where one leaves.
+
+    >>> curve = random_deferral([0.6, 0.8], [1.0, 5.0], [[1.0, 0.0], [0.5, 0.5]])
+    >>> curve.cost.tolist(), curve.score.round(3).tolist()
+    ([1.0, 3.0], [0.6, 0.7])
 
     Args:
         score: [n] of each stage's answer on all examples. exit_cost: [n].
@@ -106,7 +124,7 @@ def random_deferral(
 
 @dataclass(frozen=True)
 class ConfidentAccuracy:
-    """Accuracy among the surest examples, float64 [M] each, shares growing.
+    """Accuracy among the most confident examples, float64 [M] each, shares growing.
 
     Attributes:
         share: of the examples, at and above each distinct confidence.
@@ -124,6 +142,10 @@ def most_confident(confidence: ArrayLike, correct: ArrayLike) -> ConfidentAccura
 
     The bound is min(1, accuracy on all / share): every right answer before any wrong one. Source:
     Wang et al. 2020 (Wisdom of Committees), Fig. A.
+
+    >>> found = most_confident([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])
+    >>> found.accuracy.round(3).tolist(), found.bound.round(3).tolist()
+    ([1.0, 0.5, 0.667, 0.5], [1.0, 1.0, 0.667, 0.5])
     """
     curve = risk_coverage(confidence, correct)
     overall = 1 - curve.risk[-1:]

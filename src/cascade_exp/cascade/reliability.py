@@ -1,8 +1,8 @@
-"""How well a confidence tells right answers from wrong ones, and what a cascade does with it.
+"""How well a confidence separates right answers from wrong ones, and what a cascade does with it.
 
-Everything here takes confidences [N] (higher = surer, never NaN) and whether the answers were right
-[N], and treats equal confidences as what they are: no threshold parts them, so no result depends on
-the order of the examples. Plots live in ``report``.
+Everything here takes confidences [N] (higher = more confident, never NaN) and whether the answers
+were right [N], and treats equal confidences as what they are: no threshold parts them, so no result
+depends on the order of the examples. Plots live in ``report``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ def dis(confidence: ArrayLike, correct: ArrayLike) -> float | None:
     and K = number of easy times number of difficult examples; difficult = this model is wrong. A
     tie is no inversion. None when nothing or everything is wrong. Source: Li et al. 2021
     (CascadeBERT), Eqs. 1-3, with the inequality of Eq. 1 turned round as the text around it says.
+
+    >>> dis([0.9, 0.8, 0.7, 0.6], [True, False, True, False])  # 1 of 4 pairs is inverted
+    0.75
     """
     greater, equal, pairs = _ordered_pairs(confidence, correct)
     return (greater + equal) / pairs if pairs else None
@@ -34,15 +37,18 @@ def auroc(confidence: ArrayLike, correct: ArrayLike) -> float | None:
 
     The area under the ROC curve of correctness (Mann-Whitney U / K). None when nothing or
     everything is wrong.
+
+    >>> auroc([0.9, 0.8, 0.8, 0.6], [True, False, True, False])  # (1 + 1 + 0.5 + 1) / 4
+    0.875
     """
     greater, equal, pairs = _ordered_pairs(confidence, correct)
     return (greater + equal / 2) / pairs if pairs else None
 
 
 def _ordered_pairs(confidence: ArrayLike, correct: ArrayLike) -> tuple[int, int, int]:
-    """(right, wrong) pairs in which the right one is surer, as sure, and all, in O(N log N)."""
-    sure, right = np.asarray(confidence), np.asarray(correct, dtype=bool)
-    easy, difficult = np.sort(sure[right]), sure[~right]
+    """Of (right, wrong) pairs: right more confident, equally so, and all; in O(N log N)."""
+    scores, right = np.asarray(confidence), np.asarray(correct, dtype=bool)
+    easy, difficult = np.sort(scores[right]), scores[~right]
     not_above = int(np.searchsorted(easy, difficult, side="right").sum())
     below = int(np.searchsorted(easy, difficult, side="left").sum())
     pairs = len(easy) * len(difficult)
@@ -55,13 +61,16 @@ def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float | No
     ``bins`` of equal width over 0..1, each open below and closed above, the first closed. None if a
     confidence lies outside 0..1 (it is no probability then) or there is no example. Source: Guo et
     al. 2017, Eq. 3; Li et al. 2021 (CascadeBERT), Eq. 7.
+
+    >>> round(ece([0.95, 0.95, 0.65, 0.65], [1, 1, 1, 0]), 6)  # (2 * 0.05 + 2 * 0.15) / 4
+    0.1
     """
-    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    if not len(sure) or sure.min() < 0 or sure.max() > 1:
+    scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if not len(scores) or scores.min() < 0 or scores.max() > 1:
         return None
-    place = np.searchsorted(np.arange(1, bins) / bins, sure, side="left")
-    gap = np.bincount(place, right, bins) - np.bincount(place, sure, bins)
-    return float(np.abs(gap).sum() / len(sure))
+    place = np.searchsorted(np.arange(1, bins) / bins, scores, side="left")
+    gap = np.bincount(place, right, bins) - np.bincount(place, scores, bins)
+    return float(np.abs(gap).sum() / len(scores))
 
 
 @dataclass(frozen=True)
@@ -80,10 +89,14 @@ def reliability_curve(
 
     The window is lowered to a tenth of the examples where these are few. Examples of equal
     confidence share their mean accuracy. Infinite confidences, which have no mean, are left out.
+
+    >>> curve = reliability_curve(np.linspace(0, 1, 40), np.arange(40) >= 20)
+    >>> curve.window, curve.accuracy[[0, -1]].tolist()
+    (4, [0.0, 1.0])
     """
-    sure = np.asarray(confidence, dtype=np.float64)
-    finite = np.isfinite(sure)
-    ranked, right = _ranked(sure[finite], np.asarray(correct, dtype=np.float64)[finite])
+    scores = np.asarray(confidence, dtype=np.float64)
+    finite = np.isfinite(scores)
+    ranked, right = _ranked(scores[finite], np.asarray(correct, dtype=np.float64)[finite])
     width = min(window, max(len(ranked) // 10, 1))
     accuracy = np.clip(_moving_average(right, width), 0, 1)
     return ReliabilityCurve(_moving_average(ranked, width), accuracy, width)
@@ -108,8 +121,9 @@ class ThresholdCurve:
 
     Attributes:
         threshold: float64 [M], every distinct confidence, then +inf (nothing exits).
-        below: int64 [M], how many examples go on.
-        accuracy_below, accuracy_above: float64 [M] of those that go on and that exit; NaN of none.
+        below: int64 [M], how many examples are deferred.
+        accuracy_below, accuracy_above: float64 [M], of those deferred and of those that exit; NaN
+            where there are none.
     """
 
     threshold: Floats
@@ -123,12 +137,16 @@ def threshold_curve(confidence: ArrayLike, correct: ArrayLike) -> ThresholdCurve
 
     ``correct`` may also hold probabilities: with the confidences themselves this is the paper's
     "assumed perfect calibration".
+
+    >>> curve = threshold_curve([0.5, 0.9, 0.9], [0, 1, 1])
+    >>> curve.threshold.tolist(), curve.below.tolist(), curve.accuracy_above[:2].round(3).tolist()
+    ([0.5, 0.9, inf], [0, 1, 3], [0.667, 1.0])
     """
-    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    level, group, count = np.unique(sure, return_inverse=True, return_counts=True)
+    scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    level, group, count = np.unique(scores, return_inverse=True, return_counts=True)
     below = np.concatenate([[0], np.cumsum(count)])
     right_below = np.concatenate([[0.0], np.cumsum(np.bincount(group, right, len(level)))])
-    above = len(sure) - below
+    above = len(scores) - below
     with np.errstate(invalid="ignore"):
         accuracy_below = right_below / below
         accuracy_above = (right_below[-1] - right_below) / above
@@ -143,7 +161,7 @@ def threshold_curve(confidence: ArrayLike, correct: ArrayLike) -> ThresholdCurve
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """Error among the answered against the share answered, from the surest on.
+    """Error among the answered against the share answered, from the most confident on.
 
     Attributes:
         coverage: float64 [M], share of the examples at or above each distinct confidence, growing.
@@ -161,9 +179,13 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
 
     Between thresholds, equal confidences are answered in random order: the area takes the
     expectation.
+
+    >>> curve = risk_coverage([0.9, 0.8, 0.7], [1, 0, 1])
+    >>> curve.coverage.round(3).tolist(), curve.risk.round(3).tolist(), round(curve.area, 3)
+    ([0.333, 0.667, 1.0], [0.0, 0.5, 0.333], 0.278)
     """
-    sure = np.asarray(confidence, dtype=np.float64)
-    ranked, right = _ranked(sure, np.asarray(correct, dtype=np.float64))
+    scores = np.asarray(confidence, dtype=np.float64)
+    ranked, right = _ranked(scores, np.asarray(correct, dtype=np.float64))
     size = len(ranked)
     answered = np.arange(1, size + 1)
     risk = np.cumsum(1 - right[::-1]) / answered
@@ -190,7 +212,11 @@ class Agreement:
 
 
 def agreement(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> Agreement:
-    """Compare predictions [N] of two models with the labels [N]."""
+    """Compare predictions [N] of two models with the labels [N].
+
+    >>> agreement([0, 1, 2], [0, 2, 2], [0, 1, 1])
+    Agreement(both_right=1, only_first=1, only_second=0, both_wrong=1, same_wrong=1)
+    """
     a, b, truth = np.asarray(first), np.asarray(second), np.asarray(labels)
     right, also = a == truth, b == truth
     return Agreement(

@@ -19,6 +19,9 @@ def closest(speed_ups: ArrayLike, scores: ArrayLike, target: float) -> int:
 
     Of equally close ones that of the higher score, then the first.
 
+    >>> closest([1.0, 2.5, 3.5], [0.9, 0.8, 0.85], target=3.0)
+    2
+
     Args:
         speed_ups: float64 [V], V >= 1. scores: float64 [V].
 
@@ -57,6 +60,10 @@ def expected_gain(model: Neighbours, examples: int) -> float:
 
     T = 1/N · [ŝ*·(a* − a_i) − L*/L_(i+1) · (ŝ_(i+1) + ŝ*) · (a_(i+1) − a_i)], which assumes that
     each model is as accurate on what it is given as on everything.
+
+    >>> model = Neighbours(0.8, 0.85, 0.9, 30, 20, 2.0, 4.0)
+    >>> round(expected_gain(model, examples=100), 4)  # (30 * 0.05 - 0.5 * 50 * 0.1) / 100
+    -0.01
 
     Raises:
         CascadeError: if there are no examples.

@@ -1,9 +1,9 @@
 """What a stage says about every example, and what a cascade of such stages does with it.
 
-A cascade is a sequence of stages; an example leaves at the first stage that is sure enough. This
-module holds the one representation that every method is an adapter to, and the one literal engine
-that applies given thresholds. Sweeping all thresholds lives in ``sweep``, searching all cascades in
-``search``.
+A cascade is a sequence of stages; an example leaves at the first stage that is confident
+enough. This module holds the one representation that every method is an adapter to, and the one
+literal engine that applies given thresholds. Sweeping all thresholds lives in ``sweep``,
+searching all cascades in ``search``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Compare = Literal["ge", "gt"]
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage's word on N examples.
+    """One stage's outputs on N examples.
 
     Attributes:
-        confidence: float64 [N], higher = surer; never NaN.
+        confidence: float64 [N], higher = more confident; never NaN.
         prediction: int64 [N], the class answered.
         statistics: int64 [N, S], the summands of the objective (accuracy: S=1, right or wrong).
     """
@@ -99,7 +99,7 @@ class StageTable:
 
     @property
     def worst_case_cost(self) -> float:
-        """The cost of running all stages (under ``exit_tier``: of the dearest tier)."""
+        """The cost of running all stages (under ``exit_tier``: of the most expensive tier)."""
         return float(exit_costs(self.cost, self.accounting).max())
 
     def run(self, thresholds: Sequence[float], compare: Compare = "ge") -> Outcome:

@@ -1,9 +1,9 @@
 """One cascade at every threshold: cutoffs, their literal thresholds, and what each setting gives.
 
-A threshold acts as a *cutoff*: of the examples sorted by a stage's confidence, the ``a`` least sure
-go on. Only cutoffs that do not part equal confidences are *valid*, and only they are ever looked at
-(docs/definitions.md#sweep). Searching many cascades lives in ``search``, choosing among
-settings in ``selection``, applying given thresholds in ``stages``.
+A threshold acts as a *cutoff*: of the examples sorted by a stage's confidence, the ``a``
+least confident are deferred. Only cutoffs that do not part equal confidences are *valid*, and only
+they are ever looked at (docs/definitions.md#sweep). Searching many cascades lives in ``search``,
+choosing among settings in ``selection``, applying given thresholds in ``stages``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Ordering:
     """Confidences in growing order, and the thresholds that part them.
 
     Attributes:
-        order: int32 [N], examples from the least sure to the surest.
-        confidence: float64 [N], the confidences in that order (-0.0 is told as 0.0).
-        valid: bool [N + 1], whether some threshold makes exactly the first ``a`` examples go on.
+        order: int32 [N], examples from the least to the most confident.
+        confidence: float64 [N], the confidences in that order (-0.0 is reported as 0.0).
+        valid: bool [N + 1], whether some threshold defers exactly the first ``a`` examples.
             No threshold parts equal confidences; under ``ge`` an infinite confidence always exits,
-            under ``gt`` a confidence of -inf always goes on.
+            under ``gt`` a confidence of -inf is always deferred.
         compare: the exit rule, ``ge`` or ``gt``.
     """
 
@@ -47,7 +47,7 @@ class Ordering:
         """The threshold of each valid cutoff: float64, the shape of ``cutoffs``.
 
         ``-inf`` lets every example leave, ``+inf`` none; any other is the smallest confidence that
-        still exits (``ge``) or the largest that goes on (``gt``).
+        still exits (``ge``) or the largest that is deferred (``gt``).
         """
         size = len(self.confidence)
         shift = 0 if self.compare == "ge" else 1
@@ -61,7 +61,7 @@ def ordering_of(confidence: Floats, compare: Compare = "ge") -> Ordering:
     Raises:
         CascadeError: if a confidence is NaN (it would compare with no threshold).
     """
-    order = np.argsort(confidence).astype(np.int32)  # the order within a tie is never told
+    order = np.argsort(confidence).astype(np.int32)  # the order within a tie is never used
     ordered = np.asarray(confidence, dtype=np.float64)[order] + 0.0
     if np.isnan(ordered[-1]):  # NaN sorts last
         row = int(np.flatnonzero(np.isnan(confidence))[0])
@@ -95,7 +95,7 @@ class Sweep:
     """What every swept setting of one cascade gives; V settings in order of growing threshold.
 
     Attributes:
-        thresholds: float64 [V], the swept threshold (never, at first: more and more goes on).
+        thresholds: float64 [V], the swept threshold (-inf first: more and more are deferred).
         cutoffs: int64 [V], how many of the ordered confidences lie below it.
         total_cost: float64 [V], cost of all N examples (see ``total_cost``).
         totals: int64 [V, S], the objective's summands over all N examples.
@@ -166,7 +166,8 @@ def sweep_shared(table: StageTable, compare: Compare = "ge") -> Sweep:
     level = np.empty(confidence.size, dtype=np.int64)
     level[ordering.order] = below
     best = np.maximum.accumulate(level.reshape(confidence.shape), axis=0)
-    # at threshold index t (t lowest distinct values go on) an example leaves stage i iff level >= t
+    # at threshold index t, the t lowest distinct values are deferred: an example leaves stage i iff
+    # level >= t
     n, levels = len(table.stages), len(ends) + 1
     start = np.concatenate([np.zeros((1, size), dtype=np.int64), best + 1])
     totals = np.zeros((levels + 1, table.stages[0].statistics.shape[1]), dtype=np.int64)
@@ -193,7 +194,7 @@ def settings_at(
     """Which setting of ``sweep`` each of ``thresholds`` amounts to: int64, indices into it.
 
     Thresholds of another split lie between this split's confidences; what matters is how many of
-    these go on.
+    these are deferred.
 
     Args:
         confidence: float64, what was swept: of the first stage, or of all stages but the last where
