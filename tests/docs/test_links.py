@@ -1,21 +1,14 @@
 """Every reference that a file makes to another one leads somewhere, in a bare clone too."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.docs.commands import ROOT, tracked
+
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CITED = re.compile(r"\b(docs/\w[\w./-]*\.md)(?:#([\w-]+))?")
-
-
-def tracked(*patterns: str) -> list[Path]:
-    """The repository's own files; those that are not committed yet count too."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [path for name in names.splitlines() if (path := ROOT / name).is_file()]
 
 
 PAGES = tracked("*.md")
