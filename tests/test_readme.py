@@ -20,6 +20,7 @@ from tests.docs.commands import ROOT, Block, bare_clone, blocks, commands, run, 
 # docs/adding.md shows changes of the tree and what they then do: tests/docs/test_adding.py.
 # CONTRIBUTING.md's `make` is what CI runs.
 PAGES = [p for p in tracked("README.md", "docs/*.md") if p.name != "adding.md"]
+SHOWN = {"README.md", "docs/wandb.md"}  # these need plots and W&B
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 TESTS = "pip install uv && uv run pytest\n"
 RUN = [block for block in BLOCKS if block.reason is None and block.text != TESTS]
@@ -49,7 +50,7 @@ def clone(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", RUN, ids=str)
 def test_a_block_runs(clone, block):
-    done = run(block.text, clone, quiet=block.page != "README.md")
+    done = run(block.text, clone, quiet=block.page not in SHOWN)
     assert done.returncode == 0, f"{block}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
     if block.page == "README.md":
         jobs = len([words for words in commands(block) if words[0] in ("train.py", "evaluate.py")])
@@ -62,9 +63,13 @@ def one_of_each(overrides: list[str]) -> list[str]:
     """The overrides of the first job of a sweep over ``overrides``."""
     first = []
     for override in OverridesParser.create().parse_overrides(overrides):
-        value = next(override.sweep_string_iterator(), None) if override.is_sweep_override() else 0
-        key = override.get_key_element()
-        first.append(override.input_line if value == 0 else f"{key}={value}")
+        value = None
+        if override.is_interval_sweep():
+            value = override.value().start
+        elif override.is_sweep_override():
+            value = next(override.sweep_string_iterator())
+        found = override.input_line if value is None else f"{override.key_or_group}={value}"
+        first.append(found)
     return first
 
 

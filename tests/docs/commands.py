@@ -134,5 +134,5 @@ def commands(block: Block) -> list[list[str]]:
             words = words[2:]
             while words[0] == "--extra":
                 words = words[2:]
-            found.append(words)
+            found.append([word for word in words if word != "…"])  # "as above"
     return found
