@@ -5,12 +5,13 @@ Like ``errors``, every part may import it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cascade_exp.errors import CascadeError
@@ -28,10 +29,12 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        yield partial
-        partial.replace(path)
+        with _naming(path):
+            yield partial
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -85,15 +88,29 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         for name, content in contents.items():
             staged[name] = folder / f".{name}.{secrets.token_hex(4)}.tmp"
-            with staged[name].open("xb") as file:
+            with _naming(folder / name), staged[name].open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         for name, partial in staged.items():
-            partial.replace(folder / name)
+            with _naming(folder / name):
+                partial.replace(folder / name)
     finally:
         for partial in staged.values():
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name ``path`` in an OSError that names no file, or only the unfinished one beside it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename).endswith(".tmp"):
+            number, reason = error.errno or errno.EIO, error.strerror or str(error)
+            raise OSError(number, reason, str(path)) from error
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
-"""The project's own error, and the helper that words it; the one module that every part may import.
+"""The project's own exceptions, and helpers that word messages; every part may import it.
 
-Everything a user can mend is raised as :class:`CascadeError` with one clear line: the file, the key
-or the row, what was found and what was expected. ``jobs/`` turns it into Hydra's compact exit.
+Everything a user can correct is raised as :class:`CascadeError` with one clear line: the file, the
+key or the row, what was found and what was expected. ``jobs.entry`` prints it and exits with 1.
 """
 
 from __future__ import annotations
@@ -12,11 +12,36 @@ from inspect import Parameter
 
 
 class CascadeError(Exception):
-    """A mistake that the user can mend; the message is one line that says where and how."""
+    """A mistake that the user can correct; the message is one line that says where and how."""
 
 
 class Pruned(Exception):
     """The job was ended early by the search that it is a trial of, which is no failure."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; no ``except Exception`` holds it up."""
+
+
+LONGEST_LINE = 500
+
+
+def one_line(error: BaseException | str) -> str:
+    """The message of ``error`` in one line of at most :data:`LONGEST_LINE` characters.
+
+    An ``OSError`` is worded as ``<path>: <reason>``; an error without a message by its type.
+
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "x.csv"))
+    'x.csv: No such file or directory'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    else:
+        text = str(error)
+    text = " ".join(text.split())
+    if not text:
+        return type(error).__name__
+    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 2] + " …"
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Whether the Hugging Face hub answers, asked once and quickly; every part may import it.
+"""Asking the Hugging Face hub quickly, or not at all; every part may import it.
 
 The hub's own client retries a name it cannot look up for most of a minute; a user without a network
 should read one line at once. What to load instead is for the callers to say.
@@ -6,6 +6,8 @@ should read one line at once. What to load instead is for the callers to say.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SECONDS = 5.0
@@ -39,3 +41,16 @@ def hub_has(repository: str) -> bool:
     folder = repo_folder_name(repo_id=repository, repo_type="model")
     cached = Path(constants.HF_HUB_CACHE, folder).glob("snapshots/*/*")
     return any(cached) or hub_answers()
+
+
+@contextmanager
+def without_hub() -> Iterator[None]:
+    """While the block runs, the libraries that load from the hub find it offline."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

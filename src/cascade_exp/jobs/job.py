@@ -84,7 +84,9 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
     group = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
     key = job_key(hydra.job.name, config)
     overrides = list(hydra.overrides.task)
-    with kept_status(folder, job_type, key, overrides, inputs_of(config)) as start:
+    command = "uv run " + shlex.join([f"{hydra.job.name}.py", *map(str, overrides)])
+    resume = _resume(hydra, command, folder)
+    with kept_status(folder, job_type, key, overrides, inputs_of(config), resume) as start:
         write_text(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
         with open_loggers(
             settings.logger,
@@ -102,11 +104,18 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
                 config=config,
                 settings=settings,
                 loggers=loggers,
-                command="uv run " + shlex.join([f"{hydra.job.name}.py", *map(str, overrides)]),
+                command=command,
                 console=Console(),
                 resumed=start.resumed,
                 multirun=hydra.mode == RunMode.MULTIRUN,
             )
+
+
+def _resume(hydra: Any, command: str, folder: Path) -> str:
+    """The line that says how the job is resumed after an interrupt."""
+    if hydra.mode == RunMode.MULTIRUN:
+        return f"The same command resumes the sweep in {hydra.sweep.dir}"
+    return f"To resume: {command} {shlex.quote(f'hydra.run.dir={folder}')}"
 
 
 def environment(seed: int, job: str | None = None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from cascade_exp.errors import CascadeError, Pruned
 from cascade_exp.jobs.entry import one_line
 from cascade_exp.jobs.finding import find_recordings
 from cascade_exp.jobs.folders import held, make_room
+from cascade_exp.jobs.signals import interruptible
 from cascade_exp.report.results.status import (
     FAILED,
     FINISHED,
@@ -116,6 +117,7 @@ def kept_status(
     key: str,
     overrides: Sequence[str],
     inputs: Mapping[str, str] | None = None,
+    resume: str = "",
 ) -> Iterator[Start]:
     """Hold ``folder`` and keep its ``job.json`` while the block runs.
 
@@ -124,18 +126,21 @@ def kept_status(
 
     Args:
         inputs: by key of the configuration, the paths that the job reads.
+        resume: how to resume the job, shown where a signal ends it.
 
     Raises:
         CascadeError: if another job runs in ``folder``, or it holds what must not be replaced.
     """
     with held(folder, "hydra.run.dir"):
         make_room(folder, job, key, inputs or {})
-        with _status(folder, job, key, overrides) as start:
+        with _status(folder, job, key, overrides, resume) as start:
             yield start
 
 
 @contextmanager
-def _status(folder: Path, job: str, key: str, overrides: Sequence[str]) -> Iterator[Start]:
+def _status(
+    folder: Path, job: str, key: str, overrides: Sequence[str], resume: str
+) -> Iterator[Start]:
     before = read_status(folder)
     same = before is not None and before.key == key and before.state != FINISHED
     status = JobStatus(
@@ -149,15 +154,19 @@ def _status(folder: Path, job: str, key: str, overrides: Sequence[str]) -> Itera
     )
     write_status(folder, status)
     began = time.perf_counter()
-    try:
-        yield Start(status.run_id, same)
-    except BaseException as error:
-        state, reason = _ended(error)
+
+    def end(state: str, reason: str | None = None) -> None:
         seconds = time.perf_counter() - began
+        write_status(folder, replace(status, state=state, seconds=seconds, reason=reason))
+
+    try:
+        with interruptible(resume, lambda: end(INTERRUPTED)):
+            yield Start(status.run_id, same)
+    except BaseException as error:
         with suppress(OSError):  # a full disk must not hide what went wrong before
-            write_status(folder, replace(status, state=state, seconds=seconds, reason=reason))
+            end(*_ended(error))
         raise
-    write_status(folder, replace(status, state=FINISHED, seconds=time.perf_counter() - began))
+    end(FINISHED)
 
 
 def _ended(error: BaseException) -> tuple[str, str | None]:

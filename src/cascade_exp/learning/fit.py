@@ -17,6 +17,7 @@ from pytorch_lightning.profilers import AdvancedProfiler, SimpleProfiler
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.building import build
+from cascade_exp.learning.checkpoints import CheckedCheckpointIO, check_checkpoint
 from cascade_exp.learning.feeding import Feed
 from cascade_exp.learning.watching import WatchedValidation
 
@@ -87,7 +88,7 @@ def make_trainer(
         "enable_model_summary": False,
         **fixed,
     }
-    options = dict(settings.options)
+    options = {"plugins": [CheckedCheckpointIO()], **settings.options}
     if options.get("profiler") in PROFILERS:
         kind = PROFILERS[options["profiler"]]
         options["profiler"] = kind(dirpath=str(folder), filename="profile")
@@ -137,6 +138,7 @@ def fit(
         raise KeyboardInterrupt
     best = next((c.best_model_path for c in checkpoints if c.best_model_path), None)
     if best:
+        check_checkpoint(Path(best))
         module.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
     names = [f"{metric}.{kind}" for metric, kind in watch.best.items()]
     found = trainer.callback_metrics
@@ -147,10 +149,11 @@ def checkpoint_to_resume(ckpt_path: str, job: Path, model: str) -> Path:
     """The ``last.ckpt`` of ``model`` in this job's folder ("last") or in the job ``ckpt_path``.
 
     Raises:
-        CascadeError: if there is none, rather than starting afresh in silence.
+        CascadeError: if there is none, or one that cannot be loaded.
     """
     origin = job if ckpt_path == "last" else Path(ckpt_path)
     if origin.is_file():
+        check_checkpoint(origin)
         return origin
     found = origin / "checkpoints" / model / "last.ckpt"
     if not found.is_file():
@@ -158,6 +161,7 @@ def checkpoint_to_resume(ckpt_path: str, job: Path, model: str) -> Path:
             f"ckpt_path={ckpt_path}: no checkpoint {found}; give the folder of a training job "
             "(with hydra.run.dir the same folder again, and ckpt_path=last)"
         )
+    check_checkpoint(found)
     return found
 
 

@@ -19,6 +19,7 @@ from torch.utils.data import Sampler
 
 from cascade_exp.data.batching import batch_loader
 from cascade_exp.data.examples import Ints
+from cascade_exp.learning.checkpoints import usable
 from cascade_exp.learning.feeding import Feed
 from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
 
@@ -69,12 +70,8 @@ def fit_fold(
 
 
 def _checkpoint(path: Path) -> str | None:
-    """``path`` if a whole checkpoint is there; one that was cut short is as good as none."""
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # torch, zipfile and pickle each fail in their own way
-        return None
-    return str(path)
+    """``path`` if a checkpoint is there that can be loaded."""
+    return str(path) if usable(path) else None
 
 
 class _SeededEpochs(Sampler[Ints]):

@@ -17,12 +17,15 @@ from typing import Any, Protocol, cast
 import torch
 from torch import nn
 
-from cascade_exp.atomic import replacing_folder
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.atomic import check_sha256, replacing_folder, sha256_of
+from cascade_exp.errors import CascadeError, choice, one_line
+from cascade_exp.hub import without_hub
 from cascade_exp.models.inputs import ImageInput, TextInput
 
 RECORD = "model.json"
 RECORD_VERSION = 2
+FIELDS = {"name": str, "classes": list, "layers": int, "input": dict, "description": dict}
+"""What a record holds besides its version, and of which types."""
 
 FAMILIES: dict[str, str] = {
     "timm": "cascade_exp.models.timm_models",
@@ -116,7 +119,7 @@ def save_model(model: CompleteModel, directory: str | Path) -> None:
     Raises:
         CascadeError: if ``directory`` holds something else than a model.
     """
-    record = {
+    record: dict[str, Any] = {
         "version": RECORD_VERSION,
         "name": model.name,
         "classes": list(model.classes),
@@ -129,11 +132,15 @@ def save_model(model: CompleteModel, directory: str | Path) -> None:
         raise CascadeError(f"{target}: holds something else than a model; it is left alone")
     with replacing_folder(target) as unfinished:
         family_module(model.description["family"]).write(model, unfinished)
+        written = sorted(path for path in unfinished.rglob("*") if path.is_file())
+        record["sha256"] = {str(p.relative_to(unfinished)): sha256_of(p) for p in written}
         (unfinished / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def load_model(directory: str | Path, trust_remote_code: bool = False) -> CompleteModel:
-    """Load what ``save_model`` wrote, its network in evaluation mode. Nothing is unpickled.
+    """Load what ``save_model`` wrote, its network in evaluation mode.
+
+    Nothing is unpickled, no hub is asked, and every file has the checksum that it was saved with.
 
     Args:
         directory: where it was saved.
@@ -150,15 +157,36 @@ def load_model(directory: str | Path, trust_remote_code: bool = False) -> Comple
         raise CascadeError(
             f"{path}: this model runs code of its own from there; trust_remote_code=true allows it"
         )
-    network = family_module(description["family"]).read(description, classes, path)
-    return CompleteModel(
-        name=record["name"],
-        network=network.eval(),
-        input=_input_of(record["input"], path),
-        layers=record["layers"],
-        classes=classes,
-        description=description,
-    )
+    _check_files(path, record.get("sha256", {}))
+    try:
+        with without_hub():
+            network = family_module(description["family"]).read(description, classes, path)
+        return CompleteModel(
+            name=record["name"],
+            network=network.eval(),
+            input=_input_of(record["input"], path),
+            layers=record["layers"],
+            classes=classes,
+            description=description,
+        )
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, OSError) as error:
+        raise CascadeError(
+            f"{path / RECORD}: does not describe a model that can be built ({one_line(error)})"
+        ) from error
+
+
+def _check_files(directory: Path, sums: object) -> None:
+    """Verify the checksums in a model's record; a file that is missing is reported by its family.
+
+    Raises:
+        CascadeError: naming the file that is damaged.
+    """
+    if not isinstance(sums, Mapping):
+        raise CascadeError(f"{directory / RECORD}: sha256 is {sums!r}, expected one per file")
+    for name, expected in sums.items():
+        path = directory / str(name)
+        if path.is_file():
+            check_sha256(path, str(expected), str(directory / RECORD))
 
 
 def weights_key(model: CompleteModel) -> str:
@@ -173,12 +201,6 @@ def weights_key(model: CompleteModel) -> str:
         flat = tensor.detach().cpu().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def one_line(error: Exception) -> str:
-    """A library's error in one line of at most 200 characters."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:200] + " …"
 
 
 def _input_record(wanted: ImageInput | TextInput) -> dict[str, Any]:
@@ -203,12 +225,19 @@ def _read_record(directory: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version, family = record["version"], record["description"]["family"]
-        missing = {"name", "classes", "layers", "input"} - record.keys()
-    except (ValueError, KeyError, TypeError) as error:
-        raise CascadeError(f"{path}: not the record of a saved model ({error!r})") from None
-    if missing:
-        raise CascadeError(f"{path}: not the record of a saved model (no {', '.join(missing)})")
-    if version != RECORD_VERSION or family not in FAMILIES:
+        wrong = [f"no {key}" for key in FIELDS if key not in record]
+        wrong += [
+            f"{key}: {record[key]!r}"
+            for key, kind in FIELDS.items()
+            if not wrong and not isinstance(record[key], kind)
+        ]
+        if not wrong and not all(isinstance(name, str) for name in record["classes"]):
+            wrong = [f"classes: {record['classes']!r}"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CascadeError(f"{path}: not the record of a saved model ({one_line(error)})") from None
+    if wrong:
+        raise CascadeError(f"{path}: not the record of a saved model ({one_line(wrong[0])})")
+    if version != RECORD_VERSION or str(family) not in FAMILIES:
         raise CascadeError(
             f"{path}: found version {version} and family {family}, expected version "
             f"{RECORD_VERSION} and one of {', '.join(FAMILIES)}"

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel
 
-from cascade_exp.errors import CascadeError, choice
-from cascade_exp.models.complete import CompleteModel, one_line
+from cascade_exp.errors import CascadeError, choice, one_line
+from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.depth import evaluating
 from cascade_exp.models.exit_heads import HEADS, fresh_weights
 from cascade_exp.models.exit_network import ExitNetwork

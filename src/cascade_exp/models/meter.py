@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from cascade_exp.errors import CascadeError, did_you_mean
-from cascade_exp.models.complete import RECORD, CompleteModel, build_model, load_model, one_line
+from cascade_exp.errors import CascadeError, did_you_mean, one_line
+from cascade_exp.models.complete import RECORD, CompleteModel, build_model, load_model
 from cascade_exp.models.depth import evaluating
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.inputs import ImageInput, TextInput

@@ -22,9 +22,9 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 from timm.models import load_state_dict as read_checkpoint
 from torch import Tensor, nn
 
-from cascade_exp.errors import CascadeError, did_you_mean
+from cascade_exp.errors import CascadeError, did_you_mean, one_line
 from cascade_exp.hub import hub_has
-from cascade_exp.models.complete import CompleteModel, one_line
+from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.depth import depth
 from cascade_exp.models.inputs import ImageInput
 from cascade_exp.models.members import TimmMember, read_member
@@ -86,6 +86,7 @@ def write(model: CompleteModel, directory: Path) -> None:
 def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path) -> nn.Module:
     """Rebuild the network from its description and the weights in ``directory``."""
     wanted = TimmMember(**description)
+    _check_architecture(f"{directory}: description", wanted)
     path = directory / WEIGHTS
     if not path.is_file():
         raise CascadeError(f"{path}: no such file; the model's weights are missing")
@@ -102,6 +103,20 @@ def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path)
 
 def _check(name: str, wanted: TimmMember) -> None:
     where = f"models.members.{name}"
+    _check_architecture(where, wanted)
+    if wanted.in_chans < 1 or (wanted.image_size is not None and wanted.image_size < 1):
+        raise CascadeError(
+            f"{where}: found in_chans={wanted.in_chans}, image_size={wanted.image_size}, "
+            "expected numbers above 0"
+        )
+    if wanted.checkpoint is not None and wanted.pretrained:
+        raise CascadeError(f"{where}: checkpoint and pretrained=true exclude each other; keep one")
+    if wanted.pretrained:
+        _check_weights(where, wanted.architecture)
+
+
+def _check_architecture(where: str, wanted: TimmMember) -> None:
+    """Refuse an architecture outside of timm, such as one on a hub, and options that name files."""
     if not timm.is_model(wanted.architecture):
         near = did_you_mean(wanted.architecture, timm.list_models())
         raise CascadeError(
@@ -121,15 +136,6 @@ def _check(name: str, wanted: TimmMember) -> None:
             raise CascadeError(
                 f"{where}.options.{key}: found null, which timm ignores; leave it out"
             )
-    if wanted.in_chans < 1 or (wanted.image_size is not None and wanted.image_size < 1):
-        raise CascadeError(
-            f"{where}: found in_chans={wanted.in_chans}, image_size={wanted.image_size}, "
-            "expected numbers above 0"
-        )
-    if wanted.checkpoint is not None and wanted.pretrained:
-        raise CascadeError(f"{where}: checkpoint and pretrained=true exclude each other; keep one")
-    if wanted.pretrained:
-        _check_weights(where, wanted.architecture)
 
 
 def _check_weights(where: str, architecture: str) -> None:

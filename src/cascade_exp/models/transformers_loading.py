@@ -14,9 +14,8 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as library_logging
 
-from cascade_exp.errors import CascadeError
+from cascade_exp.errors import CascadeError, one_line
 from cascade_exp.hub import hub_has
-from cascade_exp.models.complete import one_line
 from cascade_exp.models.members import TextMember
 
 DIRECTORY_FORM = "a directory with config.json, model.safetensors and the tokenizer's files"

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoTokenizer
 
-from cascade_exp.errors import CascadeError, did_you_mean
-from cascade_exp.models.complete import CompleteModel, one_line
+from cascade_exp.errors import CascadeError, did_you_mean, one_line
+from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.heads import HEADS, Head, head_of
 from cascade_exp.models.inputs import TextInput
 from cascade_exp.models.members import (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from cascade_exp.learning.checkpoints import usable
 from cascade_exp.learning.classifier import Classifier, OptimizerSettings
 from cascade_exp.learning.feeding import Feed
 from cascade_exp.learning.fit import (
@@ -87,7 +88,12 @@ def _checkpoint(pool: TrainingPool, name: str, phase: str) -> Path | None:
         return checkpoint_to_resume(named, job.folder, name)
     origin = Path(named) if named and named != "last" else job.folder
     last = origin / "checkpoints" / name / phase / "last.ckpt"
-    return last if (named or job.resumed) and last.is_file() else None
+    if not (named or job.resumed) or not last.is_file():
+        return None
+    if not usable(last):
+        pool.say(f"  {last} is damaged or was cut short, and is not used")
+        return None
+    return last
 
 
 def optimizer_settings(settings: TrainConfig, own: MemberTraining) -> OptimizerSettings:
