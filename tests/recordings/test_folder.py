@@ -82,9 +82,8 @@ def test_missing_folder_and_split(tmp_path):
         ("name,macs\na,1\na,2\n", "second model named a"),
         ("name,macs\na,1,2\n", "line 2 has 3 fields, expected 2"),
         ("name,macs\na,cheap\n", "macs='cheap'"),
-        ("name,macs\na,0\n", "above 0"),
-        ("name,macs\na,-3\n", "above 0"),
-        ("name,macs\na,nan\n", "above 0"),
+        ("name,macs\na,-3\n", "0 or more"),
+        ("name,macs\na,nan\n", "0 or more"),
         ("name,macs\na,\n", "has no 'macs'"),
         ("name,params\na,1\n", "has no 'macs'"),
         ("name,macs,macs\na,1,1\n", "same column twice"),
@@ -139,11 +138,11 @@ def test_bad_arrays(tmp_path, spoil, said):
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"prediction": np.zeros(20, int)}, "no array 'confidence'"),
+        ({"confidence": np.zeros(20)}, "no array 'prediction'"),
         ({"prediction": np.zeros(19, int), "confidence": np.zeros(20)}, "expected [20]"),
-        ({"prediction": np.full(20, -1), "confidence": np.zeros(20)}, "row 0"),
+        ({"prediction": np.full(20, -2), "confidence": np.zeros(20)}, "row 0"),
         ({"prediction": np.zeros(20, int), "confidence": np.full(20, np.nan)}, "finite"),
-        ({"prediction": np.zeros(20), "confidence": np.zeros(20)}, "expected integers"),
+        ({"prediction": np.full(20, 0.5), "confidence": np.zeros(20)}, "an integer"),
     ],
 )
 def test_bad_answers(tmp_path, arrays, said):

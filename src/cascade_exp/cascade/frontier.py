@@ -140,9 +140,11 @@ def cost_at_score(scores: ArrayLike, costs: ArrayLike, levels: ArrayLike) -> Flo
 def improvement_factor(scores: ArrayLike, costs: ArrayLike, baseline: Baseline) -> Floats:
     """I = baseline cost at the point's score / the point's cost, per point, float64 [P].
 
-    NaN above the best single model's score. Source: Lebovitz et al. 2023, §2 (I = C_b / C).
+    NaN above the best single model's score, and where the point costs nothing. Source: Lebovitz et
+    al. 2023, §2 (I = C_b / C).
     """
-    return baseline.cost_at(scores) / np.asarray(costs, dtype=np.float64)
+    paid = np.asarray(costs, dtype=np.float64)
+    return baseline.cost_at(scores) / np.where(paid > 0, paid, np.nan)
 
 
 def average_improvement(
@@ -162,7 +164,7 @@ def average_improvement(
     reaches count as factor 0 (their cost is infinite).
 
     Returns:
-        The mean factor; None if the range is empty or inverted.
+        The mean factor; None if the range is empty or inverted, or part of it costs nothing.
     """
     start = baseline.low if low is None else low
     stop = baseline.top if high is None else min(high, baseline.top)
@@ -171,7 +173,10 @@ def average_improvement(
     steps = np.concatenate([np.ravel(scores), [score for score, _ in baseline.knots]])
     cuts = np.unique(np.concatenate([[start, stop], steps[(steps > start) & (steps < stop)]]))
     line = baseline.cost_at(cuts)
-    pieces = (line[:-1] + line[1:]) / 2 / cost_at_score(scores, costs, cuts[1:]) * np.diff(cuts)
+    paid = cost_at_score(scores, costs, cuts[1:])
+    if not (paid > 0).all():
+        return None
+    pieces = (line[:-1] + line[1:]) / 2 / paid * np.diff(cuts)
     return float(pieces.sum() / (stop - start))
 
 

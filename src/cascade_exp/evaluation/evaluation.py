@@ -14,6 +14,7 @@ from cascade_exp.cascade.frontier import average_improvement, max_improvement, t
 from cascade_exp.cascade.selection import check_rule
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.evaluation.analyses import check_published
+from cascade_exp.evaluation.findings import findings
 from cascade_exp.evaluation.kinds.base import own_method
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import plain, told_of
@@ -120,6 +121,7 @@ def evaluate_recordings(
         learned=_learned(splits, points[chosen]) if chosen else {},
         sweep_curve=measuring.sweep_curve(points[chosen]) if chosen else None,
         environment=dict(environment),
+        warnings=findings(splits),
     )
     return Evaluation(results, measuring, searching)
 

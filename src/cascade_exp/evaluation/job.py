@@ -50,7 +50,8 @@ def evaluate(config: DictConfig) -> Path:
         folder = find_recordings(job.settings)
         job.console.print(f"Recordings: {folder}", highlight=False, soft_wrap=True)
         pool = job.settings.pool
-        recordings = open_recordings(folder, pool.include, pool.exclude)
+        absent = job.settings.answers.absent
+        recordings = open_recordings(folder, pool.include, pool.exclude, absent)
         return report(job, recordings, read_previews(folder, job.settings.splits.report))
 
 
@@ -73,6 +74,10 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
             recordings, job.settings, environment(job.settings.seed, job.key), progress
         )
         results = evaluation.results
+        for warning in results.warnings:
+            job.console.print(
+                f"Warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True
+            )
         analyses = (
             analyse(evaluation.measuring, evaluation.searching, chosen(results))
             if job.settings.analyses

@@ -15,13 +15,15 @@ from cascade_exp.cascade.guaranteed import split_halves
 from cascade_exp.cascade.objective import Objective, make_objective
 from cascade_exp.cascade.pools.learned import Deferral, LearnedPool
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
+from cascade_exp.cascade.pools.tiers import VOTE
 from cascade_exp.cascade.reliability import auroc, dis, ece
 from cascade_exp.cascade.stages import Ints, Outcome, StagePool, StageTable
 from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.evaluation.kinds.base import CascadeKind
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import deferral_of, plain
-from cascade_exp.recordings.folder import RecordedAnswers, Recordings, Split
+from cascade_exp.recordings.folder import Recordings, Split
+from cascade_exp.recordings.outputs import RecordedAnswers
 from cascade_exp.report.results.schema import ReliabilityRow
 from cascade_exp.schema.evaluating import EvaluateConfig, Named
 
@@ -182,14 +184,16 @@ def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
     for m, name in enumerate(pool.names):
         stage = one.scored.stage((m,))
         right = stage.prediction == pool.labels
+        output = pool.outputs[m]
+        scored = not isinstance(output, Answers) or output.scored
         rows.append(
             ReliabilityRow(
                 model=name,
                 split=role,
                 score=float(one.objective.score(stage.statistics.sum(axis=0), pool.size)),
-                dis=dis(stage.confidence, right),
-                ece=ece(pool.probability(m), right),
-                auroc=auroc(stage.confidence, right),
+                dis=dis(stage.confidence, right) if scored else None,
+                ece=ece(pool.probability(m), right) if scored else None,
+                auroc=auroc(stage.confidence, right) if scored else None,
             )
         )
     return rows
@@ -215,6 +219,26 @@ def _temperatures(
     return temperatures
 
 
+def _answers(
+    output: RecordedAnswers, settings: EvaluateConfig, where: str, kept: slice | Ints
+) -> Answers:
+    """Recorded answers for the engine; under ``metric=vote`` they need no confidence.
+
+    Raises:
+        CascadeError: if the metric needs a confidence and none is recorded.
+    """
+    if output.confidence is not None:
+        return Answers(output.prediction[kept], output.confidence[kept])
+    metric = settings.metric.name
+    if metric != VOTE:
+        raise CascadeError(
+            f"{where}: no array 'confidence', which metric={metric} needs; answers alone are "
+            "enough for metric=vote cascade=tiers"
+        )
+    prediction = output.prediction[kept]
+    return Answers(prediction, np.zeros(len(prediction)), scored=False)
+
+
 def _one_split(
     kind: CascadeKind,
     split: Split,
@@ -226,7 +250,7 @@ def _one_split(
 ) -> OneSplit:
     kept = slice(None) if rows is None else rows
     outputs = {
-        model: Answers(output.prediction[kept], output.confidence[kept])
+        model: _answers(output, settings, split.called(model), kept)
         if isinstance(output, RecordedAnswers)
         else output[kept]
         for model, output in split.outputs.items()

@@ -9,17 +9,16 @@ values are checked where they are scored. Writing recordings lives in ``write``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.errors import CascadeError, did_you_mean
-from cascade_exp.recordings.about import check_array
+from cascade_exp.errors import CascadeError, choice, did_you_mean
+from cascade_exp.recordings.arrays import Ids, load_ids, load_integers
 from cascade_exp.recordings.exits import (
     EXIT_COSTS,
     EXITS,
@@ -30,17 +29,16 @@ from cascade_exp.recordings.exits import (
 )
 from cascade_exp.recordings.models import ModelRow, read_models
 from cascade_exp.recordings.names import narrow
+from cascade_exp.recordings.outputs import (
+    ABSENT,
+    ModelOutput,
+    Recorded,
+    RecordedAnswers,
+    model_of,
+    read_output,
+)
 
-
-@dataclass(frozen=True)
-class RecordedAnswers:
-    """A black box's word on N examples: prediction int64 [N] and confidence float64 [N]."""
-
-    prediction: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-
-
-Recorded = NDArray[Any] | RecordedAnswers
+ABSENT_AS = ("defer", "wrong")
 
 
 @dataclass(frozen=True)
@@ -49,23 +47,26 @@ class Split:
 
     Attributes:
         labels: int64 [N].
-        ids: int64 [N] or None where the folder holds none.
+        ids: int64 or text [N], or None where the folder holds none.
         outputs: by model, logits [N, K] (memory-mapped; of a network with exits [N, exits, K]) or
-            answers.
+            answers, in the order of the labels.
         classes: K of the whole pool, or None where it holds black boxes only.
+        files: by model, the file that holds its outputs.
+        notes: what a user should know about how the split was read.
     """
 
     name: str
     path: Path
     labels: NDArray[np.int64]
-    ids: NDArray[np.int64] | None
+    ids: Ids | None
     outputs: dict[str, Recorded]
     classes: int | None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def file_of(self, model: str) -> Path:
         """The file that holds ``model``'s outputs on this split."""
-        suffix = ".answers.npz" if isinstance(self.outputs[model], RecordedAnswers) else ".npy"
-        return self.path / f"{model}{suffix}"
+        return self.files[model]
 
     def called(self, model: str) -> str:
         """What errors call ``model``'s outputs on this split."""
@@ -79,6 +80,8 @@ class Recordings:
     Attributes:
         exits: by network with exits, its exits; complete models are not in it.
         listed: all models of ``models.csv``, whether in the pool or not.
+        absent: what becomes of an absent answer, which is always wrong: ``defer`` gives it a
+            confidence below that of every other answer, ``wrong`` keeps what is recorded.
         pool: the whole pool, where these are a part of it; a split is checked for all of it.
     """
 
@@ -86,6 +89,7 @@ class Recordings:
     models: tuple[ModelRow, ...]
     exits: Mapping[str, tuple[ExitRow, ...]]
     listed: tuple[str, ...]
+    absent: str = "defer"
     pool: Recordings | None = None
 
     @cached_property
@@ -153,7 +157,7 @@ class Recordings:
         """float64 [M], the cost of each model out of ``column`` of ``models.csv``.
 
         Raises:
-            CascadeError: if the column is missing, or a value is missing, zero or negative.
+            CascadeError: if the column is missing, or a value is missing or negative.
         """
         table = self.path / "models.csv"
         values = []
@@ -166,10 +170,10 @@ class Recordings:
                     f"{_meant(column, known)}"
                 )
             value = row.costs[column]
-            if not (math.isfinite(value) and value > 0):
+            if not (math.isfinite(value) and value >= 0):
                 raise CascadeError(
                     f"{table}: model {row.name} has {column}={value!r}; a cost is a finite number "
-                    "above 0"
+                    "of 0 or more"
                 )
             values.append(value)
         return np.array(values, dtype=np.float64)
@@ -189,38 +193,38 @@ class Recordings:
                 f"{folder}: no such split in these recordings; found "
                 f"{', '.join(there) or 'none'}{did_you_mean(name, there)}"
             )
-        labels = _integers(folder / "labels.npy")
+        labels = load_integers(folder / "labels.npy")
         size = len(labels)
         if size == 0:
             raise CascadeError(f"{folder / 'labels.npy'}: the split is empty; expected examples")
         ids_file = folder / "ids.npy"
-        ids = _integers(ids_file) if ids_file.exists() else None
+        ids = load_ids(ids_file) if ids_file.exists() else None
         if ids is not None and len(ids) != size:
             raise CascadeError(f"{ids_file}: {len(ids)} ids, expected {size} (labels.npy)")
         _check_listed(folder, self.listed)
         pool = self.pool or self
-        recorded = {m: _outputs(folder, m, size, pool.exits.get(m)) for m in pool.names}
-        classes = _classes(folder, recorded)
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or (classes is not None and high >= classes):
-            row = int(np.argmax((labels < 0) | (labels >= (classes or np.inf))))
-            limit = f"0..{classes - 1}" if classes is not None else "0 or more"
-            raise CascadeError(
-                f"{folder / 'labels.npy'}: row {row} has label {int(labels[row])}; expected {limit}"
-            )
-        outputs = {model: recorded[model] for model in self.names}
-        return Split(name, folder, labels, ids, outputs, classes)
+        found = {m: read_output(folder, m, size, ids, pool.exits.get(m)) for m in pool.names}
+        recorded = {m: it.output for m, it in found.items()}
+        classes = _classes(found)
+        _check_labels(labels, classes, folder / "labels.npy")
+        recorded = _with_absent(recorded, labels, self.absent)
+        return Split(
+            name=name,
+            path=folder,
+            labels=labels,
+            ids=ids,
+            outputs={model: recorded[model] for model in self.names},
+            classes=classes,
+            files={model: found[model].file for model in self.names},
+            notes=tuple(_notes({model: found[model] for model in self.names})),
+        )
 
 
 @dataclass(frozen=True)
 class ExitsSplit(Split):
     """One recorded split of one network; its outputs are those of the exits, each [N, K]."""
 
-    network: str
-
-    def file_of(self, model: str) -> Path:
-        """The one file of all exits."""
-        return self.path / f"{self.network}.npy"
+    network: str = ""
 
     def called(self, model: str) -> str:
         """What errors call an exit's outputs on this split."""
@@ -237,7 +241,15 @@ def exits_of(recordings: Recordings, split: str) -> ExitsSplit:
         exit_name(network, row.exit): logits[:, i] for i, row in enumerate(rows)
     }
     return ExitsSplit(
-        found.name, found.path, found.labels, found.ids, outputs, found.classes, network
+        found.name,
+        found.path,
+        found.labels,
+        found.ids,
+        outputs,
+        found.classes,
+        files=dict.fromkeys(outputs, found.files[network]),
+        notes=found.notes,
+        network=network,
     )
 
 
@@ -245,8 +257,12 @@ def open_recordings(
     path: Path | str,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
+    absent: str = "defer",
 ) -> Recordings:
     """Open the recordings folder ``path``, narrowed by ``include`` and ``exclude`` (``pool.*``).
+
+    Args:
+        absent: ``answers.absent``, what becomes of an absent answer.
 
     Raises:
         CascadeError: if the folder or its ``models.csv`` is missing or malformed.
@@ -262,21 +278,8 @@ def open_recordings(
         tuple(row for row in rows if row.name in set(kept)),
         {name: its for name, its in exits.items() if name in set(kept)},
         tuple(row.name for row in rows),
+        choice(absent, ABSENT_AS, "answers.absent"),
     )
-
-
-def _load(path: Path) -> NDArray[Any]:
-    if not path.is_file():
-        raise CascadeError(f"{path}: missing")
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise CascadeError(f"{path}: truncated or not a plain .npy array ({reason})") from None
-    if not isinstance(array, np.ndarray):
-        raise CascadeError(f"{path}: an archive, expected a plain .npy array")
-    check_array(path)
-    return array
 
 
 def _meant(column: str, known: list[str]) -> str:
@@ -287,106 +290,73 @@ def _meant(column: str, known: list[str]) -> str:
 def _check_listed(folder: Path, listed: tuple[str, ...]) -> None:
     """Refuse a recording of a model that ``models.csv`` does not list."""
     for path in sorted(folder.iterdir()):
-        for suffix in (".npy", ".answers.npz"):
-            name = path.name.removesuffix(suffix)
-            if name not in (path.name, "labels", "ids", *listed):
-                raise CascadeError(
-                    f"{path}: models.csv lists no model '{name}'{did_you_mean(name, listed)}; "
-                    "expected a row of it, or no recording"
-                )
+        name = model_of(path.name)
+        if name is not None and name not in ("labels", "ids", *listed):
+            raise CascadeError(
+                f"{path}: models.csv lists no model '{name}'{did_you_mean(name, listed)}; "
+                "expected a row of it, or no recording"
+            )
 
 
-def _integers(path: Path) -> NDArray[np.int64]:
-    array = _load(path)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise CascadeError(
-            f"{path}: {array.dtype} of shape {list(array.shape)}, expected int64 of shape [N]"
-        )
-    return np.asarray(array, dtype=np.int64)
+def _check_labels(labels: NDArray[np.int64], classes: int | None, file: Path) -> None:
+    """Refuse a label below 0, or not below the number of classes where logits have one."""
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or (classes is not None and high >= classes):
+        row = int(np.argmax((labels < 0) | (labels >= (classes or np.inf))))
+        limit = f"0..{classes - 1}" if classes is not None else "0 or more"
+        raise CascadeError(f"{file}: row {row} has label {int(labels[row])}; expected {limit}")
 
 
-def _outputs(folder: Path, model: str, size: int, exits: tuple[ExitRow, ...] | None) -> Recorded:
-    logits_file, answers_file = folder / f"{model}.npy", folder / f"{model}.answers.npz"
-    if logits_file.exists() and answers_file.exists():
-        raise CascadeError(f"{folder}: both {logits_file.name} and {answers_file.name}; keep one")
-    if answers_file.exists() and exits is not None:
-        raise CascadeError(
-            f"{answers_file}: answers of {model}, which {EXITS} lists; an early-exit network is "
-            f"recorded as logits [N, exits, K] in {logits_file.name}"
-        )
-    if answers_file.exists():
-        return _answers(answers_file, model, size)
-    if not logits_file.exists():
-        raise CascadeError(
-            f"{logits_file}: missing; models.csv lists {model}, so every split must hold its "
-            f"outputs (or leave it out: pool.exclude={model})"
-        )
-    logits = _load(logits_file)
-    shape = "[N, K]" if exits is None else "[N, exits, K]"
-    dimensions = 2 if exits is None else 3
-    if logits.ndim != dimensions or logits.dtype.kind != "f" or logits.dtype.itemsize > 8:
-        listed = "lists no exits" if exits is None else f"lists {len(exits)} exits"
-        raise CascadeError(
-            f"{logits_file}: {logits.dtype} of shape {list(logits.shape)}, expected float16, "
-            f"float32 or float64 logits of shape {shape}, as {EXITS} {listed} of {model}"
-        )
-    if exits is not None and logits.shape[1] != len(exits):
-        raise CascadeError(
-            f"{logits_file}: {logits.shape[1]} exits of {model}, but {EXITS} lists {len(exits)}"
-        )
-    if len(logits) != size:
-        raise CascadeError(
-            f"{logits_file}: {len(logits)} rows for model {model}, expected {size} (labels.npy)"
-        )
-    return logits
-
-
-def _answers(path: Path, model: str, size: int) -> RecordedAnswers:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = {"prediction", "confidence"} - set(archive.files)
-            if missing:
-                raise CascadeError(f"{path}: no array '{min(missing)}' for model {model}")
-            prediction, confidence = archive["prediction"], archive["confidence"]
-    except CascadeError:
-        raise
-    except Exception as error:
-        # zipfile, zlib and numpy each raise their own kinds for a damaged archive
-        reason = " ".join(str(error).split())
-        raise CascadeError(f"{path}: truncated or not an .npz archive ({reason})") from None
-    if prediction.shape != (size,) or confidence.shape != (size,):
-        raise CascadeError(
-            f"{path}: prediction {list(prediction.shape)} and confidence "
-            f"{list(confidence.shape)} for model {model}, expected [{size}] each (labels.npy)"
-        )
-    if prediction.dtype.kind not in "iu" or confidence.dtype.kind not in "fiu":
-        raise CascadeError(
-            f"{path}: prediction {prediction.dtype} and confidence {confidence.dtype} for model "
-            f"{model}, expected integers and floats"
-        )
-    confidence = confidence.astype(np.float64)
-    bad = (prediction < 0) | ~np.isfinite(confidence)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise CascadeError(
-            f"{path}: row {row} of model {model} has prediction {int(prediction[row])} and "
-            f"confidence {float(confidence[row])!r}; expected an integer of 0 or more and a finite "
-            "number"
-        )
-    return RecordedAnswers(prediction.astype(np.int64), confidence)
-
-
-def _classes(folder: Path, outputs: dict[str, Recorded]) -> int | None:
-    known = {m: int(o.shape[-1]) for m, o in outputs.items() if isinstance(o, np.ndarray)}
+def _classes(found: Mapping[str, ModelOutput]) -> int | None:
+    known = {
+        m: int(it.output.shape[-1])
+        for m, it in found.items()
+        if not isinstance(it.output, RecordedAnswers)
+    }
     if not known:
         return None
     first, classes = next(iter(known.items()))
     for model, count in known.items():
         if count != classes:
             raise CascadeError(
-                f"{folder / (model + '.npy')}: model {model} has {count} classes, {first} has "
+                f"{found[model].file}: model {model} has {count} classes, {first} has "
                 f"{classes}; all models of a pool must name the same classes"
             )
     if classes == 0:
-        raise CascadeError(f"{folder / (first + '.npy')}: logits of no class")
+        raise CascadeError(f"{found[first].file}: logits of no class")
     return classes
+
+
+def _with_absent(
+    recorded: Mapping[str, Recorded], labels: NDArray[np.int64], absent: str
+) -> dict[str, Recorded]:
+    """The same with every absent answer as one that is wrong, and under ``defer`` never confident.
+
+    It becomes a class that no label and no other model uses, so that absent answers never agree.
+    """
+    answers = [o for o in recorded.values() if isinstance(o, RecordedAnswers)]
+    free = 1 + max((int(o.prediction.max(initial=0)) for o in answers), default=0)
+    free = max(free, 1 + int(labels.max()))
+    found: dict[str, Recorded] = {}
+    for place, (model, output) in enumerate(recorded.items()):
+        if isinstance(output, RecordedAnswers) and (output.prediction == ABSENT).any():
+            output = _absent_as_wrong(output, free + place, absent)
+        found[model] = output
+    return found
+
+
+def _absent_as_wrong(output: RecordedAnswers, named: int, absent: str) -> RecordedAnswers:
+    missing = output.prediction == ABSENT
+    prediction = np.where(missing, named, output.prediction)
+    if output.confidence is None:
+        return RecordedAnswers(prediction, None)
+    least = float(output.confidence[~missing].min(initial=np.inf))
+    never = np.nextafter(least, -np.inf) if np.isfinite(least) else 0.0
+    given = np.isfinite(output.confidence) if absent == "wrong" else np.zeros_like(missing)
+    return RecordedAnswers(prediction, np.where(missing & ~given, never, output.confidence))
+
+
+def _notes(found: Mapping[str, ModelOutput]) -> Iterator[str]:
+    for it in found.values():
+        if it.extra:
+            yield f"{it.file}: {it.extra} rows are of examples that the split does not have."

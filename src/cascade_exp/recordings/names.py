@@ -9,6 +9,8 @@ from cascade_exp.errors import CascadeError, did_you_mean
 
 FORBIDDEN = "/\\>;+@,"
 RESERVED = frozenset({"", ".", "..", "labels", "ids"})
+RESERVED_ENDINGS = (".ids", ".probabilities", ".answers", ".costs", ".scores")
+LONGEST = 200  # bytes: file systems take 255, and endings are added
 
 
 def check_name(name: str, where: str) -> str:
@@ -16,15 +18,25 @@ def check_name(name: str, where: str) -> str:
 
     What a name may be: docs/definitions.md#recordings.
     """
-    bad = [c for c in name if c in FORBIDDEN or ord(c) < 32 or ord(c) == 127]
+    bad = [c for c in name if c in FORBIDDEN or _unprintable(ord(c))]
     if bad:
         raise CascadeError(
             f"{where}: the model name {name!r} holds {bad[0]!r}; a name is any text without "
             f"{' '.join(FORBIDDEN)} or control characters"
         )
-    if name in RESERVED:
+    if name in RESERVED or name.endswith(RESERVED_ENDINGS):
         raise CascadeError(f"{where}: {name!r} cannot name a model; it is reserved")
+    if len(name.encode()) > LONGEST:
+        raise CascadeError(
+            f"{where}: the model name {name[:40]}… has {len(name.encode())} bytes; expected at "
+            f"most {LONGEST}, as files are named by it"
+        )
     return name
+
+
+def _unprintable(code: int) -> bool:
+    """Whether a character is a control character, or one that XML, and so no picture, can hold."""
+    return code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000 or code & 0xFFFE == 0xFFFE
 
 
 def models_of(stage: str) -> list[str]:

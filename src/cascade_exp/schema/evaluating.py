@@ -246,6 +246,16 @@ def _check_member(where: str, name: str, member: SpeedUpMember) -> None:
 
 
 @dataclass
+class RecordedAnswers:
+    """How black boxes' answers are read; ``absent`` (``defer`` or ``wrong``) is of missing ones.
+
+    An absent answer is wrong in any case; ``defer`` also gives it the lowest confidence.
+    """
+
+    absent: str = "defer"
+
+
+@dataclass
 class Bootstrap:
     """Resamples behind each 95 % interval."""
 
@@ -305,6 +315,7 @@ class EvaluateConfig:
     compare: Optional[str] = None
     splits: Splits = field(default_factory=Splits)
     pool: Pool = field(default_factory=Pool)
+    answers: RecordedAnswers = field(default_factory=RecordedAnswers)
     metric: Named = MISSING
     ensemble: Named = MISSING
     calibration: Named = MISSING

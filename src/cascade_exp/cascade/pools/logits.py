@@ -51,11 +51,13 @@ class Answers:
 
     Attributes:
         prediction: int64 [N], the classes answered, >= 0.
-        confidence: float64 [N], finite, higher = surer.
+        confidence: float64 [N], finite, higher = more confident.
+        scored: whether the model gave these confidences; else they are constant and say nothing.
     """
 
     prediction: Ints
     confidence: Floats
+    scored: bool = True
 
 
 @dataclass

@@ -27,7 +27,16 @@ _LOG_GRIDS = (
 
 
 def log_cost(axes: Axes, costs: Sequence[float], unit: str, title: str, most: int) -> None:
-    """Make x a logarithmic cost axis that holds ``costs``, with at most ``most`` ticks."""
+    """Make x a logarithmic cost axis that holds ``costs``, with at most ``most`` ticks.
+
+    It is linear where something is free, since a logarithmic axis has no 0.
+    """
+    if min(costs) <= 0:
+        axes.set_xlim(-0.05 * max(costs), 1.1 * max(costs) or 1.0)
+        linear_cost(axes.xaxis, unit)
+        name = numbers.unit_title(unit)
+        axes.set_xlabel(f"{title} ({name})" if name else title)
+        return
     low, high = math.log10(min(costs)), math.log10(max(costs))
     pad = max((high - low) * 0.1, 0.08)
     axes.set_xscale("log")

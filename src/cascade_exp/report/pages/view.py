@@ -63,12 +63,12 @@ class StageView:
 class Saving:
     """An operating point against the best single model, both on the report split.
 
-    ``share`` is the share of the cost saved (negative: costs more), ``factor`` best cost / cost,
-    ``score_change`` the point's score minus the best model's.
+    ``share`` is the share of the cost saved (negative: costs more), ``factor`` best cost / cost
+    (None where the point costs nothing), ``score_change`` the point's score minus the best model's.
     """
 
     share: float
-    factor: float
+    factor: float | None
     score_change: float
 
 
@@ -120,10 +120,15 @@ def saving(results: Results, point: OperatingPoint) -> Saving:
     """``point`` against the best single model, on the report split."""
     best, found = best_single(results).report, told(point)
     return Saving(
-        share=1 - found.cost / best.cost,
-        factor=best.cost / found.cost,
+        share=1 - _relative(found.cost, best.cost),
+        factor=best.cost / found.cost if found.cost > 0 else None,
         score_change=found.score - best.score,
     )
+
+
+def _relative(cost: float, to: float) -> float:
+    """``cost`` as a share of the cost ``to``, which may be 0: as much is then all of it."""
+    return cost / to if to > 0 else (1.0 if cost == to else math.inf)
 
 
 def saving_words(results: Results, point: OperatingPoint) -> str:
@@ -220,7 +225,7 @@ def report_improvements(results: Results) -> list[float | None]:
     rows = results.frontier
     costs = baseline_costs(results, "report", [row.report_score for row in rows])
     return [
-        None if cost is None else cost / row.report_cost
+        None if cost is None or row.report_cost == 0 else cost / row.report_cost
         for cost, row in zip(costs, rows, strict=True)
     ]
 
@@ -243,7 +248,7 @@ def headline(results: Results) -> Sentence:
             Words(f" alone answers best, {score} at {cost}."),
         ]
     against = saving(results, point)
-    price = f"at {numbers.percent(found.cost / best.report.cost, 0)} of its cost."
+    price = f"at {numbers.percent(_relative(found.cost, best.report.cost), 0)} of its cost."
     theirs = numbers.score(best.report.score)
     gap = numbers.points(against.score_change)
     if numbers.score(found.score) == theirs:

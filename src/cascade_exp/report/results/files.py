@@ -46,6 +46,7 @@ _FOUND_KEYS = (
     "temperatures",
     "learned",
     "environment",
+    "warnings",
 )
 """Keys of ``summary.json`` that hold what was found; all others are settings."""
 
@@ -113,6 +114,7 @@ def summary(results: Results) -> dict[str, object]:
         "temperatures": results.temperatures,
         "learned": results.learned,
         "environment": results.environment,
+        "warnings": results.warnings,
     }
 
 
@@ -137,6 +139,7 @@ def read_results(folder: Path) -> Results:
         learned=found["learned"],
         sweep_curve=None,
         environment=found["environment"],
+        warnings=found.get("warnings", []),
     )
 
 

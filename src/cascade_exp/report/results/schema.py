@@ -144,6 +144,7 @@ class Results:
         learned: with ``metric=learned``, by stage of the chosen cascade but the last, the deferral
             model (``cascade.deferral``) that scores it; else empty.
         environment: versions, git revision, machine, seeds.
+        warnings: what is probably wrong with the recordings (``evaluation.findings``).
     """
 
     settings: dict[str, object]
@@ -158,6 +159,7 @@ class Results:
     learned: dict[str, dict[str, object]]
     sweep_curve: SweepCurve | None
     environment: dict[str, object]
+    warnings: list[str] = field(default_factory=list)
 
 
 # ---------------------------------------------------------------- the layout of ``summary.json``
@@ -243,3 +245,4 @@ class Summary(TypedDict):
     temperatures: dict[str, float]
     learned: dict[str, dict[str, Any]]
     environment: dict[str, Any]
+    warnings: NotRequired[list[str]]
