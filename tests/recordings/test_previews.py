@@ -1,6 +1,8 @@
 """What examples look like, from a table beside their logits."""
 
 import io
+import struct
+import zlib
 
 import pytest
 from PIL import Image
@@ -41,24 +43,50 @@ def test_a_table_among_the_recordings_wins_and_pictures_are_by_its_folder(tmp_pa
     ("table", "said"),
     [
         ("name,text\n1,x\n", "no column 'id'"),
-        ("id,text\none,x\n", "line 2: id='one'; expected a whole number"),
+        ("id,picture\n1,../../private.png\n", "line 2: picture .* is outside of"),
+        ("id,picture\n1,/etc/private.png\n", "line 2: picture .* is outside of"),
+        ("id,picture\n1,link.png\n", "line 2: picture .* is outside of"),
         ("id,text\n1\n", "line 2 has 1 fields"),
     ],
 )
 def test_refusals(tmp_path, table, said):
-    split = tmp_path / "report"
-    split.mkdir()
+    split = tmp_path / "rec" / "report"
+    split.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    (split / "link.png").symlink_to(tmp_path / "private.png")
     (split / "examples.csv").write_text(table)
     with pytest.raises(CascadeError, match=said):
-        read_previews(tmp_path, "report")
+        read_previews(tmp_path / "rec", "report")
 
 
-def test_a_picture_that_is_none(tmp_path):
-    split = tmp_path / "report"
-    split.mkdir()
-    (split / "examples.csv").write_text("id,picture\n5,gone.png\n")
-    with pytest.raises(CascadeError, match=r"id 5: picture .*gone.png cannot be read"):
-        read_previews(tmp_path, "report")(5)
+def test_ids_may_be_text(tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "examples.csv").write_text("id,text\nAIME_1,one\n2,two\n")
+    found = read_previews(tmp_path, "report")
+    assert (found("AIME_1"), found(2), found("2"), found("AIME_2")) == ("one", "two", "two", None)
+
+
+def _bomb(path) -> None:
+    """A picture of 400 million pixels in some kB."""
+    size, rows = 20_000, zlib.compress(bytes(20_001) * 20_000, 9)
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        header = struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)
+        for kind, content in ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")):
+            file.write(struct.pack(">I", len(content)) + kind + content)
+            file.write(struct.pack(">I", zlib.crc32(kind + content)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda p: None, lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), _bomb, lambda p: p.mkdir()],
+)
+def test_a_picture_that_cannot_be_read_is_left_out(tmp_path, caplog, make):
+    (tmp_path / "report").mkdir()
+    make(tmp_path / "report" / "a.png")
+    (tmp_path / "report" / "examples.csv").write_text("id,picture,text\n5,a.png,words\n")
+    assert read_previews(tmp_path, "report")(5) == "words"
+    assert "a.png is left out" in caplog.text
 
 
 def test_class_names_are_a_line_each(tmp_path):

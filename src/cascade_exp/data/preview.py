@@ -29,7 +29,7 @@ def _text(shown: Choice | Text) -> str:
     return " / ".join(text for text in parts if text)
 
 
-def preview(examples: Examples, example: int) -> str | bytes | None:
+def preview(examples: Examples, example: int | str) -> str | bytes | None:
     """The example of id ``example`` as text or PNG bytes; None where there is no such id."""
     from PIL import Image
 

@@ -186,7 +186,7 @@ def _early_errors(splits: BothSplits, table: StageTable, outcome: Outcome) -> li
     ids = splits.recordings.split(splits.report.name).ids
     return [
         EarlyError(
-            example=int(n if ids is None else ids[n]),
+            example=int(n) if ids is None else ids[n].item(),
             label=int(labels[n]),
             answer=int(outcome.prediction[n]),
             last_answer=int(table.stages[last].prediction[n]),

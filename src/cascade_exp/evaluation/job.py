@@ -36,7 +36,7 @@ from cascade_exp.report.results.schema import Results
 if TYPE_CHECKING:
     from cascade_exp.report.pages.sections import Sections
 
-Preview = Callable[[int], str | bytes | None]
+Preview = Callable[[int | str], str | bytes | None]
 
 
 def evaluate(config: DictConfig) -> Path:

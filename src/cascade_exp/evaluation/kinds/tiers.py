@@ -22,8 +22,9 @@ from cascade_exp.cascade.stages import Compare, Floats, StagePool
 from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.kinds.base import Candidates, CascadeKind, RecordedModels, check_model
 from cascade_exp.evaluation.pricing import link_costs, places_of, refuse_places, tier_links
-from cascade_exp.recordings.folder import RecordedAnswers, Split
+from cascade_exp.recordings.folder import Split
 from cascade_exp.recordings.names import models_of
+from cascade_exp.recordings.outputs import RecordedAnswers
 from cascade_exp.schema.evaluating import EvaluateConfig, Method, TiersCascade
 
 

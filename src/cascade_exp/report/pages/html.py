@@ -60,7 +60,7 @@ def write_html(
     command: str,
     analyses: Analyses | None = None,
     sections: Sections = _NO_SECTIONS,
-    preview: Callable[[int], str | bytes | None] | None = None,
+    preview: Callable[[int | str], str | bytes | None] | None = None,
 ) -> None:
     """Write the page about ``results`` to ``path``, atomically.
 
@@ -87,7 +87,7 @@ def html_text(
     command: str,
     analyses: Analyses | None = None,
     sections: Sections = _NO_SECTIONS,
-    preview: Callable[[int], str | bytes | None] | None = None,
+    preview: Callable[[int | str], str | bytes | None] | None = None,
 ) -> str:
     """The page as text; see :func:`write_html`."""
     unit = view.unit(results)
@@ -132,7 +132,7 @@ def _template() -> Template:
 
 
 def _early(
-    analyses: Analyses | None, preview: Callable[[int], str | bytes | None] | None
+    analyses: Analyses | None, preview: Callable[[int | str], str | bytes | None] | None
 ) -> list[tuple[EarlyError, str, str]]:
     """The surest early errors, each with its text and the data address of its picture."""
     cascade = analyses.cascade if analyses is not None else None

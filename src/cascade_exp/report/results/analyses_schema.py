@@ -99,7 +99,7 @@ class EarlyError:
         last_answer: what the last stage would have said.
     """
 
-    example: int
+    example: int | str
     label: int
     answer: int
     last_answer: int

@@ -11,11 +11,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib.util import find_spec
+from netrc import NetrcParseError, netrc
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
-from cascade_exp.errors import CascadeError, Pruned, choice
+from cascade_exp.errors import CascadeError, Pruned, choice, one_line
 from cascade_exp.report.results.status import PRUNED
 from cascade_exp.report.tracking.mlflow_run import MlflowRun, mlflow_run
 from cascade_exp.schema.evaluating import WandbLogger
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LOGGERS = ("wandb", "csv", "tensorboard", "mlflow")
 MODES = ("online", "offline", "disabled", "shared")
+SECONDS = 5.0
+"""How long W&B's server has to answer before a run is written offline."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class JobLoggers:
         return loggers
 
     def log_numbers(self, found: Mapping[str, float | str | None]) -> None:
-        """Tell TensorBoard and MLflow the headline numbers; W&B has more (``board``)."""
+        """Log the headline numbers to TensorBoard and MLflow; W&B gets more (``board``)."""
         numbers = {name: float(v) for name, v in found.items() if isinstance(v, int | float)}
         if self.tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
@@ -87,7 +95,7 @@ def open_loggers(
     Args:
         folder: the job's output folder. config: the whole resolved configuration.
         group: what the runs of one multirun share; an explicit ``logger.wandb.group`` wins.
-        run_id: of the W&B run; ``resumed``: whether that run is gone on with.
+        run_id: of the W&B run; ``resumed``: whether that run is resumed.
     """
     for name in settings:
         choice(name, LOGGERS, "logger")
@@ -140,33 +148,82 @@ def _start(
 ) -> Run:
     import wandb
 
-    mode = settings.mode or os.environ.get("WANDB_MODE") or _mode_by_key()
+    given = settings.mode or os.environ.get("WANDB_MODE")
+    mode = given or _mode_by_key()
     choice(mode, MODES, "logger.wandb.mode")
     tags = settings.tags
+    arguments: dict[str, Any] = {
+        "project": settings.project,
+        "entity": settings.entity,
+        "group": settings.group or group,
+        "name": settings.name,
+        "tags": [tags] if isinstance(tags, str) else tags,
+        "notes": settings.notes,
+        "job_type": job_type,
+        "id": run_id,
+        "dir": str(folder),
+        "config": dict(config),
+        "reinit": "finish_previous",
+    }
     try:
-        return wandb.init(
-            project=settings.project,
-            entity=settings.entity,
-            group=settings.group or group,
-            name=settings.name,
-            tags=[tags] if isinstance(tags, str) else tags,
-            notes=settings.notes,
-            mode=mode,  # type: ignore[arg-type]
-            job_type=job_type,
-            id=run_id,
-            # offline, W&B joins both parts by their id when they are synced
-            resume="allow" if resumed and mode in ("online", "shared") else None,
-            dir=str(folder),
-            config=dict(config),
-            reinit="finish_previous",
-            settings=wandb.Settings(console="off", silent=mode != "online"),
-        )
+        return _init(mode, arguments, resumed)
     except wandb.errors.Error as error:
-        reason = " ".join(str(error).split())
-        raise CascadeError(f"logger=wandb: {reason}; logger=none goes without") from None
+        if given is None and mode == "online":  # the server went away since the key was verified
+            _note_offline(one_line(error))
+            return _init("offline", arguments, resumed)
+        raise CascadeError(f"logger=wandb: {one_line(error)}; logger=none disables W&B") from None
+
+
+def _init(mode: str, arguments: Mapping[str, Any], resumed: bool) -> Run:
+    import wandb
+
+    return wandb.init(
+        **arguments,
+        mode=mode,  # type: ignore[arg-type]
+        # offline, W&B joins both parts by their id when they are synced
+        resume="allow" if resumed and mode in ("online", "shared") else None,
+        settings=wandb.Settings(console="off", silent=mode != "online"),
+    )
 
 
 def _mode_by_key() -> str:
+    """``online`` where a key is configured that the server accepts, else ``offline``."""
     import wandb
 
-    return "online" if wandb.login(prompt=False) else "offline"
+    url = str(wandb.setup().settings.base_url)
+    if not _has_key(url):
+        return "offline"
+    if not _reachable(url):
+        _note_offline(f"{url} cannot be reached")
+        return "offline"
+    try:
+        return "online" if wandb.login(prompt=False) else "offline"
+    except Exception as error:  # malformed keys, refused ones, and a server that does not answer
+        _note_offline(one_line(error))
+        return "offline"
+
+
+def _note_offline(reason: str) -> None:
+    log.warning(f"W&B: {shorten(reason, 200)}; this run is written offline")
+
+
+def _has_key(url: str) -> bool:
+    """Whether credentials for the server ``url`` are configured, in the ways that W&B knows."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    try:
+        found = netrc(os.environ.get("NETRC")).authenticators(urlsplit(url).hostname or "")
+    except (OSError, NetrcParseError):
+        return False
+    return found is not None
+
+
+def _reachable(url: str) -> bool:
+    """Whether the server ``url`` answers at all within :data:`SECONDS`; proxies are honoured."""
+    try:
+        with urlopen(url, timeout=SECONDS):
+            return True
+    except HTTPError:
+        return True  # whatever it says, it is there
+    except (OSError, ValueError, HTTPException):
+        return False
