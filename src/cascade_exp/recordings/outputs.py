@@ -111,7 +111,6 @@ def _instead(folder: Path, model: str) -> str:
         ".pth": "torch.load(FILE).numpy()",
         ".npz": "np.load(FILE)[NAME]",
         ".csv": "np.loadtxt(FILE, delimiter=',')",
-        ".pkl": "pickle.load(open(FILE, 'rb'))",
     }
     for ending, how in load.items():
         if (folder / f"{model}{ending}").is_file():

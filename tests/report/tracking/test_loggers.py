@@ -1,13 +1,16 @@
 """Loggers by configuration alone: what each wrote, read back with its own reader."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import wandb
 
 from cascade_exp.errors import CascadeError, Pruned
 from cascade_exp.report.results.headline import headline, told_number
-from cascade_exp.report.tracking.loggers import open_loggers
+from cascade_exp.report.tracking.loggers import _mode_by_key, open_loggers
 from cascade_exp.report.tracking.workspace import WorkspaceOptions, build, main, serialised
 from cascade_exp.schema.evaluating import MlflowLogger, WandbLogger
 from tests.recordings.making import make_recordings
@@ -147,3 +150,63 @@ def test_the_workspace_says_what_it_wants():
         main(["project=p"])
     with pytest.raises(CascadeError, match="expected entity="):
         main(["entity=me", "projekt=p"])
+
+
+@pytest.mark.parametrize("key", ["x" * 40, "abc"])
+def test_a_key_without_a_server_writes_offline_in_one_line(
+    tmp_path, monkeypatch, recordings, caplog, key
+):
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    wandb.teardown()
+    job = tmp_path / "job"
+    run("evaluate", job, f"recordings={recordings}", "plots=false", "analyses=false")
+    wandb.teardown()
+    lines = [r.getMessage() for r in caplog.records if "written offline" in r.getMessage()]
+    assert len(lines) == 1 and "\n" not in lines[0] and "127.0.0.1:9" in lines[0]
+    assert only_run(job)
+
+
+def test_a_refused_key_writes_offline_in_one_line(monkeypatch, caplog):
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("WANDB_API_KEY", "abc")  # malformed, and the server is there
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        wandb.teardown()
+        try:
+            assert _mode_by_key() == "offline"
+        finally:
+            server.shutdown()
+            wandb.teardown()
+    (line,) = [r.getMessage() for r in caplog.records if "written offline" in r.getMessage()]
+    assert "\n" not in line
+
+
+def test_a_key_that_wandb_does_not_read_is_one_line(monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "a key\n")
+    wandb.teardown()
+    with pytest.raises(CascadeError, match=r"logger=wandb: .*whitespace; logger=none"):
+        _mode_by_key()
+    monkeypatch.delenv("WANDB_API_KEY")
+    wandb.teardown()
+
+
+def test_without_a_key_nobody_is_asked(monkeypatch, tmp_path, caplog):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setattr(
+        "cascade_exp.report.tracking.loggers.urlopen", lambda *_, **__: pytest.fail("asked")
+    )
+    assert _mode_by_key() == "offline" and not caplog.records

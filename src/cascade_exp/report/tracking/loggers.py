@@ -187,10 +187,17 @@ def _init(mode: str, arguments: Mapping[str, Any], resumed: bool) -> Run:
 
 
 def _mode_by_key() -> str:
-    """``online`` where a key is configured that the server accepts, else ``offline``."""
+    """``online`` where a key is configured that the server accepts, else ``offline``.
+
+    Raises:
+        CascadeError: if W&B refuses the variables of the environment.
+    """
     import wandb
 
-    url = str(wandb.setup().settings.base_url)
+    try:
+        url = str(wandb.setup().settings.base_url)
+    except Exception as error:  # what the environment sets is not what W&B takes
+        raise CascadeError(f"logger=wandb: {one_line(error)}; logger=none disables W&B") from None
     if not _has_key(url):
         return "offline"
     if not _reachable(url):
