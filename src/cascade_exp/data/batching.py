@@ -23,8 +23,8 @@ POOL = 16
 class FixedBatches(Sampler[Ints]):
     """The same batches in the same order each time: for validation and recording.
 
-    With ``lengths`` (int64 [N]) the examples are in order of length, so that a batch holds near
-    equals and padding is least; without, in order of position.
+    With ``lengths`` (int64 [N]) the examples are in order of length, so that a batch holds texts of
+    similar length and padding is least; without, in order of position.
     """
 
     def __init__(self, size: int, batch_size: int, lengths: Ints | None = None) -> None:
@@ -55,9 +55,9 @@ class GivenBatches(Sampler[Ints]):
 class ShuffledBatches(Sampler[Ints]):
     """Each epoch another order, drawn from ``seed + epoch``; each example once an epoch.
 
-    With ``lengths`` (int64 [N]), batches hold near equals: the shuffled examples are sorted by
-    length within pools of 16 batches, and the batches are shuffled. Batch sizes differ by at most
-    one, so no epoch ends in a batch of one, which batch normalisation refuses. An iteration moves
+    With ``lengths`` (int64 [N]), batches hold texts of similar length: the shuffled examples are
+    sorted by length within pools of 16 batches, and the batches are shuffled. Batch sizes differ
+    by at most one, so no epoch ends in a batch of one, which batch normalisation refuses. An iteration moves
     on to the next epoch by itself where nothing calls ``set_epoch``.
     """
 

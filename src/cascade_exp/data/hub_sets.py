@@ -1,4 +1,4 @@
-"""Data sets from the Hugging Face hub, through ``datasets``; what they hold is their readers'."""
+"""Data sets from the Hugging Face hub, through ``datasets``; the sources read their columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cascade_exp.hub import hub_answers
 
 
 def load_from_hub(repository: str, config: str, instead: str) -> Any:
-    """The splits by name of the hub's data set ``repository``, or of its copy in the hub's cache.
+    """The splits by name of the hub's data set ``repository``, from the hub or its local cache.
 
     Args:
         config: which of the repository's configurations.

@@ -1,4 +1,4 @@
-"""What an example looks like to people: its text, or a small picture as PNG."""
+"""How an example is shown in reports: its text, or a small picture as PNG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIDE = 64
 
 
 def descriptions(examples: Examples) -> list[tuple[int, str, str]]:
-    """Id, text and picture's path of every example; none where pictures are no files."""
+    """(id, text, path of the picture) of every example; empty where pictures are arrays."""
     rows = []
     for id, shown in zip(examples.ids.tolist(), examples.inputs, strict=True):
         if isinstance(shown, Choice | tuple):

@@ -303,7 +303,7 @@ def _whole_rows(frame: pd.DataFrame, path: Path, header: list[str], task: Task) 
 
 
 def _where(message: str) -> str:
-    """Word pandas' "Expected 2 fields in line 3, saw 5" our way."""
+    """pandas' "Expected 2 fields in line 3, saw 5" as the end of an error message."""
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
     if found is None:
         return f": {message.strip()}"

@@ -1,6 +1,7 @@
 """Generated opinions about a film whose difficulty is known, from a small closed vocabulary.
 
-The label is whether the film comes off well. Five levels, in equal numbers and each half positive:
+The label is whether the opinion of the film is positive. Five levels, in equal numbers and each
+half positive:
 
 0. ``single``: one clause; the polarity of its adjective is the label, so a bag of words will do.
 1. ``distractor``: other things are judged in the same sentence; only the film's adjective counts.
@@ -76,7 +77,7 @@ def generate(train_size: int, test_size: int, seed: int) -> SyntheticText:
     """``train_size + test_size`` different sentences, the five levels and two labels by turns.
 
     Args:
-        train_size: examples to train on; levels and labels are balanced in every run of ten.
+        train_size: examples to train on; every ten examples hold each pair of level and label once.
         test_size: examples of the labelled test set.
         seed: of the generator.
 
@@ -205,7 +206,7 @@ class _Writer:
         return self.clause(noun, many, self.chance(), negated)
 
     def clause(self, subject: str, many: bool, good: bool, negated: bool) -> str:
-        """``subject`` comes off ``good``: said straight, or by denying the contrary."""
+        """``subject`` is judged ``good``: affirmed, or the contrary negated."""
         verbs = ((IS, ARE), (IS_NOT, ARE_NOT))[negated][many]
         adjective = self.pick(GOOD if good != negated else BAD)
         return f"{subject} {self.pick(verbs)} {adjective}"
