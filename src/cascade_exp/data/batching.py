@@ -57,8 +57,8 @@ class ShuffledBatches(Sampler[Ints]):
 
     With ``lengths`` (int64 [N]), batches hold texts of similar length: the shuffled examples are
     sorted by length within pools of 16 batches, and the batches are shuffled. Batch sizes differ
-    by at most one, so no epoch ends in a batch of one, which batch normalisation refuses. An iteration moves
-    on to the next epoch by itself where nothing calls ``set_epoch``.
+    by at most one, so no epoch ends in a batch of one, which batch normalisation refuses. An
+    iteration advances to the next epoch by itself where nothing calls ``set_epoch``.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, lengths: Ints | None = None) -> None:
