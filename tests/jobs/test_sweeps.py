@@ -76,7 +76,7 @@ def test_a_killed_sweep_goes_on_with_the_same_command(cwd):
         for ensemble in ("none", "mean_softmax")
     }
     assert (folder / "report.html").is_file() and (folder / "fronts.png").is_file()
-    # a sweep that is done is not gone on with: the command starts another
+    # a sweep that is done is not resumed: the command starts another
     assert sweep(cwd, *grid[1:], "metric=entropy").returncode == 0
     assert len(list(cwd.glob("outputs/*-multirun"))) == 2
 
@@ -91,8 +91,8 @@ def test_a_larger_grid_in_the_same_folder_runs_what_is_new(cwd):
     now = {row["metric"]: row["job"] for row in summary(cwd / "s")}
     assert now == {**first, "softmax_margin": "2"}
     for metric, job in now.items():
-        told = json.loads((cwd / "s" / job / "results" / "summary.json").read_text())
-        assert told["metric"] == metric
+        found = json.loads((cwd / "s" / job / "results" / "summary.json").read_text())
+        assert found["metric"] == metric
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Searches by Optuna that prune: refused where they cannot, killed and gone on with for real."""
+"""Searches by Optuna that prune: refused where they cannot, killed and resumed for real."""
 
 import csv
 import json
@@ -143,11 +143,11 @@ def test_the_best_epoch_is_kept_over_a_resume_and_nan():
 
 
 def test_a_number_of_epochs_needs_no_evaluation(tmp_path):
-    told = run("train", tmp_path / "job", *SMALL, "trainer.max_epochs=2", "logger=csv")
+    output = run("train", tmp_path / "job", *SMALL, "trainer.max_epochs=2", "logger=csv")
     with (tmp_path / "job" / "csv" / MODEL / "metrics.csv").open(newline="") as file:
         curve = [float(r["val/accuracy"]) for r in csv.DictReader(file) if r["val/accuracy"]]
     kept = json.loads((tmp_path / "job" / "validation.json").read_text())
-    assert len(curve) == 2 and told == kept[WATCHED] == pytest.approx(max(curve))
+    assert len(curve) == 2 and output == kept[WATCHED] == pytest.approx(max(curve))
     with pytest.raises(CascadeError, match=r"optimize=resnet_61px/val/f1\.max: expected one of"):
         run("train", tmp_path / "typo", *SMALL, "optimize=resnet_61px/val/f1.max", "logger=none")
     assert not (tmp_path / "typo" / "checkpoints").exists()
@@ -178,9 +178,9 @@ def test_a_killed_search_goes_on_and_prunes(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process = start(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    told = "\n".join(process.communicate())
-    assert process.returncode == 0, told
-    assert "1 trials of this search were finished before" in told
+    output = "\n".join(process.communicate())
+    assert process.returncode == 0, output
+    assert "1 trials of this search were finished before" in output
 
     storage = open_storage(str(tmp_path / "study.journal"))
     study = optuna.load_study(study_name="cascade-exp", storage=storage)

@@ -1,4 +1,4 @@
-"""Small recordings folders, made by a seeded simulation in which dearer models are better."""
+"""Small recordings folders, made by a seeded simulation in which costlier models are better."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -52,7 +52,7 @@ def _run_job(name: str, config: DictConfig) -> float | None:
     """Check the composed ``config`` and run the body of the job ``name`` (:data:`BODIES`).
 
     Returns the number that ``optimize`` names, which a sweeper that searches wants; else None. A
-    job that its search pruned has none, and says so in its ``job.json``.
+    job that its search pruned has none; its ``job.json`` states that.
     """
     check_keys(config)
     body = importlib.import_module(BODIES[name])
@@ -153,7 +153,7 @@ def _unknown(error: BaseException) -> str:
 
 
 def _not_parsed(override: str, error: Exception) -> str:
-    """An override that Hydra's grammar does not read; what it reads in quotes is said so."""
+    """An override that Hydra's grammar does not read; the message shows how to quote it."""
     key, equals, value = override.partition("=")
     if not equals or not value:
         return f"{override}: expected key=value ({_first_line(error)})"

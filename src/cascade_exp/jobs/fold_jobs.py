@@ -32,11 +32,11 @@ def has_launcher() -> bool:
     return hydra.mode != RunMode.MULTIRUN and launcher != "basic" and sweeper == "surviving"
 
 
-def run_fold_jobs(folder: Path, folds: int, tell: Callable[[], None]) -> None:
+def run_fold_jobs(folder: Path, folds: int, progress: Callable[[], None]) -> None:
     """Run this process's command as a multirun over its folds, in ``folder``; wait for its end.
 
     Args:
-        tell: called again and again while it runs.
+        progress: called once a second while it runs, and at its end.
 
     Raises:
         CascadeError: if one of the jobs failed.
@@ -62,24 +62,24 @@ def run_fold_jobs(folder: Path, folds: int, tell: Callable[[], None]) -> None:
     ):
         try:
             while process.poll() is None:
-                tell()
+                progress()
                 time.sleep(LOOK_AGAIN)
         except BaseException:
             process.terminate()
             raise
-    tell()
+    progress()
     if process.returncode != 0:
         raise CascadeError(
-            f"regularizer=dar: labelling by jobs of their own failed ({_reason(folder)}); what "
-            f"they said is in {folder / OUTPUT}"
+            f"regularizer=dar: labelling by jobs of their own failed ({_reason(folder)}); their "
+            f"output is in {folder / OUTPUT}"
         )
 
 
 def _reason(folder: Path) -> str:
-    """Why the first job that failed did, else the last line that was said."""
+    """Why the first job that failed did, else the last line of their output."""
     found = [read_status(path.parent) for path in sorted(folder.rglob("job.json"))]
     for status in found:
         if status is not None and status.state == FAILED and status.reason:
             return status.reason
     said = (folder / OUTPUT).read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(said) if line.strip()), "nothing was said")
+    return next((line.strip() for line in reversed(said) if line.strip()), "no output")

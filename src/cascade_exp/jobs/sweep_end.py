@@ -17,7 +17,7 @@ from cascade_exp.report.results.status import FAILED
 SUMMARY = "sweep_summary.csv"
 
 
-def tell(folder: Path, jobs: Sequence[SweepJob]) -> None:
+def report(folder: Path, jobs: Sequence[SweepJob]) -> None:
     """Write the summary, the comparison page and its picture into the sweep's ``folder``."""
     from rich.console import Console
 
@@ -42,5 +42,5 @@ def _run(job: SweepJob, sweep: Path) -> ComparedRun:
     run = read_run(job.folder, str(job.folder.relative_to(sweep)))
     if job.state != FAILED:
         return run
-    told = run.choices or refused_run(job.overrides, None).choices
-    return replace(run, state=FAILED, reason=job.reason, results=None, choices=told)
+    choices = run.choices or refused_run(job.overrides, None).choices
+    return replace(run, state=FAILED, reason=job.reason, results=None, choices=choices)

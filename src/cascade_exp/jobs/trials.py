@@ -1,6 +1,6 @@
 """A job as a trial of a search: the numbers it can be searched by, and how its study prunes it.
 
-The search itself, which asks its study for trials and tells it how they ended, is the sweeper in
+The search itself, which asks its study for trials and reports how they ended, is the sweeper in
 ``hydra_plugins``; a job finds the study again by its storage and its name.
 """
 
@@ -154,7 +154,7 @@ class Trial:
         return self._goes_on if fit == self.fit else None
 
     def end_if_pruned(self) -> None:
-        """Raises: Pruned, saying where and at what, if the study has said so."""
+        """Raise :class:`Pruned`, with epoch and value, if the study has pruned the trial."""
         if self.pruned is not None:
             raise Pruned(self.pruned)
 

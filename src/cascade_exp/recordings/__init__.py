@@ -1,1 +1,1 @@
-"""What models said: recorded outputs on disk, and recording them."""
+"""Recorded outputs of models on disk, and recording them."""

@@ -25,7 +25,7 @@ def load_array(path: Path) -> NDArray[Any]:
     """The array of a ``.npy`` file, memory-mapped.
 
     Raises:
-        CascadeError: if the file is missing, damaged, or no plain array.
+        CascadeError: if the file is missing, damaged, or not a plain array.
     """
     if not path.is_file():
         raise CascadeError(f"{path}: missing")

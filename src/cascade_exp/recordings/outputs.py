@@ -1,4 +1,4 @@
-"""What one model said on one split: logits, probabilities or answers, in the order of the labels.
+"""One model's outputs on one split: logits, probabilities or answers, in the order of the labels.
 
 Formats: ``<name>.npy`` (logits [N, K]; of a network with exits [N, exits, K]),
 ``<name>.probabilities.npy`` (rows that sum to 1, read as log p) and ``<name>.answers.npz``; rows
@@ -267,8 +267,8 @@ def _order(given: Ids, ids: Ids | None, file: Path, ids_file: Path) -> tuple[NDA
     """
     if ids is None:
         raise CascadeError(
-            f"{ids_file}: missing; {file.name} says which example each row is of, so that "
-            "ids.npy must say it of the labels"
+            f"{ids_file}: missing; {file.name} gives the example of each row, so that "
+            "ids.npy must give that of each label"
         )
     if given.dtype.kind != ids.dtype.kind:  # 17 and "17" are the same id
         given, ids = given.astype(np.str_), ids.astype(np.str_)

@@ -3,7 +3,7 @@
 The format is docs/definitions.md#recordings.
 
 A recording is kept once under its content key (weights, data, transform, code) in the store below
-``paths.cache_dir`` and hard-linked into every job that says the same; parts of one, which several
+``paths.cache_dir`` and hard-linked into every job with the same key; parts of one, which several
 jobs record, wait beside it until a job puts them together; ``models.csv`` is written
 last, so a folder that has one is complete.
 """
@@ -68,7 +68,7 @@ class RecordingStore:
             return False
 
     def put(self, key: ContentKey, logits: NDArray[np.float32]) -> None:
-        """Keep ``logits`` [N, K], or [N, exits, K], under ``key``, unless another job has by now.
+        """Keep ``logits`` [N, K], or [N, exits, K], under ``key``, unless another job has done so.
 
         One job writes at a time, so that the file and its checksum are always of one job. Parts
         under ``key`` have served and go.

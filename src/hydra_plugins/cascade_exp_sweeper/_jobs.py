@@ -1,4 +1,4 @@
-"""The jobs of one start of a sweep, under any sweeper: placed, launched unless done, and told.
+"""The jobs of one start of a sweep, under any sweeper: placed, launched unless done, and reported.
 
 Where jobs go, and which are done, is settled in ``cascade_exp.jobs.sweeps``.
 """
@@ -52,7 +52,7 @@ class SweepJobs:
         """Place a further job; returns its place. One that cannot be composed has failed.
 
         Args:
-            pins: overrides that do not tell it from others.
+            pins: overrides that do not distinguish it from others.
         """
         place = len(self.jobs)
         job = SweepJob(tuple(overrides), None)
@@ -95,7 +95,9 @@ class SweepJobs:
         try:
             batch = [self.overrides(place) for place in places]
             results = self.launcher.launch(batch, first)
-        except Exception as error:  # a worker died, or the cluster refused: jobs tell themselves
+        except (
+            Exception
+        ) as error:  # a worker died, or the cluster refused: their job.json states the reason
             self._launcher_failed(places, error)
             return []
         done = []
@@ -108,7 +110,7 @@ class SweepJobs:
         return done
 
     def end(self) -> None:
-        """Tell all jobs in the sweep's folder, each once.
+        """Report all jobs in the sweep's folder, each once.
 
         Raises:
             CascadeError: listing those that failed.
@@ -116,7 +118,7 @@ class SweepJobs:
         failed = [job for job in self.jobs if job.state not in DONE]
         sweeps.end(self.folder, bool(failed))
         each = {job.folder or job.name: job for job in self.jobs}
-        sweep_end.tell(self.folder, list(each.values()))
+        sweep_end.report(self.folder, list(each.values()))
         if failed:
             raise CascadeError(
                 f"{len(failed)} of {len(self.jobs)} jobs failed; the others are done:\n"
@@ -146,5 +148,5 @@ class SweepJobs:
                 continue
             folder = self.jobs[place].folder
             status = read_status(folder) if folder is not None else None
-            told = status.reason if status is not None else None
-            self.fail(place, told or f"did not finish (launcher: {one_line(error)})")
+            reason = status.reason if status is not None else None
+            self.fail(place, reason or f"did not finish (launcher: {one_line(error)})")

@@ -1,4 +1,4 @@
-"""The search of ``searching_sweeper``: an Optuna study is asked for trials and told their ends.
+"""The search of ``searching_sweeper``: an Optuna study proposes trials and learns how they ended.
 
 How settings become a search space and trials become overrides is Hydra's Optuna sweeper's. Its own
 loop knows no trial that was pruned and no job that is done, and stops at the first batch that
@@ -85,7 +85,7 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
         self.jobs.end()
 
     def _draw_anew(self, study: optuna.Study) -> None:
-        """Have a study that goes on draw with another seed, or it would draw the same again."""
+        """Have a resumed study draw with another seed, or it would draw the same again."""
         settings = self.config.hydra.sweeper.sampler  # type: ignore[union-attr]
         before = len(study.get_trials(deepcopy=False))
         if before and settings.get("seed") is not None:
@@ -122,7 +122,7 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
     def _run(
         self, study: optuna.Study, trials: Sequence[Trial], overrides: Sequence[Sequence[str]]
     ) -> None:
-        """Run the jobs of ``trials`` and tell the study what became of each.
+        """Run the jobs of ``trials`` and inform the study how each ended.
 
         Raises:
             CascadeError: if more of them failed than ``max_failure_rate``.
@@ -142,15 +142,15 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
                 self.jobs.again(place)
         self.jobs.launch(self.jobs.to_run(places), first)
         for place, trial in zip(places, trials, strict=True):
-            self._tell(study, trial, place, known.get(place))
+            self._report(study, trial, place, known.get(place))
         failed = sum(self.jobs.jobs[place].state == FAILED for place in places)
         if failed > self.max_failure_rate * len(places):
             self.jobs.end()
 
-    def _tell(
+    def _report(
         self, study: optuna.Study, trial: Trial, place: int, before: FrozenTrial | None
     ) -> None:
-        """Tell the study how the job at ``place`` ended; ``before``: a trial that was the same."""
+        """Inform the study how the job at ``place`` ended; ``before``: an equal trial."""
         job = self.jobs.jobs[place]
         value, state = None, TrialState.FAIL
         if job.state == PRUNED:
@@ -167,7 +167,7 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
         study.tell(trial, value, state)
 
     def _pruned_before(self, study: optuna.Study, trial: Trial) -> FrozenTrial | None:
-        """A trial of the study that asked for the same and was pruned, or would have been told."""
+        """A trial of the study that asked for the same and was pruned."""
         for other in study.get_trials(deepcopy=False):
             pruned = other.state is TrialState.PRUNED or other.number == trial.number
             if other.params == trial.params and pruned and other.intermediate_values:
@@ -180,7 +180,7 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
             log.error("No trial was finished, so there is no best one")
             return
         best = study.best_trial
-        told = {"name": "optuna", "best_params": best.params, "best_value": best.value}
-        OmegaConf.save(OmegaConf.create(told), self.jobs.folder / RESULTS)
+        best_trial = {"name": "optuna", "best_params": best.params, "best_value": best.value}
+        OmegaConf.save(OmegaConf.create(best_trial), self.jobs.folder / RESULTS)
         log.info(f"Best parameters: {best.params}")
         log.info(f"Best value: {best.value}")

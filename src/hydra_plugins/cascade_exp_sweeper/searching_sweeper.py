@@ -20,7 +20,7 @@ DEFAULTS = ({"sampler": "tpe"}, {"pruner": "none"})
 
 
 class SearchingSweeper(Sweeper):
-    """Asks an Optuna study for jobs, prunes them, and goes on with a search that was stopped.
+    """Asks an Optuna study for jobs, prunes them, and resumes a search that was stopped.
 
     Args:
         pruner: what ends trials early, by its import path and its arguments.

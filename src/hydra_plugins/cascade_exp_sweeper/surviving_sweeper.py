@@ -1,8 +1,8 @@
-"""Hydra's basic sweeper, but jobs stop nothing, and a sweep that was stopped goes on.
+"""Hydra's basic sweeper, but no job stops the others, and a sweep that was stopped is resumed.
 
 The basic sweeper composes all jobs before it starts the first, and stops at the first that cannot
 be composed; afterwards it names only the first that failed. This one leaves the refused jobs out
-and those that an earlier start has finished, runs all others, says each failure in one line, writes
+and those that an earlier start has finished, runs all others, logs each failure in one line, writes
 ``sweep_summary.csv``, and then fails. Its jobs are kept in ``_jobs``.
 """
 
@@ -34,7 +34,7 @@ ConfigStore.instance().store(
 
 
 class _WithoutFailures(Launcher):
-    """A launcher that tells its sweeper's jobs what became of them, and gives back what is done."""
+    """A launcher that reports to its sweeper how jobs ended, and returns those that are done."""
 
     def __init__(self, sweeper: "SurvivingSweeper") -> None:
         self.sweeper = sweeper

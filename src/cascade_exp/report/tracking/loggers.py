@@ -231,6 +231,6 @@ def _reachable(url: str) -> bool:
         with urlopen(url, timeout=SECONDS):
             return True
     except HTTPError:
-        return True  # whatever it says, it is there
+        return True  # it answered, with whatever status
     except (OSError, ValueError, HTTPException):
         return False
