@@ -54,8 +54,10 @@ def compare_jobs(job: Job, pattern: str) -> Path:
 def find_jobs(pattern: str) -> Sequence[Path]:
     """The job folders that ``pattern`` names, sweeps opened, in order; each once."""
     found: dict[Path, None] = {}
+    given = Path(pattern).expanduser()  # a folder may be named like a pattern, as runs[1]
     # Path.glob takes no absolute pattern
-    for folder in map(Path, sorted(glob.glob(str(Path(pattern).expanduser())))):  # noqa: PTH207
+    named = [given] if given.exists() else map(Path, sorted(glob.glob(str(given))))  # noqa: PTH207
+    for folder in named:
         if _is_job(folder):
             found[folder.resolve()] = None
         elif folder.is_dir():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from cascade_exp.atomic import write_text
 from cascade_exp.errors import CascadeError
@@ -218,7 +219,7 @@ def cautions(runs: Sequence[ComparedRun]) -> list[str]:
 def _choices(path: Path, results: Results | None) -> dict[str, str]:
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, OmegaConfBaseException, ValueError):
+    except (OSError, OmegaConfBaseException, ValueError, YAMLError, RecursionError):
         loaded = dict(results.settings) if results is not None else {}
     if not isinstance(loaded, dict):
         return {}

@@ -189,7 +189,7 @@ def _checked(path: Path) -> Summary:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CascadeError(f"{path}: no such file; expected a finished evaluation there") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CascadeError(f"{path}: cannot be read as JSON ({error}); truncated?") from error
     if not isinstance(found, dict):
         raise CascadeError(f"{path}: expected a JSON object, found a {type(found).__name__}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cascade_exp.atomic import write_text
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.errors import CascadeError, choice, one_line
 from cascade_exp.report.results.files import read_results
 from cascade_exp.report.results.schema import Results
 
@@ -67,4 +67,9 @@ def _validation(job: Path) -> dict[str, float]:
         text = (job / VALIDATION).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    return {str(name): float(value) for name, value in json.loads(text).items()}
+    try:
+        return {str(name): float(value) for name, value in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CascadeError(
+            f"{job / VALIDATION}: {one_line(error)}; expected numbers by name"
+        ) from None

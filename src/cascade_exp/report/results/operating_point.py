@@ -53,7 +53,7 @@ def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> 
 def _model(beside: Path) -> dict[str, Any] | None:
     try:
         about = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    model: dict[str, Any] | None = about.get("model")
-    return model
+    model = about.get("model") if isinstance(about, dict) else None
+    return model if isinstance(model, dict) else None

@@ -53,9 +53,22 @@ def write_status(folder: Path, status: JobStatus) -> None:
 def read_status(folder: Path) -> JobStatus | None:
     """The status of the job in ``folder``; None where there is none that can be read."""
     try:
-        return JobStatus(**json.loads((folder / FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        found = JobStatus(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return found if _well_formed(found) else None
+
+
+def _well_formed(status: JobStatus) -> bool:
+    texts = (status.key, status.job, status.state, status.run_id, status.started)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(status.overrides, list)
+        and all(isinstance(override, str) for override in status.overrides)
+        and type(status.attempts) is int
+        and (status.seconds is None or type(status.seconds) in (int, float))
+        and (status.reason is None or isinstance(status.reason, str))
+    )
 
 
 def check_same_job(folder: Path, key: object, where: Path) -> None:
