@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 
 from cascade_exp.evaluation.analyses import analyse
 from cascade_exp.evaluation.evaluation import Evaluation, evaluate_recordings
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report.pages import view
 from cascade_exp.report.results.analyses_schema import Analyses
+from cascade_exp.schema.checks import to_settings
 from cascade_exp.schema.evaluating import EvaluateConfig
 from cascade_exp.schema.registry import register
 
@@ -23,7 +23,7 @@ def settings_of(*overrides: str) -> EvaluateConfig:
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("evaluate", overrides=["bootstrap.resamples=10", *overrides])
-    settings = OmegaConf.to_object(config)
+    settings = to_settings(config)
     assert isinstance(settings, EvaluateConfig)
     return settings
 

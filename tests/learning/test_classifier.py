@@ -5,17 +5,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from cascade_exp.cascade.reliability import dis
-from cascade_exp.learning.classifier import Classifier, OptimizerSettings
-from cascade_exp.learning.fit import TrainerSettings, make_trainer
+from cascade_exp.learning.classifier import Classifier
+from cascade_exp.learning.fit import make_trainer
+from tests.learning.settings import optimizer, trainer
 
 EXAMPLES = [{"inputs": torch.ones(3), "label": torch.tensor(1), "id": torch.tensor(0)}]
 
 
 def trainer_of(folder, precision, clip=None):
-    settings = TrainerSettings(
-        max_epochs=1,
-        accelerator="cpu",
-        devices=1,
+    settings = trainer(
+        1,
         precision=precision,
         gradient_clip_val=clip,
         options={"enable_progress_bar": False, "enable_checkpointing": False},
@@ -24,12 +23,12 @@ def trainer_of(folder, precision, clip=None):
 
 
 def fitted(folder, clip, precision, fused):
-    """Weights before and after one step of plain SGD with learning rate 1."""
+    """Weights before and after one step of SGD with learning rate 1."""
     network = torch.nn.Linear(3, 2)
     before = network.weight.detach().clone()
-    settings = OptimizerSettings(
-        builds="torch.optim.SGD",
-        learning_rate=1.0,
+    settings = optimizer(
+        "torch.optim.SGD",
+        1.0,
         weight_decay=0.0,
         warmup_share=0.0,
         decay="constant",
@@ -61,7 +60,7 @@ def test_dis_of_an_epoch_is_that_of_the_logits_in_full_precision(tmp_path, preci
         {"inputs": x, "label": label, "id": torch.tensor(i)}
         for i, (x, label) in enumerate(zip(inputs, labels, strict=True))
     ]
-    module = Classifier(torch.nn.Linear(3, 2), 2, OptimizerSettings("torch.optim.SGD", 1.0))
+    module = Classifier(torch.nn.Linear(3, 2), 2, optimizer("torch.optim.SGD", 1.0))
     trainer = trainer_of(tmp_path, precision)
     trainer.validate(
         module, [DataLoader(EXAMPLES), DataLoader(selection, batch_size=50)], verbose=False

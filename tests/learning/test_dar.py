@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.learning.dar import DarSettings, DifficultyAwareRegularization, dar_loss
+from cascade_exp.learning.dar import DifficultyAwareRegularization, dar_loss
 from cascade_exp.learning.difficulty import Labels
+from tests.learning.settings import dar
 from tests.oracles.dar import dar_by_hand
 
 LOGIT = st.sampled_from([-0.0, 0.0, 1.0, -2.0, 30.0, -1e4, 1e4]) | st.floats(-20, 20, width=32)
@@ -73,7 +74,7 @@ def test_a_batch_without_pairs_leaves_the_gradient_alone():
 
 def test_labels_are_found_by_id():
     labels = Labels(np.array([7, 3, 5]), np.array([[True], [False], [True]]))
-    term = DifficultyAwareRegularization(labels, DarSettings(weight=0.5, margin=0.3))
+    term = DifficultyAwareRegularization(labels, dar(weight=0.5, margin=0.3))
     logits = torch.randn(3, 2)
     found = term(logits, torch.tensor([3, 5, 7]))
     assert found == dar_loss(logits, torch.tensor([True, False, False]), 0.3)
@@ -85,12 +86,12 @@ def test_labels_are_found_by_id():
 @pytest.mark.parametrize(
     ("key", "values"),
     [
-        ("regularizer.margin", {"margin": 0.0}),
-        ("regularizer.margin", {"margin": 1.5}),
-        ("regularizer.weight", {"weight": 0.0}),
-        ("regularizer.pairs", {"pairs": "alle"}),
+        ("margin", {"margin": 0.0}),
+        ("margin", {"margin": 1.5}),
+        ("weight", {"weight": 0.0}),
+        ("pairs", {"pairs": "alle"}),
     ],
 )
 def test_refuses_what_makes_no_sense(key, values):
     with pytest.raises(CascadeError, match=key):
-        DarSettings(**{"weight": 0.5, "margin": 0.5, **values})
+        dar(**{"weight": 0.5, "margin": 0.5, **values})

@@ -13,10 +13,10 @@ from cascade_exp.data.examples import Examples
 from cascade_exp.data.images import ImageDataModule
 from cascade_exp.data.splitting import Splits
 from cascade_exp.errors import CascadeError
-from cascade_exp.learning.classifier import Classifier, OptimizerSettings
+from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.difficulty import AGAIN, LabelStore, Task, assign_folds
-from cascade_exp.learning.fit import TrainerSettings
 from cascade_exp.learning.folds import fit_fold
+from tests.learning.settings import optimizer, trainer
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=60), st.integers(2, 9), st.integers(0, 9))
@@ -182,9 +182,9 @@ def fold_fit(folder, die_at=None):
             raise Killed
 
     fit_fold(
-        Classifier(network, 3, OptimizerSettings("torch.optim.AdamW", 1e-2)),
+        Classifier(network, 3, optimizer("torch.optim.AdamW", 1e-2)),
         data,
-        TrainerSettings(max_epochs=4, accelerator="cpu", devices=1, precision="32-true"),
+        trainer(4),
         seed=1,
         folder=folder,
         progress=progress,

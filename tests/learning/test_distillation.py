@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.distillation import (
     PatientDistillation,
-    SoftTargets,
     VanillaDistillation,
     matched_layers,
     patient_loss,
     soft_target_loss,
 )
-from cascade_exp.learning.theseus import ModuleReplacing, Replacing
+from cascade_exp.learning.theseus import ModuleReplacing
 from cascade_exp.models.complete import build_model
+from tests.learning.settings import patient, theseus, vanilla
 from tests.models.conftest import encoder_dir, tokenizer_dir  # noqa: F401  # fixtures
 from tests.oracles.distillation import patient_by_hand, soft_targets_by_hand
 
@@ -40,7 +40,7 @@ def test_soft_targets_by_hand(size, classes, alpha, heat, seed):
         torch.from_numpy(student),
         torch.from_numpy(teacher),
         torch.from_numpy(labels),
-        SoftTargets(alpha, heat),
+        vanilla(alpha, heat),
     )
     expected = soft_targets_by_hand(
         student.tolist(), teacher.tolist(), labels.tolist(), alpha, heat
@@ -53,7 +53,7 @@ def test_soft_targets_by_hand(size, classes, alpha, heat, seed):
 def test_a_student_that_says_what_the_teacher_says_has_nothing_to_learn():
     logits = torch.randn(5, 3, requires_grad=True)
     loss, _ = soft_target_loss(
-        logits, logits.detach(), torch.zeros(5, dtype=torch.long), SoftTargets(1.0, 4.0)
+        logits, logits.detach(), torch.zeros(5, dtype=torch.long), vanilla(1.0, 4.0)
     )
     loss.backward()
     assert loss.abs() < 1e-6 and logits.grad.abs().max() < 1e-6
@@ -88,7 +88,7 @@ def test_refuses_what_cannot_be_matched(teacher, student):
 
 def test_targets_are_found_by_id():
     logits = np.array([[3.0, 0.0], [0.0, 5.0]], dtype=np.float32)
-    loss = VanillaDistillation(np.array([8, 2]), logits, SoftTargets(1.0, 1.0))
+    loss = VanillaDistillation(np.array([8, 2]), logits, vanilla(1.0, 1.0))
     network = torch.nn.Identity()
     batch = {
         "inputs": torch.tensor([[0.0, 5.0], [3.0, 0.0]]),
@@ -152,7 +152,7 @@ def test_patience_moves_the_students_states_to_the_teachers(encoders):
     as_if_trained(teacher)
     student.network.eval()  # dropout would blur how near they come
     before = copy.deepcopy(teacher.network.state_dict())
-    loss = PatientDistillation(teacher.network, [2], SoftTargets(0.5, 5.0), beta=100.0)
+    loss = PatientDistillation(teacher.network, [2], patient())
     optimiser = torch.optim.Adam(student.network.parameters(), lr=1e-3)
     apart = []
     for _ in range(60):
@@ -174,7 +174,7 @@ def test_patience_moves_the_students_states_to_the_teachers(encoders):
 def test_theseus_begins_as_the_teacher_and_ends_as_the_student(encoders, kind):
     student, teacher = pair(encoders[kind], 2)
     as_if_trained(teacher)
-    loss = ModuleReplacing(student, teacher, Replacing(base_rate=0.5, ramp=0.5))
+    loss = ModuleReplacing(student, teacher, theseus(0.5, 0.5))
     inputs = batch_of()["inputs"]
     loss.teacher_layers.eval()
     student.network.eval()
@@ -192,7 +192,7 @@ def test_theseus_begins_as_the_teacher_and_ends_as_the_student(encoders, kind):
 
 def test_theseus_teaches_the_layers_alone(encoders):
     student, teacher = pair(encoders["bert"], 2)
-    loss = ModuleReplacing(student, teacher, Replacing(base_rate=0.5, ramp=0.5))
+    loss = ModuleReplacing(student, teacher, theseus(0.5, 0.5))
     before = copy.deepcopy(student.network.state_dict())
     theirs = copy.deepcopy(loss.teacher_layers.state_dict())
     parameters = [p for p in student.network.parameters() if p.requires_grad]
@@ -209,24 +209,25 @@ def test_theseus_teaches_the_layers_alone(encoders):
 
 
 def test_the_replacing_rate_is_linear_until_it_is_one():
-    schedule = Replacing(base_rate=0.3, ramp=0.5)
+    schedule = theseus(0.3, 0.5)
     found = [schedule.rate(done) for done in (0, 0.25, 0.5, 1)]
     assert found == pytest.approx([0.3, 0.65, 1, 1])
 
 
 def test_theseus_shares_layers_out_evenly(encoders):
     with pytest.raises(CascadeError, match="4 layers cannot be shared out among 3"):
-        ModuleReplacing(*pair(encoders["bert"], 3), Replacing(0.5, 0.5))
+        ModuleReplacing(*pair(encoders["bert"], 3), theseus(0.5, 0.5))
 
 
 @pytest.mark.parametrize(
     ("made", "key"),
     [
-        (lambda: SoftTargets(1.5, 1), r"distillation\.alpha"),
-        (lambda: SoftTargets(0.5, 0), r"distillation\.temperature"),
-        (lambda: Replacing(0, 0.5), r"distillation\.base_rate"),
-        (lambda: Replacing(0.5, 0), r"distillation\.ramp"),
-        (lambda: matched_layers(4, 2, "first"), r"distillation\.layers"),
+        (lambda: vanilla(1.5, 1), "alpha=1.5"),
+        (lambda: vanilla(0.5, 0), "temperature=0"),
+        (lambda: theseus(0, 0.5), "base_rate=0"),
+        (lambda: theseus(0.5, 0), "ramp=0"),
+        (lambda: patient(layers="first"), "layers=first"),
+        (lambda: patient(beta=-1.0), "beta=-1.0"),
     ],
 )
 def test_refuses_what_makes_no_sense(made, key):

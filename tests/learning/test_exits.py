@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from cascade_exp.learning.classifier import OptimizerSettings
 from cascade_exp.learning.exits import (
     PHASES,
     ExitClassifier,
@@ -18,11 +17,12 @@ from cascade_exp.learning.exits import (
     sum_of_earlier,
     weighted_by_depth,
 )
-from cascade_exp.learning.fit import TrainerSettings, fit
+from cascade_exp.learning.fit import fit
 from cascade_exp.learning.watching import WatchedValidation
 from cascade_exp.models.complete import build_model
 from cascade_exp.models.exit_heads import HEADS
 from cascade_exp.models.members import TWO_PHASES
+from tests.learning.settings import optimizer, trainer
 
 SHAPE = {
     "model_type": "bert",
@@ -118,22 +118,16 @@ def fitted(method, folder: Path):
     torch.manual_seed(0)
     member = {"family": "exits", "method": method, "config": SHAPE, "max_length": 8}
     network = build_model("net", member, ("no", "yes")).network
-    optimizer = OptimizerSettings("torch.optim.AdamW", learning_rate=1e-2, warmup_share=0.0)
+    wanted = optimizer("torch.optim.AdamW", 1e-2, warmup_share=0.0)
     states = [{k: v.clone() for k, v in network.state_dict().items()}]
     losses = []
     for phase in PHASES[method]:
-        module = ExitClassifier(network, 2, optimizer, phase)
+        module = ExitClassifier(network, 2, wanted, phase)
         before = loss_of(module)
         fit(
             module,
             Loaders(),
-            TrainerSettings(
-                max_epochs=3,
-                accelerator="cpu",
-                devices=1,
-                precision="32-true",
-                options={"enable_progress_bar": False},
-            ),
+            trainer(3, options={"enable_progress_bar": False}),
             {},
             folder=folder / phase.name,
             watch=WatchedValidation({}),
@@ -176,8 +170,8 @@ def test_pabee_trains_everything_at_once(tmp_path):
 def test_frozen_parts_drop_nothing_and_logs_pool_the_exits_that_learn(tmp_path):
     member = {"family": "exits", "method": "fastbert", "config": SHAPE, "max_length": 8}
     network = build_model("net", member, ("no", "yes")).network
-    optimizer = OptimizerSettings("torch.optim.AdamW", learning_rate=1e-2)
-    module = ExitClassifier(network, 2, optimizer, PHASES["fastbert"][1])
+    wanted = optimizer("torch.optim.AdamW", 1e-2)
+    module = ExitClassifier(network, 2, wanted, PHASES["fastbert"][1])
     module.train()
     module.on_train_epoch_start()
     assert not network.transformer.training and not network.heads.exits[-1].training

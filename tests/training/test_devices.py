@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.learning.fit import TrainerSettings
 from cascade_exp.recordings.folder import open_recordings
+from cascade_exp.schema.training import TrainerOptions
 from cascade_exp.training.devices import check_devices, with_devices
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("multirun", [False, True])
 def test_one_device_goes_anywhere(devices, multirun):
     check_devices(devices, None, multirun)
-    settings = with_devices(TrainerSettings(1, devices=devices))
+    settings = with_devices(TrainerOptions("test", max_epochs=1, devices=devices))
     assert settings.devices == (1 if devices == "auto" else devices)
     assert "strategy" not in settings.options
 
@@ -28,8 +28,10 @@ def test_one_device_goes_anywhere(devices, multirun):
 @pytest.mark.parametrize("devices", [2, "2", -1, [0, 1]])
 def test_several_devices_serve_the_fit_alone(devices):
     check_devices(devices, None, multirun=False)
-    assert with_devices(TrainerSettings(1, devices=devices)).options == {"strategy": "ddp_spawn"}
-    given = TrainerSettings(1, devices=devices, options={"strategy": "ddp_fork"})
+    assert with_devices(TrainerOptions("test", max_epochs=1, devices=devices)).options == {
+        "strategy": "ddp_spawn"
+    }
+    given = TrainerOptions("test", max_epochs=1, devices=devices, options={"strategy": "ddp_fork"})
     check_devices(devices, "ddp_fork", multirun=False)
     assert with_devices(given) == given
     with pytest.raises(CascadeError, match="expected ddp_spawn"):

@@ -77,19 +77,23 @@ def test_what_cannot_be_drawn_is_one_line(small_glue_job, change, said):
         project(Options(**{"run": str(small_glue_job), "perplexity": 5.0, **change}))
 
 
+def wanted(layer, models=None):
+    return Representations(layer, models, examples=1000)
+
+
 @pytest.mark.parametrize(
-    ("wanted", "kind", "said"),
+    ("asked", "kind", "said"),
     [
-        (Representations(2, ["a", "c"]), "text", r"representations.models=c: expected one of a, b"),
-        (Representations(2, ["a"]), "text", r"layer=2: expected 1 to the layers of a \(1\)"),
-        (Representations(5), "text", r"layer=5: expected 1 to the layers of a \(1\), b \(4\)"),
-        (Representations(0), "text", "layer=0"),
-        (Representations(1), "image", "holds no texts, but images"),
+        (wanted(2, ["a", "c"]), "text", r"representations.models=c: expected one of a, b"),
+        (wanted(2, ["a"]), "text", r"layer=2: expected 1 to the layers of a \(1\)"),
+        (wanted(5), "text", r"layer=5: expected 1 to the layers of a \(1\), b \(4\)"),
+        (wanted(0), "text", "layer=0"),
+        (wanted(1), "image", "holds no texts, but images"),
     ],
 )
-def test_what_a_job_could_not_draw_is_refused_before_it_trains(wanted, kind, said):
+def test_what_a_job_could_not_draw_is_refused_before_it_trains(asked, kind, said):
     examples = Examples(np.arange(1), np.zeros(1, np.int64), [("x", None)])
     source = Source("toy", kind, ("no", "yes"), examples)
     with pytest.raises(CascadeError, match=said):
-        check_representations(wanted, {"a": 1, "b": 4}, source)
-    check_representations(Representations(), {"a": 1}, source)
+        check_representations(asked, {"a": 1, "b": 4}, source)
+    check_representations(wanted(None), {"a": 1}, source)

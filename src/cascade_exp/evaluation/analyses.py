@@ -60,7 +60,7 @@ from cascade_exp.report.results.analyses_schema import (
 )
 from cascade_exp.report.results.published import PublishedPoint, published_points
 from cascade_exp.report.results.schema import OperatingPoint
-from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.schema.evaluating import CommonConfig
 
 # Points that are kept of any one curve; a picture shows no more.
 THINNED = 300
@@ -95,7 +95,7 @@ def analyse(measuring: Measuring, searching: Searching, chosen: OperatingPoint |
     )
 
 
-def check_published(settings: EvaluateConfig) -> None:
+def check_published(settings: CommonConfig) -> None:
     """Refuse to draw published points beside numbers that they cannot be compared with.
 
     Raises:
@@ -121,7 +121,7 @@ def check_published(settings: EvaluateConfig) -> None:
         )
 
 
-def _published(settings: EvaluateConfig) -> list[PublishedPoint]:
+def _published(settings: CommonConfig) -> list[PublishedPoint]:
     return [] if settings.published is None else published_points(settings.published)
 
 
@@ -140,7 +140,7 @@ def _model(splits: BothSplits, m: int, cascade: OperatingPoint | None) -> ModelC
 
 
 def _own_threshold(
-    settings: EvaluateConfig, cascade: OperatingPoint | None, model: str, confidence: Floats
+    settings: CommonConfig, cascade: OperatingPoint | None, model: str, confidence: Floats
 ) -> ChosenThreshold | None:
     """The cascade's threshold on ``model``'s confidence; an ensemble's is not the model's own."""
     stages = [] if cascade is None else cascade.stages[:-1]

@@ -11,53 +11,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cascade_exp.cascade.frontier import average_improvement, max_improvement, top_score
-from cascade_exp.cascade.selection import check_rule
-from cascade_exp.errors import CascadeError, choice
 from cascade_exp.evaluation.analyses import check_published
 from cascade_exp.evaluation.findings import findings
 from cascade_exp.evaluation.kinds.base import own_method
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import plain, told_of
 from cascade_exp.evaluation.measuring import Measuring
-from cascade_exp.evaluation.points import goals_of, operating_points, rules_of
+from cascade_exp.evaluation.points import operating_points
 from cascade_exp.evaluation.pools import BothSplits, open_pools, reliability
 from cascade_exp.evaluation.pricing import check_cost, unit_of
 from cascade_exp.evaluation.searching import Searching
-from cascade_exp.evaluation.workers import BACKENDS
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.results.schema import FrontFigures, FrontRow, OperatingPoint, Results
-from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.schema.evaluating import CommonConfig
 
 
-def check_settings(settings: EvaluateConfig) -> None:
-    """Refuse settings that cannot go together, before any compute is spent.
+def check_settings(settings: CommonConfig) -> None:
+    """Refuse settings that no evaluation could follow, before any compute is spent.
+
+    What the schema cannot know: prices out of a file, kinds of cascade, published results.
 
     Raises:
         CascadeError: naming the key.
     """
     check_cost(settings.cost)
-    choice(settings.baseline, ("hull", "adjacent"), "baseline")
-    choice(settings.threshold.compare, ("ge", "gt"), "threshold.compare")
-    for rule in rules_of(settings):
-        check_rule(rule, goals_of(settings))
-    if settings.search.max_stages < 1:
-        raise CascadeError(f"search.max_stages={settings.search.max_stages}: expected at least 1")
-    if not 0 <= settings.search.gap < 1:
-        raise CascadeError(f"search.gap={settings.search.gap}: expected a share from 0 to below 1")
-    if settings.search.workers < 1:
-        raise CascadeError(f"search.workers={settings.search.workers}: expected at least 1")
-    choice(settings.search.backend, BACKENDS, "search.backend")
-    if settings.bootstrap.resamples < 1:
-        raise CascadeError(
-            f"bootstrap.resamples={settings.bootstrap.resamples}: expected at least 1"
-        )
-    same = settings.splits.selection == settings.splits.report
-    if same and not settings.threshold.same_split:
-        raise CascadeError(
-            f"splits.selection and splits.report are both '{settings.splits.report}'; thresholds "
-            "chosen and told on the same examples flatter themselves "
-            "(threshold.same_split=true does it all the same, and the report says so)"
-        )
     base = plain(settings)
     kind_of(base).check(own_method(base))
     check_published(settings)
@@ -74,7 +51,7 @@ class Evaluation:
 
 def evaluate_recordings(
     recordings: Recordings,
-    settings: EvaluateConfig,
+    settings: CommonConfig,
     environment: Mapping[str, object],
     progress: Callable[[int, int], None] | None = None,
     temperatures: Mapping[str, float] | None = None,
@@ -90,7 +67,10 @@ def evaluate_recordings(
     """
     check_settings(settings)
     splits = open_pools(
-        recordings, settings, halve="guaranteed" in rules_of(settings), fitted=temperatures
+        recordings,
+        settings,
+        halve="guaranteed" in settings.threshold.rule_names,
+        fitted=temperatures,
     )
     measuring, searching = Measuring(splits), Searching(settings, splits.kind, progress)
     found = searching.front(splits.selection)

@@ -32,6 +32,7 @@ from cascade_exp.report.results.analyses_schema import Analyses
 from cascade_exp.report.results.headline import headline
 from cascade_exp.report.results.operating_point import deployment
 from cascade_exp.report.results.schema import Results
+from cascade_exp.schema.evaluating import EvaluateConfig
 
 if TYPE_CHECKING:
     from cascade_exp.report.pages.sections import Sections
@@ -42,17 +43,18 @@ Preview = Callable[[int | str], str | bytes | None]
 def evaluate(config: DictConfig) -> Path:
     """Evaluate the cascades of recorded outputs, or compare jobs; returns the results folder."""
     with open_job(config, COMPARISON if config.compare else "evaluate") as job:
-        if job.settings.compare:
-            return compare_jobs(job, job.settings.compare)
-        check_settings(job.settings)
-        check_methods(job.settings)
-        check_speed_ups(job.settings)
-        folder = find_recordings(job.settings)
+        settings = job.settings
+        assert isinstance(settings, EvaluateConfig)
+        if settings.compare:
+            return compare_jobs(job, settings.compare)
+        check_settings(settings)
+        check_methods(settings)
+        check_speed_ups(settings)
+        folder = find_recordings(settings)
         job.console.print(f"Recordings: {folder}", highlight=False, soft_wrap=True)
-        pool = job.settings.pool
-        absent = job.settings.answers.absent
+        pool, absent = settings.pool, settings.answers.absent
         recordings = open_recordings(folder, pool.include, pool.exclude, absent)
-        return report(job, recordings, read_previews(folder, job.settings.splits.report))
+        return report(job, recordings, read_previews(folder, settings.splits.report))
 
 
 def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> Path:

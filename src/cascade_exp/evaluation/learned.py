@@ -10,34 +10,21 @@ import numpy as np
 from cascade_exp.cascade.objective import Objective
 from cascade_exp.cascade.pools.learned import LEARNED, Deferral, LearnedPool
 from cascade_exp.cascade.stages import Ints, Stage, StagePool
-from cascade_exp.errors import CascadeError
-from cascade_exp.schema.evaluating import EvaluateConfig, LearnedMetric, Named
+from cascade_exp.schema.evaluating import CommonConfig, LearnedMetric, Named
 
 
-def plain(settings: EvaluateConfig) -> EvaluateConfig:
-    """The settings with the plain confidence that ``metric=learned`` is learned from.
-
-    Raises:
-        CascadeError: if that is to be learned in turn, or thresholds are given for what is fitted.
-    """
+def plain(settings: CommonConfig) -> CommonConfig:
+    """The settings with the confidence that ``metric=learned`` is learned from."""
     metric = settings.metric
     if not isinstance(metric, LearnedMetric):
         return settings
-    if metric.base == metric.name:
-        raise CascadeError(f"metric.base={metric.base}: expected a confidence that is not learned")
-    rules = settings.threshold.rules
-    if "fixed" in ([rules] if isinstance(rules, str) else rules):
-        raise CascadeError(
-            "threshold.rules names fixed with metric=learned: a learned confidence is fitted anew "
-            "by every job, so that no threshold can be given for it"
-        )
     return replace(settings, metric=Named(metric.base))
 
 
-def learned_from(settings: EvaluateConfig) -> LearnedMetric:
+def learned_from(settings: CommonConfig) -> LearnedMetric:
     """``metric=learned`` of the confidence that ``settings`` have, or have under it."""
     metric = settings.metric
-    return metric if isinstance(metric, LearnedMetric) else LearnedMetric(LEARNED, metric.name)
+    return metric if isinstance(metric, LearnedMetric) else LearnedMetric(LEARNED, base=metric.name)
 
 
 def told_of(pool: StagePool, members: Sequence[int]) -> dict[str, dict[str, object]]:
@@ -62,7 +49,7 @@ def told_of(pool: StagePool, members: Sequence[int]) -> dict[str, dict[str, obje
 
 
 def deferral_of(
-    settings: EvaluateConfig, pool: StagePool, objective: Objective, labels: Ints, rows: Ints | None
+    settings: CommonConfig, pool: StagePool, objective: Objective, labels: Ints, rows: Ints | None
 ) -> Deferral | None:
     """What learns the confidence of ``pool``'s stages; None unless ``metric=learned``.
 

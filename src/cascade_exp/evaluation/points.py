@@ -10,13 +10,7 @@ from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pools import reference_of
 from cascade_exp.evaluation.searching import Searching
 from cascade_exp.report.results.schema import OperatingPoint
-from cascade_exp.schema.evaluating import EvaluateConfig
-
-
-def rules_of(settings: EvaluateConfig) -> list[str]:
-    """The selection rules by name, in the order given."""
-    rules = settings.threshold.rules
-    return [rules] if isinstance(rules, str) else [str(rule) for rule in rules]
+from cascade_exp.schema.evaluating import CommonConfig
 
 
 def operating_points(
@@ -34,7 +28,7 @@ def operating_points(
         # what a forbidden setting dominated may still be the best allowed one
         front = searching.front(selection, worst_case_cost=threshold.worst_case_cost).front
     reference = reference_of(selection, threshold.reference)
-    rules = rules_of(settings)
+    rules = threshold.rule_names
     given: dict[str, Choice] = {}
     if "fixed" in rules:
         given["fixed"] = _fixed(measuring, searching)
@@ -58,30 +52,7 @@ def operating_points(
     return points
 
 
-def goals_of(settings: EvaluateConfig) -> dict[str, object]:
-    """The goals that ``threshold`` sets; a share of a cost sets ``target_cost``.
-
-    Raises:
-        CascadeError: if ``threshold.target_cost_share`` is out of range, given beside
-            ``target_cost``, or read by none of the rules.
-    """
-    threshold = settings.threshold
-    share = threshold.target_cost_share
-    if share is None:
-        return vars(threshold)
-    given = f"threshold.target_cost_share={share}"
-    if not share > 0:
-        raise CascadeError(f"{given}: expected a share above 0 of the reference model's cost")
-    if threshold.target_cost is not None:
-        raise CascadeError(f"{given}: threshold.target_cost is given too; expected one of the two")
-    if "target_cost" not in rules_of(settings):
-        raise CascadeError(
-            f"{given}: read by the rule target_cost; give threshold.rules=[target_cost]"
-        )
-    return {**vars(threshold), "target_cost": share}
-
-
-def _target_cost(settings: EvaluateConfig, reference_cost: float) -> float | None:
+def _target_cost(settings: CommonConfig, reference_cost: float) -> float | None:
     """The largest mean cost allowed: given, or a share of the mean cost of the reference model."""
     share = settings.threshold.target_cost_share
     return settings.threshold.target_cost if share is None else share * reference_cost

@@ -25,7 +25,7 @@ from cascade_exp.evaluation.learned import deferral_of, plain
 from cascade_exp.recordings.folder import Recordings, Split
 from cascade_exp.recordings.outputs import RecordedAnswers
 from cascade_exp.report.results.schema import ReliabilityRow
-from cascade_exp.schema.evaluating import EvaluateConfig, Named
+from cascade_exp.schema.evaluating import CommonConfig, Named
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class BothSplits:
     """
 
     recordings: Recordings
-    settings: EvaluateConfig
+    settings: CommonConfig
     kind: CascadeKind
     selection: OneSplit
     report: OneSplit
@@ -79,7 +79,7 @@ class BothSplits:
 
 def open_pools(
     recordings: Recordings,
-    settings: EvaluateConfig,
+    settings: CommonConfig,
     halve: bool,
     fitted: Mapping[str, float] | None = None,
 ) -> BothSplits:
@@ -200,7 +200,7 @@ def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
 
 
 def _temperatures(
-    split: Split, settings: EvaluateConfig, rows: Ints | None, fitted: Mapping[str, float] | None
+    split: Split, settings: CommonConfig, rows: Ints | None, fitted: Mapping[str, float] | None
 ) -> dict[str, float]:
     name = settings.calibration.name
     check_calibration(name)
@@ -242,7 +242,7 @@ def _answers(
 def _one_split(
     kind: CascadeKind,
     split: Split,
-    settings: EvaluateConfig,
+    settings: CommonConfig,
     objective: Objective,
     costs: Mapping[str, float],
     temperatures: Mapping[str, float],

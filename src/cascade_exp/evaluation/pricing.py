@@ -10,17 +10,17 @@ from typing import cast
 import numpy as np
 
 from cascade_exp.cascade.costs import Accounting, dollars_per_example
-from cascade_exp.cascade.links import DISTRIBUTIONS, Distribution, Links, links_of
+from cascade_exp.cascade.links import Distribution, Links, links_of
 from cascade_exp.cascade.stages import Floats
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.errors import CascadeError
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.recordings.names import models_of
 from cascade_exp.recordings.prices import gpu_prices, rates_of
 from cascade_exp.schema.evaluating import (
+    CommonConfig,
     Cost,
     DollarsCost,
     EdgeCloudCost,
-    EvaluateConfig,
     ExitsCascade,
 )
 
@@ -28,22 +28,17 @@ DEFAULT_COLUMN = "macs"
 
 
 def check_cost(cost: Cost) -> None:
-    """Refuse settings of the cost that cannot be, before any compute.
+    """Refuse prices that cannot be read, and places of models that make no sense.
 
     Raises:
         CascadeError: naming the key.
     """
-    choice(cost.accounting, ("cumulative", "exit_tier"), "cost.accounting")
-    choice(cost.parallel, ("sum", "max"), "cost.parallel")
     if isinstance(cost, DollarsCost):
-        choice(cost.basis, ("per_example", "rate"), "cost.basis")
         gpu_prices(cost.prices)
-    if isinstance(cost, EdgeCloudCost):
-        choice(cost.distribution, DISTRIBUTIONS, "cost.distribution")
-        places_of(cost)
+    places_of(cost)
 
 
-def with_column(settings: EvaluateConfig, recordings: Recordings) -> EvaluateConfig:
+def with_column(settings: CommonConfig, recordings: Recordings) -> CommonConfig:
     """``settings`` with ``cost.column`` filled in where it is ``auto``.
 
     Raises:

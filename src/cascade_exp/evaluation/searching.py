@@ -14,14 +14,14 @@ from cascade_exp.cascade.stages import Compare
 from cascade_exp.evaluation.kinds.base import CascadeKind
 from cascade_exp.evaluation.pools import OneSplit
 from cascade_exp.evaluation.workers import run_shards
-from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.schema.evaluating import CommonConfig
 
 
 @dataclass(frozen=True)
 class Searching:
     """The search as the settings ask for it, over the cascades of one kind."""
 
-    settings: EvaluateConfig
+    settings: CommonConfig
     kind: CascadeKind
     progress: Callable[[int, int], None] | None = None
 

@@ -6,6 +6,7 @@ What a job does lives in ``train`` and ``evaluate``; this module only stands bet
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import os
 import re
@@ -13,18 +14,21 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from cascade_exp.errors import CascadeError, Pruned, Terminated, did_you_mean
 from cascade_exp.errors import one_line as shortened
+from cascade_exp.jobs.help import check_overrides, help_text
 from cascade_exp.jobs.signals import STATUS, interrupted, resume_line, terminating
-from cascade_exp.schema.checks import check_keys
+from cascade_exp.schema.checks import to_settings
+from cascade_exp.schema.registry import ELSEWHERE
 from cascade_exp.schema.renamed import KEYS, refuse_renamed
 
 log = logging.getLogger(__name__)
@@ -54,7 +58,7 @@ def _run_job(name: str, config: DictConfig) -> float | None:
     Returns the number that ``optimize`` names, which a sweeper that searches wants; else None. A
     job that its search pruned has none; its ``job.json`` states that.
     """
-    check_keys(config)
+    to_settings(config)  # before the body's imports, which take seconds
     body = importlib.import_module(BODIES[name])
     try:
         folder = getattr(body, name)(config)
@@ -78,10 +82,15 @@ class _Failed(BaseException):
 def run_main(main: Callable[[], Any]) -> None:
     """Run a Hydra main function; a mistake of the user ends it with one line and status 1.
 
-    SIGTERM ends it with status 143, Ctrl-C with 130, each with a line that says how to resume. With
-    HYDRA_FULL_ERROR=1 in the environment the traceback is shown instead. Errors that no user caused
-    keep theirs.
+    ``--help`` prints the command's own help (``jobs.help``), ``--hydra-help`` Hydra's. SIGTERM ends
+    it with status 143, Ctrl-C with 130, each with a line that says how to resume. With
+    HYDRA_FULL_ERROR=1 in the environment a traceback is shown instead of the line. Errors that no
+    user caused keep theirs.
     """
+    script = Path(inspect.unwrap(main).__code__.co_filename)
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(help_text(script.stem, script.parent / "conf"))
+        return
     if os.environ.get(FULL_ERROR) == "1":
         _until_terminated(main)
         return
@@ -89,6 +98,8 @@ def run_main(main: Callable[[], Any]) -> None:
     os.environ[OWN_ERRORS] = str(os.getpid())
     try:
         refuse_renamed(sys.argv[1:])
+        if not {"--multirun", "-m"} & set(sys.argv[1:]):  # where each job is refused by itself
+            check_overrides(sys.argv[1:], script.parent / "conf")
         try:
             _until_terminated(main)
         except _Failed as failed:
@@ -125,8 +136,13 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         return _not_parsed(str(error.override), error)
     cause = error.__cause__ or error
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.key is not None:
+        return _unknown_key(cause)
+    found = re.match(r"Error merging override (.*)", str(error), re.DOTALL)
+    if found and isinstance(cause, OmegaConfBaseException):
+        return f"{found[1]}: {_first_line(cause)}"
     if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
-        return _wrong_key(cause)
+        return f"{cause.full_key or cause.key}: {_first_line(cause)}"
     # Hydra words the unknown group of an override as advice over several lines
     found = re.match(r"Could not override '([^'@]+)'", str(error))
     if found:
@@ -165,19 +181,16 @@ def _not_parsed(override: str, error: Exception) -> str:
     )
 
 
-def _wrong_key(cause: OmegaConfBaseException) -> str:
-    key = cause.full_key or str(cause.key)
-    known = _known_keys(cause)
-    if str(cause.key) in KEYS and str(cause.key) not in known:
-        return f"{key}: this key was renamed; expected {KEYS[str(cause.key)]}"
-    if str(cause.key) not in known and not is_dataclass(cause.object_type):
-        return f"{key}: no such key{did_you_mean(str(cause.key), known)}; to add it: +{key}=…"
-    if known and str(cause.key) not in known:
-        return (
-            f"{key}: no such key{did_you_mean(str(cause.key), known)}; "
-            f"expected one of {', '.join(known)}"
-        )
-    return f"{key}: {_first_line(cause)}"
+def _unknown_key(error: OmegaConfBaseException) -> str:
+    key, known = error.full_key or str(error.key), _known_keys(error)
+    if key in ELSEWHERE and is_dataclass(error.object_type):
+        return f"{key}: {ELSEWHERE[key]}"
+    if str(error.key) in KEYS and str(error.key) not in known:
+        return f"{key}: this key was renamed; expected {KEYS[str(error.key)]}"
+    hint = did_you_mean(str(error.key), known)
+    if not is_dataclass(error.object_type):
+        return f"{key}: no such key{hint}; to add it: +{key}=…"
+    return f"{key}: no such key{hint}; expected one of {', '.join(known)}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,11 +14,9 @@ def find_recordings(settings: EvaluateConfig) -> Path:
     """The recordings folder that the settings name, or that of the newest complete training run.
 
     Raises:
-        CascadeError: if both are named, there is none, or they are of another job.
+        CascadeError: if there is none, or they are of another job.
     """
     if settings.recordings is not None:
-        if settings.run is not None:
-            raise CascadeError("recordings and run both name recordings; give one of them")
         return Path(settings.recordings)
     if settings.run is not None:
         folder = Path(settings.run) / "recordings"

@@ -21,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from cascade_exp.atomic import write_text
 from cascade_exp.jobs.restart import inputs_of, job_key, kept_status
 from cascade_exp.report.tracking.loggers import JobLoggers, open_loggers
-from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.schema.checks import to_settings
+from cascade_exp.schema.evaluating import CommonConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +58,7 @@ class Job:
     key: str
     folder: Path
     config: DictConfig
-    settings: EvaluateConfig
+    settings: CommonConfig
     loggers: JobLoggers
     command: str
     console: Console
@@ -77,8 +78,7 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
 
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    settings = OmegaConf.to_object(config)
-    assert isinstance(settings, EvaluateConfig)
+    settings = to_settings(config)
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     group = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,41 +9,15 @@ import torch
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryF1Score, MulticlassAccuracy, MulticlassF1Score
 from transformers import get_scheduler
 
-from cascade_exp.errors import CascadeError, choice
 from cascade_exp.learning.building import build
 from cascade_exp.learning.dar import DifficultyAwareRegularization
 from cascade_exp.learning.metrics import DifficultyInversionScore, ExpectedCalibrationError
 from cascade_exp.learning.task_loss import Batch, CrossEntropy, TaskLoss
-
-DECAYS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """A torch optimiser by its import path, with linear warm-up and then ``decay`` to zero.
-
-    ``warmup_share`` is the share of all steps that warm up; biases and normalisation weights are
-    not decayed.
-    """
-
-    builds: str
-    learning_rate: float
-    weight_decay: float = 0.01
-    warmup_share: float = 0.1
-    decay: str = "linear"
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        choice(self.decay, DECAYS, "optimizer.decay")
-        if not 0 <= self.warmup_share < 1:
-            raise CascadeError(
-                f"optimizer.warmup_share={self.warmup_share}: expected a share from 0 to below 1"
-            )
+from cascade_exp.schema.training import DECAYS, Optimizer
 
 
 class Classifier(pl.LightningModule):
@@ -61,7 +33,7 @@ class Classifier(pl.LightningModule):
         self,
         network: nn.Module,
         classes: int,
-        optimizer: OptimizerSettings,
+        optimizer: Optimizer,
         task_loss: TaskLoss | None = None,
         regularizer: DifficultyAwareRegularization | None = None,
     ) -> None:
@@ -143,7 +115,7 @@ class Classifier(pl.LightningModule):
 
     def configure_gradient_clipping(
         self,
-        optimizer: Optimizer,
+        optimizer: torch.optim.Optimizer,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:

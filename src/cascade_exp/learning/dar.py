@@ -5,38 +5,11 @@ Which examples are difficult is decided in ``difficulty``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from cascade_exp.errors import CascadeError, choice
 from cascade_exp.learning.difficulty import Labels
-
-PAIRS = ("all", "sampled")
-
-
-@dataclass(frozen=True)
-class DarSettings:
-    """How the term is computed and weighed (Li et al. 2021, §3.2).
-
-    Attributes:
-        weight: λ, what the term is multiplied with before it joins the task loss.
-        margin: ε, how much less confident a difficult example is to be; in (0, 1].
-        pairs: ``all`` (easy, difficult) pairs of the batch, or one ``sampled`` difficult partner
-            for each easy example, as in the authors' code.
-    """
-
-    weight: float
-    margin: float
-    pairs: str = "all"
-
-    def __post_init__(self) -> None:
-        choice(self.pairs, PAIRS, "regularizer.pairs")
-        if not self.weight > 0:
-            raise CascadeError(f"regularizer.weight={self.weight}: expected a number above 0")
-        if not 0 < self.margin <= 1:
-            raise CascadeError(f"regularizer.margin={self.margin}: expected a number in (0, 1]")
+from cascade_exp.schema.training import Dar
 
 
 def dar_loss(logits: Tensor, difficult: Tensor, margin: float, pairs: str = "all") -> Tensor:
@@ -73,7 +46,7 @@ class DifficultyAwareRegularization(nn.Module):
     ids: Tensor
     difficult: Tensor
 
-    def __init__(self, labels: Labels, settings: DarSettings) -> None:
+    def __init__(self, labels: Labels, settings: Dar) -> None:
         super().__init__()
         order = labels.ids.argsort()
         self.settings = settings

@@ -5,7 +5,6 @@ The third way, taking the teacher's place layer by layer, is in ``theseus``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,30 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.errors import CascadeError
 from cascade_exp.learning.task_loss import Batch, Taught
-
-MATCHED = ("skip", "last")
-
-
-@dataclass(frozen=True)
-class SoftTargets:
-    """How a teacher's answers count: ``alpha`` in [0, 1], ``temperature`` above 0."""
-
-    alpha: float
-    temperature: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise CascadeError(f"distillation.alpha={self.alpha}: expected a share from 0 to 1")
-        if not self.temperature > 0:
-            raise CascadeError(
-                f"distillation.temperature={self.temperature}: expected a number above 0"
-            )
+from cascade_exp.schema.training import Patient, Vanilla
 
 
 def soft_target_loss(
-    student: Tensor, teacher: Tensor, labels: Tensor, settings: SoftTargets
+    student: Tensor, teacher: Tensor, labels: Tensor, settings: Vanilla
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """(1-α)·CE + α·T²·KL(teacher_T ‖ student_T), means over the batch; and its two parts.
 
@@ -73,7 +55,7 @@ class VanillaDistillation(nn.Module):
     logits: Tensor
 
     def __init__(
-        self, ids: NDArray[np.int64], logits: NDArray[np.float32], settings: SoftTargets
+        self, ids: NDArray[np.int64], logits: NDArray[np.float32], settings: Vanilla
     ) -> None:
         super().__init__()
         order = ids.argsort()
@@ -104,7 +86,6 @@ def matched_layers(teacher: int, student: int, how: str) -> list[int]:
     Raises:
         CascadeError: if the student has a single layer, or no fewer than the teacher.
     """
-    choice(how, MATCHED, "distillation.layers")
     if not 2 <= student < teacher:
         raise CascadeError(
             f"distillation=patient: a student of {student} layers under a teacher of {teacher}; "
@@ -132,16 +113,13 @@ class PatientDistillation:
 
     Args:
         teacher: a network with ``with_states`` (``models.transformers_models.TokenClassifier``).
-        layers: ``matched_layers``. beta: the weight of the states.
+        layers: ``matched_layers``.
     """
 
-    def __init__(self, teacher: Any, layers: list[int], settings: SoftTargets, beta: float) -> None:
-        if beta < 0:
-            raise CascadeError(f"distillation.beta={beta}: expected a number of at least 0")
+    def __init__(self, teacher: Any, layers: list[int], settings: Patient) -> None:
         self.teacher = teacher.eval()
         self.layers = layers
         self.settings = settings
-        self.beta = beta
 
     def __call__(self, network: Any, batch: Batch, done: float) -> Taught:
         """The network's answers to a training batch, and what they cost."""
@@ -150,4 +128,4 @@ class PatientDistillation:
             targets, theirs = self.teacher.to(logits.device).with_states(batch["inputs"])
         loss, parts = soft_target_loss(logits, targets, batch["label"], self.settings)
         apart = patient_loss(states[:, : len(self.layers)], theirs[:, [i - 1 for i in self.layers]])
-        return Taught(logits, loss + self.beta * apart, {**parts, "hidden_states": apart})
+        return Taught(logits, loss + self.settings.beta * apart, {**parts, "hidden_states": apart})

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cascade_exp.learning.classifier import Classifier, OptimizerSettings
+from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.task_loss import Batch
 from cascade_exp.models.exit_network import ExitNetwork
+from cascade_exp.schema.training import Optimizer
 
 Part = Literal["all", "last", "earlier"]
 
@@ -91,7 +92,7 @@ class ExitClassifier(Classifier):
     network: ExitNetwork
 
     def __init__(
-        self, network: ExitNetwork, classes: int, optimizer: OptimizerSettings, phase: Phase
+        self, network: ExitNetwork, classes: int, optimizer: Optimizer, phase: Phase
     ) -> None:
         super().__init__(network, classes, optimizer)
         self.phase = phase

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from cascade_exp.learning.building import build
 from cascade_exp.learning.checkpoints import CheckedCheckpointIO, check_checkpoint
 from cascade_exp.learning.feeding import Feed
 from cascade_exp.learning.watching import WatchedValidation
+from cascade_exp.schema.training import Callback, TrainerOptions
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -32,27 +33,7 @@ LOG_EVERY = 50
 VALIDATED = ("validation", "selection")
 
 
-@dataclass(frozen=True)
-class TrainerSettings:
-    """Arguments of Lightning's Trainer; ``precision`` may be "auto" (:func:`resolve_precision`)."""
-
-    max_epochs: int
-    accelerator: str = "auto"
-    devices: Any = "auto"
-    precision: str = "auto"
-    gradient_clip_val: float | None = 1.0
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class CallbackSettings:
-    """A callback by its import path, and its arguments."""
-
-    builds: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def resolve_precision(settings: TrainerSettings, texts: bool) -> str:
+def resolve_precision(settings: TrainerOptions, texts: bool) -> str:
     """The precision, or for "auto" bfloat16 where the device at hand is faster with it.
 
     On a CPU that is so for the matrix products of transformers, while small convolutions get
@@ -68,7 +49,7 @@ def resolve_precision(settings: TrainerSettings, texts: bool) -> str:
 
 
 def make_trainer(
-    settings: TrainerSettings,
+    settings: TrainerOptions,
     *,
     folder: Path,
     callbacks: Sequence[pl.Callback] = (),
@@ -100,8 +81,8 @@ def make_trainer(
 def fit(
     module: pl.LightningModule,
     data: Feed,
-    settings: TrainerSettings,
-    callbacks: Mapping[str, CallbackSettings],
+    settings: TrainerOptions,
+    callbacks: Mapping[str, Callback],
     *,
     folder: Path,
     watch: WatchedValidation,

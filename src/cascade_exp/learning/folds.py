@@ -21,7 +21,8 @@ from cascade_exp.data.batching import batch_loader
 from cascade_exp.data.examples import Ints
 from cascade_exp.learning.checkpoints import usable
 from cascade_exp.learning.feeding import Feed
-from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
+from cascade_exp.learning.fit import make_trainer, quiet_lightning
+from cascade_exp.schema.training import TrainerOptions
 
 CHECKPOINT = "last"
 EPOCHS = 1_000_003  # between the generators of two seeds: more than any training has
@@ -30,7 +31,7 @@ EPOCHS = 1_000_003  # between the generators of two seeds: more than any trainin
 def fit_fold(
     module: pl.LightningModule,
     data: Feed,
-    settings: TrainerSettings,
+    settings: TrainerOptions,
     *,
     seed: int,
     folder: Path,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,31 +14,7 @@ from cascade_exp.errors import CascadeError
 from cascade_exp.learning.task_loss import Batch, Taught
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.truncation import layer_list
-
-
-@dataclass(frozen=True)
-class Replacing:
-    """The linear schedule of the replacing rate (Xu et al. 2020, §3.3).
-
-    Attributes:
-        base_rate: the chance, at the first step, that a layer of the student takes its place.
-        ramp: the share of all steps after which it always does; what is left fine-tunes it alone.
-    """
-
-    base_rate: float
-    ramp: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.base_rate <= 1:
-            raise CascadeError(
-                f"distillation.base_rate={self.base_rate}: expected a chance in (0, 1]"
-            )
-        if not 0 < self.ramp <= 1:
-            raise CascadeError(f"distillation.ramp={self.ramp}: expected a share in (0, 1]")
-
-    def rate(self, done: float) -> float:
-        """The rate at a share of the steps."""
-        return min(1.0, self.base_rate + (1 - self.base_rate) * done / self.ramp)
+from cascade_exp.schema.training import Theseus
 
 
 class ModuleReplacing:
@@ -56,7 +31,7 @@ class ModuleReplacing:
             are not of one kind and width.
     """
 
-    def __init__(self, student: CompleteModel, teacher: CompleteModel, settings: Replacing) -> None:
+    def __init__(self, student: CompleteModel, teacher: CompleteModel, settings: Theseus) -> None:
         self.settings = settings
         ours, theirs = (_transformer(model) for model in (student, teacher))
         where = f"distillation=theseus: {student.name} under {teacher.name}"

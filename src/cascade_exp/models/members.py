@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
     MissingMandatoryValue,
@@ -137,22 +137,38 @@ def read_keys(prefix: str, given: Mapping[str, Any], schema: type[Schema]) -> Sc
         CascadeError: for an unknown key, a missing one, a value of a wrong type.
     """
     try:
-        plain = {str(key): _resolved(given, key) for key in given}
-        merged = OmegaConf.merge(OmegaConf.structured(schema), plain)
-        return OmegaConf.to_object(merged)  # type: ignore[return-value]
-    except ConfigKeyError as error:
-        known = [f.name for f in fields(schema)]  # type: ignore[arg-type]
-        raise CascadeError(
-            f"{prefix}{error.full_key}: no such key; expected one of "
-            f"{', '.join(known)}{did_you_mean(str(error.key), known)}"
-        ) from None
+        resolved = {str(key): _resolved(given, key) for key in given}
+        return OmegaConf.to_object(merged(prefix, resolved, schema))  # type: ignore[return-value]
     except MissingMandatoryValue as error:
         raise CascadeError(
             f"{prefix}{error.key}: missing; a value is needed, {prefix}{error.key}=…"
         ) from None
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise CascadeError(f"{prefix}{error.full_key}: {reason}") from None
+        raise _refused(prefix, error) from None
+
+
+def merged(prefix: str, given: Mapping[str, Any], schema: type) -> DictConfig:
+    """``given`` as a config of the dataclass ``schema``, whose own values may be missing.
+
+    Raises:
+        CascadeError: for an unknown key, or a value of a wrong type; ``prefix`` precedes the key.
+    """
+    try:
+        found = OmegaConf.merge(OmegaConf.structured(schema), given)
+    except ConfigKeyError as error:
+        known = [f.name for f in fields(schema)]
+        raise CascadeError(
+            f"{prefix}{error.full_key}: no such key; expected one of "
+            f"{', '.join(known)}{did_you_mean(str(error.key), known)}"
+        ) from None
+    except OmegaConfBaseException as error:
+        raise _refused(prefix, error) from None
+    assert isinstance(found, DictConfig)
+    return found
+
+
+def _refused(prefix: str, error: OmegaConfBaseException) -> CascadeError:
+    return CascadeError(f"{prefix}{error.full_key}: {str(error).splitlines()[0]}")
 
 
 def _resolved(given: Mapping[str, Any], key: str) -> Any:

@@ -1,15 +1,18 @@
-"""The checks that Hydra does not make: keys that nothing reads, and members of a pool."""
+"""From a composed configuration to its dataclasses, and the checks that Hydra does not make."""
 
 from __future__ import annotations
 
+import copy
+import re
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from cascade_exp.errors import CascadeError, choice, did_you_mean
-from cascade_exp.models.members import TWO_PHASES, read_member
+from cascade_exp.models.members import TWO_PHASES, merged, read_member
 from cascade_exp.recordings.names import check_name
+from cascade_exp.schema.evaluating import EACH, CommonConfig
 from cascade_exp.schema.training import MEMBERS, MemberTraining
 
 
@@ -21,26 +24,86 @@ class Member:
     training: MemberTraining
 
 
-def check_keys(config: DictConfig, at: str = "") -> None:
-    """Refuse keys that no dataclass of the schema knows, at any depth.
+def to_settings(config: DictConfig) -> CommonConfig:
+    """The composed ``config`` as the dataclasses of the schema, each having checked its values.
+
+    ``config`` itself stays as it is.
 
     Raises:
-        CascadeError: naming the key, with the nearest known one.
+        CascadeError: naming the key in full, with the value found and what was expected.
     """
+    typed = copy.deepcopy(config)
+    _read_each(typed)
+    _check_keys(typed)
+    _check_values(typed)
+    settings = OmegaConf.to_object(typed)
+    assert isinstance(settings, CommonConfig)
+    return settings
+
+
+def _read_each(config: DictConfig, at: str = "") -> None:
+    """Read the values of dictionaries of one dataclass (``EACH``) into it, at any depth."""
+    kind: Any = OmegaConf.get_type(config)
+    each = {f.name: f.metadata.get(EACH) for f in fields(kind)} if is_dataclass(kind) else {}
+    for key in map(str, config):
+        node = config._get_node(key)
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+            continue
+        element = each.get(key)
+        if element is None:
+            _read_each(node, f"{at}{key}.")
+            continue
+        with flag_override(node, ["struct", "readonly"], False):
+            for name in map(str, node):
+                node[name] = _element(node._get_node(name), element, f"{at}{key}.{name}")
+
+
+def _element(node: Any, element: type, where: str) -> DictConfig:
+    """``node`` as a config of the dataclass ``element``."""
+    if not isinstance(node, DictConfig) or node._is_none():
+        known = ", ".join(f.name for f in fields(element))
+        raise CascadeError(f"{where}={node}: expected settings with the keys {known}")
+    if OmegaConf.get_type(node) is element:
+        return node
+    return merged(f"{where}.", node, element)
+
+
+def _check_keys(config: DictConfig, at: str = "") -> None:
+    """Refuse keys that no dataclass of the schema knows, and missing values, at any depth."""
     kind: Any = OmegaConf.get_type(config)
     known = {f.name for f in fields(kind)} if is_dataclass(kind) else None
     for key in map(str, config):
-        where = f"{at}.{key}" if at else key
+        where = f"{at}{key}"
         if known is not None and key not in known:
             raise CascadeError(
                 f"{where}: nothing reads this key{did_you_mean(key, known)}; "
-                f"{at or 'this command'} knows {', '.join(sorted(known))}"
+                f"{at[:-1] or 'this command'} knows {', '.join(sorted(known))}"
             )
         if OmegaConf.is_missing(config, key):
             raise CascadeError(f"{where}: a value is needed; give it as {where}=…")
         value = config._get_node(key)
         if isinstance(value, DictConfig) and not value._is_none():
-            check_keys(value, where)
+            _check_keys(value, f"{where}.")
+
+
+def _check_values(config: DictConfig, at: str = "") -> None:
+    """Make the dataclasses of ``config`` from the innermost outwards, so that keys are named."""
+    for key in map(str, config):
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none():
+            _check_values(node, f"{at}{key}.")
+    if is_dataclass(OmegaConf.get_type(config)):
+        try:
+            OmegaConf.to_object(config)
+        except CascadeError as error:
+            raise CascadeError(_in_full(at, str(error), config)) from None
+
+
+def _in_full(at: str, message: str, config: DictConfig) -> str:
+    """``message`` with the key in full: a message that names no key is about the whole group."""
+    named = re.match(r"\w+", message)
+    about_a_key = not at or (named is not None and named[0] in config)
+    return f"{at}{message}" if about_a_key else f"{at[:-1]}: {message}"
 
 
 def check_members(models: DictConfig) -> dict[str, Member]:

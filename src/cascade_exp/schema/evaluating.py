@@ -1,100 +1,134 @@
-"""The keys of ``evaluate.py``: one dataclass per kind of option, and all of them together."""
+"""The keys of ``evaluate.py``: one dataclass per kind of option, and all of them together.
+
+Every dataclass checks its own values when it is made (``__post_init__``). A default is stated once:
+here, or in the option's file under ``conf/``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
-from omegaconf import MISSING
-
-from cascade_exp.errors import CascadeError
-from cascade_exp.models.members import read_keys
+from cascade_exp.errors import CascadeError, choice
+from cascade_exp.schema.ranges import above_zero, at_least, share_below_one
 
 # OmegaConf reads these annotations at run time and knows Optional[X], not X | None.
 # ruff: noqa: UP045
+
+EACH = "each"
+"""Metadata of a dictionary whose values are all of one dataclass, which ``checks`` reads them into.
+
+OmegaConf's own ``dict[str, Method]`` refuses ``+methods.a.metric=entropy`` on the command line.
+"""
 
 
 @dataclass
 class Named:
     """An option without settings of its own: an ensemble, a calibration, most metrics."""
 
-    name: str = MISSING
+    name: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TopK(Named):
     """An option that looks at the k best classes: ``topk_sum``, ``topk_accuracy``."""
 
-    k: int = MISSING
+    k: int
+
+    def __post_init__(self) -> None:
+        at_least(1, k=self.k)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LearnedMetric(Named):
-    """A confidence learned from the plain one (``base``), cross-fitted in ``folds`` parts."""
+    """A confidence learned from the metric ``base``, cross-fitted in ``folds`` parts."""
 
-    base: str = MISSING
+    base: str
     folds: int = 5
 
+    def __post_init__(self) -> None:
+        if self.base == self.name:
+            raise CascadeError(f"base={self.base}: expected a confidence that is not learned")
+        at_least(2, folds=self.folds)
 
-@dataclass
+
+@dataclass(kw_only=True)
 class F1(Named):
     """F1 of class 1 (``binary``) or averaged over all classes (``macro``)."""
 
-    average: str = "binary"
+    average: str
+
+    def __post_init__(self) -> None:
+        choice(self.average, ("binary", "macro"), "average")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Cost(Named):
     """A column of models.csv, and how the stages of a cascade and the models of a tier add up.
 
-    ``column`` auto: ``macs`` where the recordings have it, else their only column.
+    Attributes:
+        column: of models.csv; ``auto``: ``macs`` where the recordings have it, else the only one.
+        accounting: ``cumulative``: every stage that ran is paid; ``exit_tier``: the last one only.
+        parallel: a tier costs the ``sum`` of its models, or the most expensive one (``max``).
     """
 
-    column: str = MISSING
+    column: str
     accounting: str = "cumulative"
     parallel: str = "sum"
 
+    def __post_init__(self) -> None:
+        choice(self.accounting, ("cumulative", "exit_tier"), "accounting")
+        choice(self.parallel, ("sum", "max"), "parallel")
 
-@dataclass
+
+@dataclass(kw_only=True)
 class DollarsCost(Cost):
     """Dollars of the GPU that each model runs on; per example, or the hourly rate itself."""
 
-    gpu: Any = None
-    prices: Optional[str] = None
-    basis: str = "per_example"
+    gpu: Any
+    prices: Optional[str]
+    basis: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice(self.basis, ("per_example", "rate"), "basis")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EdgeCloudCost(Cost):
     """Seconds of the models that ran, and of the link to the tier that answered.
 
     ``places``: models by place, nearest first, for a search, which must know where each one runs.
     """
 
-    places: Any = None
-    delays: Any = None
-    payload: float = 0.0
-    bandwidth: Any = None
-    distribution: str = "constant"
-    spread: float = 0.5
+    places: Any
+    delays: Any
+    payload: float
+    bandwidth: Any
+    distribution: str
+    spread: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice(self.distribution, ("constant", "exponential", "lognormal"), "distribution")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class StagesCascade(Named):
     """One given cascade, in the order written."""
 
-    stages: Any = MISSING
+    stages: Any
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ExitsCascade(Named):
     """The exits of one recorded network, in order."""
 
-    network: str = MISSING
+    network: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TiersCascade(Named):
     """Tiers of models by name, in the order written, and how a tier answers.
 
@@ -103,68 +137,119 @@ class TiersCascade(Named):
 
     tiers: Any = None
     combine: str = "vote"
-    sizes: Any = MISSING
-    budget: int = MISSING
+    sizes: Any
+    budget: int
+
+    def __post_init__(self) -> None:
+        at_least(1, budget=self.budget)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Search(Named):
     """How far the search looks: the longest cascade, the gap that may be left open; and where."""
 
-    max_stages: int = 2
-    gap: float = 0.0
-    workers: int = 1
-    backend: str = "loky"
+    max_stages: int
+    gap: float
+    workers: int
+    backend: str
+
+    def __post_init__(self) -> None:
+        at_least(1, max_stages=self.max_stages, workers=self.workers)
+        share_below_one(gap=self.gap)
+        choice(self.backend, ("loky", "ray"), "backend")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Threshold(Named):
-    """How operating points are chosen on the selection split.
+    """How operating points are chosen on the selection split; see ``conf/threshold/``."""
 
-    ``target_cost``: the largest mean cost of the rule of this name, in the unit of the costs;
-    ``target_cost_share``: the same as a share of what the model that ``reference`` names costs.
-    """
+    rules: Any
+    reference: str
+    tolerance: float
+    target_cost: Optional[float]
+    target_cost_share: Optional[float]
+    target_accuracy: Optional[float]
+    fixed: Any
+    epsilon: float
+    delta: float
+    worst_case_cost: Optional[float]
+    shared: Optional[bool]
+    compare: str
+    same_split: bool
+    local: int
 
-    rules: Any = MISSING
-    reference: str = "best"
-    tolerance: float = 0.0
-    target_cost: Optional[float] = None
-    target_cost_share: Optional[float] = None
-    target_accuracy: Optional[float] = None
-    fixed: Any = None
-    epsilon: float = 0.01
-    delta: float = 0.1
-    worst_case_cost: Optional[float] = None
-    shared: Optional[bool] = None  # null: true for the exits of one network, else false
-    compare: str = "ge"
-    same_split: bool = False
-    local: int = 0
+    def __post_init__(self) -> None:
+        choice(self.compare, ("ge", "gt"), "compare")
+        at_least(0, local=self.local)
+        share = self.target_cost_share
+        if share is None:
+            return
+        above_zero(target_cost_share=share)
+        if self.target_cost is not None:
+            raise CascadeError(
+                f"target_cost_share={share}: threshold.target_cost is given too; expected one of "
+                "the two"
+            )
+        if "target_cost" not in self.rule_names:
+            raise CascadeError(
+                f"target_cost_share={share}: read by the rule target_cost; give "
+                "threshold.rules=[target_cost]"
+            )
+
+    @property
+    def goals(self) -> dict[str, object]:
+        """The goals of the rules by their keys; a share of a cost sets ``target_cost``."""
+        share = self.target_cost_share
+        return vars(self) if share is None else {**vars(self), "target_cost": share}
+
+    @property
+    def rule_names(self) -> list[str]:
+        """``rules`` as a list, in the order given."""
+        rules = self.rules if isinstance(self.rules, list) else [self.rules]
+        return [str(rule) for rule in rules]
 
 
 @dataclass
 class Splits:
     """Which recorded splits play the two roles."""
 
-    selection: str = "selection"
-    report: str = "report"
+    selection: str
+    report: str
 
 
 @dataclass
 class Pool:
     """Names or globs that narrow the pool of recorded models."""
 
-    include: Any = None
-    exclude: Any = None
+    include: Any
+    exclude: Any
 
 
 @dataclass
 class Method:
-    """One of the methods to compare (``jobs.methods``); ``k`` is for ``topk_sum`` alone."""
+    """One of the methods to compare (``comparisons.methods``); ``k`` is for ``topk_sum`` alone."""
 
-    metric: str = MISSING
+    metric: str
     ensemble: str = "none"
     calibration: str = "none"
     k: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        if self.metric == "recorded" and self.calibration != "none":
+            raise CascadeError(
+                f"metric=recorded with calibration={self.calibration}: recorded answers have no "
+                "logits to scale, expected calibration=none"
+            )
+        if self.metric != "topk_sum" and self.k is not None:
+            raise CascadeError(f"k={self.k}: only metric=topk_sum takes k")
+        if self.metric == "topk_sum" and (self.k is None or self.k < 1):
+            raise CascadeError(f"k={self.k}: metric=topk_sum needs k, a whole number above 0")
+
+
+if TYPE_CHECKING:
+    Methods = dict[str, Method]
+else:
+    Methods = dict[str, Any]
 
 
 FULL = "full"
@@ -181,10 +266,26 @@ class SpeedUpMember:
     metric: str = "max_softmax"
     ensemble: str = "none"
 
+    def __post_init__(self) -> None:
+        kinds = {"stages": self.stages, "network": self.network, "models": self.models}
+        given = [key for key, value in kinds.items() if value is not None]
+        if len(given) != 1:
+            raise CascadeError(
+                "expected one of stages (a cascade), network (its exits) and models (each "
+                f"alone), found {' and '.join(given) or 'none'}"
+            )
+        if self.models is not None and not self.models:
+            raise CascadeError(f"models={self.models}: expected a list of models")
+        if self.stages is not None and len(self.stages) < 2:
+            raise CascadeError(
+                f"stages={self.stages}: expected two models or more; models={self.stages} runs it "
+                "alone"
+            )
+
 
 if TYPE_CHECKING:
     SpeedUpMembers = dict[str, SpeedUpMember]
-else:  # Hydra cannot add `+speed_ups.members.mine={…}` to a dictionary of dataclasses
+else:
     SpeedUpMembers = dict[str, Any]
 
 
@@ -196,53 +297,20 @@ class SpeedUps:
         full: the model whose cost is a speed-up of 1; null: the most expensive one.
         also: further splits that the chosen settings are evaluated on; null: the further sets that
             the data of a training job come with (MNLI's mismatched dev set).
-
-    Raises:
-        CascadeError: if a speed-up is below 1, or a member is not exactly one kind of method.
     """
 
-    members: SpeedUpMembers = field(default_factory=dict)
+    members: SpeedUpMembers = field(default_factory=dict, metadata={EACH: SpeedUpMember})
     at: list[float] = field(default_factory=lambda: [2.0, 3.0, 4.0])
     full: Optional[str] = None
     also: Optional[list[str]] = None
 
     def __post_init__(self) -> None:
         if not self.at or not all(speed_up >= 1 for speed_up in self.at):
-            raise CascadeError(f"speed_ups.at={self.at}: expected a list of numbers from 1 on")
-        self.members = {str(name): _member(str(name), it) for name, it in self.members.items()}
-
-
-def _member(name: str, given: SpeedUpMember | Mapping[str, Any]) -> SpeedUpMember:
-    where = f"speed_ups.members.{name}"
-    if isinstance(given, SpeedUpMember):
-        member = given
-    elif isinstance(given, Mapping):
-        member = read_keys(f"{where}.", given, SpeedUpMember)
-    else:
-        raise CascadeError(f"{where}={given}: expected a method, as {{network: deebert}}")
-    _check_member(where, name, member)
-    return member
-
-
-def _check_member(where: str, name: str, member: SpeedUpMember) -> None:
-    if name == FULL:
-        raise CascadeError(
-            f"{where}: the model of speed_ups.full has this name; choose another one"
-        )
-    kinds = {"stages": member.stages, "network": member.network, "models": member.models}
-    given = [key for key, value in kinds.items() if value is not None]
-    if len(given) != 1:
-        raise CascadeError(
-            f"{where}: expected one of stages (a cascade), network (its exits) and models (each "
-            f"alone), found {' and '.join(given) or 'none'}"
-        )
-    if member.models is not None and not member.models:
-        raise CascadeError(f"{where}.models={member.models}: expected a list of models")
-    if member.stages is not None and len(member.stages) < 2:
-        raise CascadeError(
-            f"{where}.stages={member.stages}: expected two models or more; "
-            f"models={member.stages} runs it alone"
-        )
+            raise CascadeError(f"at={self.at}: expected a list of numbers from 1 on")
+        if FULL in self.members:
+            raise CascadeError(
+                f"members.{FULL}: the model of speed_ups.full has this name; choose another one"
+            )
 
 
 @dataclass
@@ -252,22 +320,28 @@ class RecordedAnswers:
     An absent answer is wrong in any case; ``defer`` also gives it the lowest confidence.
     """
 
-    absent: str = "defer"
+    absent: str
+
+    def __post_init__(self) -> None:
+        choice(self.absent, ("defer", "wrong"), "absent")
 
 
 @dataclass
 class Bootstrap:
     """Resamples behind each 95 % interval."""
 
-    resamples: int = 2000
+    resamples: int
+
+    def __post_init__(self) -> None:
+        at_least(1, resamples=self.resamples)
 
 
 @dataclass
 class Paths:
     """Where jobs write, and where what they share is kept."""
 
-    output_dir: str = "outputs"
-    cache_dir: str = ".cache"
+    output_dir: str
+    cache_dir: str
 
 
 @dataclass
@@ -306,32 +380,78 @@ class MlflowLogger:
     tracking_uri: Optional[str] = None
 
 
-@dataclass
-class EvaluateConfig:
+LOGGERS = (WandbLogger, CsvLogger, TensorBoardLogger, MlflowLogger)
+
+
+@dataclass(kw_only=True)
+class CommonConfig:
+    """The keys that both commands have; ``conf/common.yaml`` says what each one is."""
+
+    run: Optional[str]
+    splits: Splits
+    pool: Pool
+    answers: RecordedAnswers
+    metric: Named
+    ensemble: Named
+    calibration: Named
+    objective: Named
+    cascade: Named
+    search: Search
+    cost: Cost
+    baseline: str
+    threshold: Threshold
+    methods: Methods = field(default_factory=dict, metadata={EACH: Method})
+    speed_ups: SpeedUps = field(default_factory=SpeedUps)
+    bootstrap: Bootstrap
+    analyses: bool
+    plots: bool
+    published: Optional[str]
+    optimize: Optional[str]
+    logger: dict[str, Any] = field(default_factory=dict)
+    paths: Paths
+    seed: int
+
+    def __post_init__(self) -> None:
+        from cascade_exp.cascade.selection import check_rule
+
+        choice(self.baseline, ("hull", "adjacent"), "baseline")
+        for rule in self.threshold.rule_names:
+            check_rule(rule, self.threshold.goals)
+        same = self.splits.selection == self.splits.report
+        if same and not self.threshold.same_split:
+            raise CascadeError(
+                f"splits.selection and splits.report are both '{self.splits.report}'; selecting "
+                "and reporting on the same examples gives optimistic results "
+                "(threshold.same_split=true does it all the same, and the report says so)"
+            )
+        metrics = [self.metric.name, *(method.metric for method in self.methods.values())]
+        if "fixed" in self.threshold.rule_names and "learned" in metrics:
+            raise CascadeError(
+                "threshold.rules names fixed with metric=learned: a learned confidence is fitted "
+                "anew by every job, so that no threshold can be given for it"
+            )
+        for name in self.methods:
+            if not re.fullmatch(r"\w[\w.-]*", name):
+                raise CascadeError(
+                    f"methods.{name}: {name!r} cannot name a method, as its results are put into "
+                    "a folder of that name; expected letters, digits, _ . and -"
+                )
+        for name, logger in self.logger.items():
+            if not isinstance(logger, LOGGERS):
+                raise CascadeError(
+                    f"logger.{name}={logger}: expected the settings of a logger; logger={name} or "
+                    "logger=[wandb,csv] chooses loggers, logger.<name>.<key>=… sets them"
+                )
+
+
+@dataclass(kw_only=True)
+class EvaluateConfig(CommonConfig):
     """All keys of ``evaluate.py``."""
 
-    recordings: Optional[str] = None
-    run: Optional[str] = None
-    compare: Optional[str] = None
-    splits: Splits = field(default_factory=Splits)
-    pool: Pool = field(default_factory=Pool)
-    answers: RecordedAnswers = field(default_factory=RecordedAnswers)
-    metric: Named = MISSING
-    ensemble: Named = MISSING
-    calibration: Named = MISSING
-    objective: Named = MISSING
-    cascade: Named = MISSING
-    search: Search = MISSING
-    cost: Cost = MISSING
-    baseline: str = "hull"
-    threshold: Threshold = MISSING
-    methods: dict[str, Any] = field(default_factory=dict)
-    speed_ups: SpeedUps = field(default_factory=SpeedUps)
-    bootstrap: Bootstrap = field(default_factory=Bootstrap)
-    analyses: bool = True
-    plots: bool = True
-    published: Optional[str] = None
-    optimize: Optional[str] = None
-    logger: dict[str, Any] = field(default_factory=dict)
-    paths: Paths = MISSING
-    seed: int = 0
+    recordings: Optional[str]
+    compare: Optional[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.recordings is not None and self.run is not None:
+            raise CascadeError("recordings and run both name recordings; give one of them")

@@ -59,6 +59,15 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
 }
 
 
+ELSEWHERE = {
+    "recordings": "train.py records its own models; evaluate.py recordings=… evaluates given ones",
+    "compare": "only evaluate.py compares jobs: evaluate.py 'compare=outputs/*'",
+    "data": "only train.py reads data; evaluate.py reads the recordings of a training job",
+    "models": "only train.py builds models; pool.include=[…] narrows the recorded ones",
+}
+"""What to use instead of a key that one of the commands has and the other lacks."""
+
+
 def register() -> None:
     """Put the schemas, and the resolver ``unique``, where the files under ``conf/`` find them."""
     from hydra.core.config_store import ConfigStore

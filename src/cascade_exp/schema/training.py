@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from omegaconf import MISSING
 
+from cascade_exp.errors import CascadeError, choice
 from cascade_exp.models.members import (
     ExitsMember,
     TimmMember,
     TransformersMember,
     TruncatedMember,
 )
-from cascade_exp.schema.evaluating import EvaluateConfig, Named
+from cascade_exp.schema.evaluating import EACH, CommonConfig, Named
+from cascade_exp.schema.ranges import above_zero, at_least, share, share_above_zero, share_below_one
 
 # OmegaConf reads these annotations at run time and knows Optional[X], not X | None.
 # ruff: noqa: UP045
 
 
-@dataclass
-class Optimizer(Named):
-    """A torch optimiser and its schedule: linear warm-up, then decay to zero."""
+DECAYS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+"""``optimizer.decay`` -> the schedule of transformers that it names."""
 
-    builds: str = MISSING
-    learning_rate: float = MISSING
+
+@dataclass(kw_only=True)
+class Optimizer(Named):
+    """A torch optimiser and its schedule: linear warm-up, then ``decay`` to zero.
+
+    Attributes:
+        builds: its import path.
+        learning_rate: the highest of the schedule.
+        weight_decay: of weight matrices; biases and normalisation weights are not decayed.
+        warmup_share: the share of all steps that warm up.
+        decay: ``linear``, ``cosine`` or ``constant``.
+        options: further arguments of the optimiser.
+    """
+
+    builds: str
+    learning_rate: float
     weight_decay: float = 0.01
     warmup_share: float = 0.1
     decay: str = "linear"
     options: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        choice(self.decay, DECAYS, "decay")
+        share_below_one(warmup_share=self.warmup_share)
 
-@dataclass
+
+@dataclass(kw_only=True)
 class TrainerOptions(Named):
-    """Lightning's Trainer: the arguments that experiments change, and any other as ``options``."""
+    """Lightning's Trainer: the arguments that experiments change, and any other as ``options``.
 
-    max_epochs: int = MISSING
+    ``precision`` ``auto``: bfloat16 where it is faster (``learning.fit.resolve_precision``).
+    """
+
+    max_epochs: int
     accelerator: str = "auto"
     devices: Any = "auto"
     precision: str = "auto"
@@ -43,51 +65,105 @@ class TrainerOptions(Named):
     options: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Dar(Named):
-    """Difficulty-aware regularisation of every stage but the last, and how its labels are made.
+    """Difficulty-aware regularisation of every stage but the last (Li et al. 2021, §3.2).
 
-    ``fold``: only do this fold's share of the labels, and end.
+    Attributes:
+        folds: the labels' models are fitted on all folds but one ...
+        seeds: ... so many times each.
+        weight: λ, what the term is multiplied with before it joins the task loss.
+        margin: ε, how much less confident a difficult example is to be; in (0, 1].
+        pairs: ``all`` (easy, difficult) pairs of the batch, or one ``sampled`` difficult partner
+            for each easy example, as in the authors' code.
+        fold: only do this fold's share of the labels, and end.
     """
 
-    folds: int = 8
-    seeds: int = 5
-    weight: float = 0.5
-    margin: float = MISSING
-    pairs: str = "all"
+    folds: int
+    seeds: int
+    weight: float
+    margin: float
+    pairs: str
     fold: Optional[int] = None
 
+    def __post_init__(self) -> None:
+        at_least(2, folds=self.folds)
+        at_least(1, seeds=self.seeds)
+        above_zero(weight=self.weight)
+        share_above_zero(margin=self.margin)
+        choice(self.pairs, ("all", "sampled"), "pairs")
+        if self.fold is not None and not 0 <= self.fold < self.folds:
+            raise CascadeError(f"fold={self.fold}: expected 0 to {self.folds - 1}")
 
-@dataclass
+
+@dataclass(kw_only=True)
 class Vanilla(Named):
-    """Soft targets of the last stage for every other."""
+    """Soft targets of the last stage for every other.
 
-    alpha: float = 0.5
-    temperature: float = 2.0
+    Attributes:
+        alpha: α in [0, 1], the share of the soft targets in the loss.
+        temperature: T above 0, what logits are divided by.
+    """
+
+    alpha: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        share(alpha=self.alpha)
+        above_zero(temperature=self.temperature)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Patient(Vanilla):
-    """Soft targets and matched hidden states (BERT-PKD)."""
+    """Soft targets and matched hidden states (Sun et al. 2019, BERT-PKD).
 
-    beta: float = 100.0
-    layers: str = "skip"
+    Attributes:
+        beta: β, the weight of the hidden states' distance.
+        layers: which of the teacher's layers are matched: ``skip`` (every L/M-th) or ``last``.
+    """
+
+    beta: float
+    layers: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice(self.layers, ("skip", "last"), "layers")
+        if self.beta < 0:
+            raise CascadeError(f"beta={self.beta}: expected a number of at least 0")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Theseus(Named):
-    """Layers that take the place of the last stage's (BERT-of-Theseus)."""
+    """The linear schedule of BERT-of-Theseus's replacing rate (Xu et al. 2020, §3.3).
 
-    base_rate: float = 0.3
-    ramp: float = 0.5
+    Attributes:
+        base_rate: the chance, at the first step, that a layer of the student takes its place.
+        ramp: the share of all steps after which it always does; what is left fine-tunes it alone.
+    """
+
+    base_rate: float
+    ramp: float
+
+    def __post_init__(self) -> None:
+        share_above_zero(base_rate=self.base_rate, ramp=self.ramp)
+
+    def rate(self, done: float) -> float:
+        """The replacing rate once the share ``done`` of the steps is over."""
+        return min(1.0, self.base_rate + (1 - self.base_rate) * done / self.ramp)
 
 
 @dataclass
 class Callback:
     """A Lightning callback: the class by its import path, and its arguments."""
 
-    builds: str = MISSING
+    builds: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+if TYPE_CHECKING:
+    Callbacks = dict[str, Callback]
+else:
+    Callbacks = dict[str, Any]
 
 
 @dataclass
@@ -219,12 +295,15 @@ class Timing:
     ``measure`` null: where the costs are made from the column ``seconds``.
     """
 
-    measure: Optional[bool] = None
-    batch_size: int = 1
-    repeats: int = 20
+    measure: Optional[bool]
+    batch_size: int
+    repeats: int
+
+    def __post_init__(self) -> None:
+        at_least(1, batch_size=self.batch_size, repeats=self.repeats)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Models(Named):
     """A pool of models by name; each is one of MEMBERS, told apart by its ``family``.
 
@@ -238,8 +317,22 @@ class Models(Named):
 class Recording:
     """Which share of the recordings this job makes, to end with it; null: all that is missing."""
 
-    shares: int = 1
-    share: Optional[int] = None
+    shares: int
+    share: Optional[int]
+
+    def __post_init__(self) -> None:
+        at_least(1, shares=self.shares)
+        if self.share is None and self.shares > 1:
+            raise CascadeError(
+                f"shares={self.shares}: which of them is this job's? In a multirun "
+                f"'recording.share=range({self.shares})'; the run that puts them together needs "
+                "neither key"
+            )
+        if self.share is not None and not 0 <= self.share < self.shares:
+            raise CascadeError(
+                f"share={self.share}: expected 0 to {self.shares - 1}, as "
+                f"recording.shares={self.shares}"
+            )
 
 
 @dataclass
@@ -249,27 +342,45 @@ class Representations:
     ``models``: their names; null: all that have so many layers. ``examples``: the most drawn.
     """
 
-    layer: Optional[int] = None
-    models: Optional[list[str]] = None
-    examples: int = 1000
+    layer: Optional[int]
+    models: Optional[list[str]]
+    examples: int
 
 
-@dataclass
-class TrainConfig(EvaluateConfig):
-    """All keys of ``train.py``."""
+BEST_BY = ("val/accuracy", "val/f1")
+"""The scores of the validation split that choose a model's best weights: higher is better."""
 
-    data: Data = MISSING
-    models: Models = MISSING
-    regularizer: Named = MISSING
-    distillation: Named = MISSING
-    best_by: str = "val/accuracy"
-    optimizer: Optimizer = MISSING
-    trainer: TrainerOptions = MISSING
-    callbacks: dict[str, Any] = field(default_factory=dict)
-    timing: Timing = field(default_factory=Timing)
-    representations: Representations = field(default_factory=Representations)
-    encoder: Optional[str] = None
-    train: bool = True
-    evaluate: bool = True
-    ckpt_path: Optional[str] = None
-    recording: Recording = field(default_factory=Recording)
+
+@dataclass(kw_only=True)
+class TrainConfig(CommonConfig):
+    """All keys of ``train.py``; ``conf/train.yaml`` says what each one is."""
+
+    data: Data
+    models: Models
+    regularizer: Named
+    distillation: Named
+    best_by: str
+    optimizer: Optimizer
+    trainer: TrainerOptions
+    callbacks: Callbacks = field(default_factory=dict, metadata={EACH: Callback})
+    timing: Timing
+    representations: Representations
+    encoder: Optional[str]
+    train: bool
+    evaluate: bool
+    ckpt_path: Optional[str]
+    recording: Recording
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice(self.best_by, BEST_BY, "best_by")
+        share = self.recording.share
+        if share is not None and self.train:
+            raise CascadeError(
+                f"recording.share={share}: with train=true each share would train models of its "
+                "own; train first, then train=false run=JOB records what that job trained"
+            )
+        if self.run is not None and self.train:
+            raise CascadeError(
+                f"run={self.run}: its models are trained; give train=false to record them"
+            )

@@ -125,12 +125,13 @@ def _logits(
 ) -> Logits:
     """Float32 [N, K], or [N, exits, K] of a network with exits."""
     from cascade_exp.learning.feeding import saved_texts
-    from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
+    from cascade_exp.learning.fit import make_trainer, quiet_lightning
     from cascade_exp.learning.predicting import Predicting
     from cascade_exp.recordings.record import record
+    from cascade_exp.schema.training import TrainerOptions
 
     data = saved_texts(model, examples, batch_size)
-    settings = TrainerSettings(max_epochs=1, devices=1, precision="32-true")
+    settings = TrainerOptions("predicting", max_epochs=1, devices=1, precision="32-true")
     with quiet_lightning():
         trainer = make_trainer(settings, folder=weights)
         where = f"{model.name} on {asked.file}"

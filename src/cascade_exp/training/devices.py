@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.learning.fit import TrainerSettings
+from cascade_exp.schema.training import TrainerOptions
 
 DEFAULT = "ddp_spawn"
 
@@ -41,7 +41,7 @@ def check_devices(devices: Any, strategy: object, multirun: bool) -> None:
         )
 
 
-def with_devices(settings: TrainerSettings) -> TrainerSettings:
+def with_devices(settings: TrainerOptions) -> TrainerOptions:
     """``settings`` with one device for "auto", and the default strategy for several."""
     if "strategy" in settings.options:
         return settings

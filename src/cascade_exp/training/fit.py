@@ -9,21 +9,15 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from cascade_exp.learning.checkpoints import usable
-from cascade_exp.learning.classifier import Classifier, OptimizerSettings
+from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.feeding import Feed
-from cascade_exp.learning.fit import (
-    CallbackSettings,
-    TrainerSettings,
-    checkpoint_to_resume,
-    fit,
-    resolve_precision,
-)
+from cascade_exp.learning.fit import checkpoint_to_resume, fit, resolve_precision
 from cascade_exp.learning.watching import WatchedValidation
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.inputs import TextInput
 from cascade_exp.report.results.headline import keep_validation
 from cascade_exp.report.tracking.lightning_loggers import BEST
-from cascade_exp.schema.training import MemberTraining, TrainConfig
+from cascade_exp.schema.training import MemberTraining, Optimizer, TrainConfig, TrainerOptions
 from cascade_exp.training.devices import with_devices
 from cascade_exp.training.pool import TrainingPool
 
@@ -66,8 +60,8 @@ def fit_member(pool: TrainingPool, model: CompleteModel, fits: Sequence[Fit], da
         best = fit(
             this.module,
             data,
-            trainer_settings(settings, this.training, model),
-            {n: CallbackSettings(c.builds, c.options) for n, c in settings.callbacks.items()},
+            trainer_of(settings, this.training, model),
+            settings.callbacks,
             folder=pool.job.folder / "checkpoints" / name / this.phase,
             watch=WatchedValidation(BEST, goes_on),
             loggers=pool.job.loggers.for_lightning(named),
@@ -96,31 +90,15 @@ def _checkpoint(pool: TrainingPool, name: str, phase: str) -> Path | None:
     return last
 
 
-def optimizer_settings(settings: TrainConfig, own: MemberTraining) -> OptimizerSettings:
+def optimizer_of(settings: TrainConfig, own: MemberTraining) -> Optimizer:
     """The job's optimiser with what the member sets of its own."""
     job = settings.optimizer
-    return OptimizerSettings(
-        builds=job.builds,
-        learning_rate=own.learning_rate or job.learning_rate,
-        weight_decay=job.weight_decay,
-        warmup_share=job.warmup_share,
-        decay=job.decay,
-        options=job.options,
-    )
+    return replace(job, learning_rate=own.learning_rate or job.learning_rate)
 
 
-def trainer_settings(
-    settings: TrainConfig, own: MemberTraining, model: CompleteModel
-) -> TrainerSettings:
-    """The job's trainer with what the member sets of its own, its precision resolved."""
+def trainer_of(settings: TrainConfig, own: MemberTraining, model: CompleteModel) -> TrainerOptions:
+    """The job's trainer with what the member sets of its own, precision and devices resolved."""
     job = settings.trainer
-    wanted = TrainerSettings(
-        max_epochs=own.max_epochs or job.max_epochs,
-        accelerator=job.accelerator,
-        devices=job.devices,
-        precision=job.precision,
-        gradient_clip_val=job.gradient_clip_val,
-        options=job.options,
-    )
+    wanted = replace(job, max_epochs=own.max_epochs or job.max_epochs)
     precision = resolve_precision(wanted, isinstance(model.input, TextInput))
     return with_devices(replace(wanted, precision=precision))

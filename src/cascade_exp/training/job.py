@@ -16,6 +16,7 @@ from cascade_exp.evaluation.evaluation import check_settings
 from cascade_exp.evaluation.job import report
 from cascade_exp.jobs.job import open_job
 from cascade_exp.jobs.trials import check_optimize, trial_of
+from cascade_exp.learning.difficulty import assign_folds
 from cascade_exp.models.complete import CompleteModel, load_model, save_model
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.meter import Measured, measure, measure_exits
@@ -29,10 +30,10 @@ from cascade_exp.schema.evaluating import ExitsCascade
 from cascade_exp.schema.training import Dar, TrainConfig
 from cascade_exp.training.devices import check_devices
 from cascade_exp.training.fit import fit_member
-from cascade_exp.training.labelling import check_labelling, label_stages
+from cascade_exp.training.labelling import label_stages
 from cascade_exp.training.modules import check_training, fits_for
 from cascade_exp.training.pool import TrainingPool
-from cascade_exp.training.recording import check_recording, record, record_share
+from cascade_exp.training.recording import record, record_share
 from cascade_exp.training.representations import check_representations, show_representations
 from cascade_exp.training.teaching import inner_task_loss, teaches
 from cascade_exp.training.timing import seconds_of, timed
@@ -53,14 +54,13 @@ def train(config: DictConfig) -> Path:
         complete = [name for name in members if not _has_exits(members[name])]
         _check_exits(settings, members)
         check_training(settings, len(complete))
-        check_recording(settings)
         _check_run(settings, members)
         check_optimize(settings.optimize, members)
         trial = trial_of(settings.optimize)
         pool = TrainingPool(job, settings, members, trial)
         dar = settings.regularizer
         if isinstance(dar, Dar):
-            check_labelling(dar, pool.splits.train.labels)
+            assign_folds(pool.splits.train.labels, dar.folds, seed=0)
         measured = {name: _measure(_load(pool, name)) for name in members}
         check_representations(
             settings.representations,
@@ -199,10 +199,6 @@ def _trained(run: str, name: str) -> Path:
 
 def _check_run(settings: TrainConfig, members: Mapping[str, Member]) -> None:
     """Refuse a job whose models cannot be taken from the jobs that it names."""
-    if settings.run is not None and settings.train:
-        raise CascadeError(
-            f"run={settings.run}: its models are trained; give train=false to record them"
-        )
     for name, member in members.items():
         own = member.training.run
         key, run = (f"models.members.{name}.training.run", own) if own else ("run", settings.run)

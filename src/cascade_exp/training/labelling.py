@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from cascade_exp.data.examples import Ints
-from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.fold_jobs import has_launcher, run_fold_jobs
 from cascade_exp.jobs.progress import labelling_progress
 from cascade_exp.learning.classifier import Classifier
@@ -25,14 +23,12 @@ from cascade_exp.learning.difficulty import (
     LabelStore,
     Task,
     assign_folds,
-    check_counts,
 )
 from cascade_exp.learning.feeding import feed
-from cascade_exp.learning.fit import TrainerSettings
 from cascade_exp.learning.folds import fit_fold
 from cascade_exp.models.complete import weights_key
-from cascade_exp.schema.training import Dar, ImageData, TextData
-from cascade_exp.training.fit import optimizer_settings, trainer_settings
+from cascade_exp.schema.training import Dar, ImageData, TextData, TrainerOptions
+from cascade_exp.training.fit import optimizer_of, trainer_of
 from cascade_exp.training.pool import TrainingPool
 
 VERSION = 1  # of how labels are made; another one, and those that are kept are not used again
@@ -61,19 +57,6 @@ def difficulty_labels(pool: TrainingPool, name: str, dar: Dar) -> Labels:
     difficult = int(labels.difficult.sum())
     pool.say(f"  {difficult:,} of {len(labels.ids):,} training examples are difficult for {name}")
     return labels
-
-
-def check_labelling(dar: Dar, labels: Ints | None = None) -> None:
-    """Refuse settings of the labels before anything is trained; ``labels``: of the train split.
-
-    Raises:
-        CascadeError: naming the key.
-    """
-    check_counts(dar.folds, dar.seeds)
-    if dar.fold is not None and not 0 <= dar.fold < dar.folds:
-        raise CascadeError(f"regularizer.fold={dar.fold}: expected 0 to {dar.folds - 1}")
-    if labels is not None:
-        assign_folds(labels, dar.folds, seed=0)
 
 
 def label_stages(pool: TrainingPool, names: Sequence[str], dar: Dar) -> bool:
@@ -122,14 +105,14 @@ def _store(pool: TrainingPool, name: str, dar: Dar) -> LabelStore:
     fold_of = assign_folds(train.labels, dar.folds, settings.data.seed)
     model = pool.build(name, 0)
     data = pool.feed(model)
-    trainer = _of_folds(trainer_settings(settings, own, model))
+    trainer = _of_folds(trainer_of(settings, own, model))
     made_from = {
         "version": VERSION,
         "data": data.content_key("train"),
         "batches": _batches(settings.data),
         "model": weights_key(model),
-        "optimizer": asdict(optimizer_settings(settings, own)),
-        "trainer": _without_places(asdict(trainer)),
+        "optimizer": _unnamed(asdict(optimizer_of(settings, own))),
+        "trainer": _without_places(_unnamed(asdict(trainer))),
         "folds": dar.folds,
         "folds_seed": settings.data.seed,
         "seeds": dar.seeds,
@@ -166,10 +149,14 @@ def _batches(data: Any) -> dict[str, Any]:
     return made
 
 
-def _of_folds(settings: TrainerSettings) -> TrainerSettings:
+def _of_folds(settings: TrainerOptions) -> TrainerOptions:
     """How a fold is fitted: on one device, whatever serves the stage, and told by nobody else."""
     kept = {key: value for key, value in settings.options.items() if key not in INERT}
     return replace(settings, devices=1, options=kept)
+
+
+def _unnamed(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "name"}
 
 
 def _without_places(trainer: dict[str, Any]) -> dict[str, Any]:
@@ -260,11 +247,11 @@ def _fit(
         model = pool.build(name, task.seed)
     # these splits are read this once: no use in keeping them tokenised
     data = feed(model.input, splits, settings.data, seed=task.seed, cache_dir=None)
-    module = Classifier(model.network, len(model.classes), optimizer_settings(settings, own))
+    module = Classifier(model.network, len(model.classes), optimizer_of(settings, own))
     fit_fold(
         module,
         data,
-        _of_folds(trainer_settings(settings, own, model)),
+        _of_folds(trainer_of(settings, own, model)),
         seed=task.seed,
         folder=store.work(task),
         progress=progress,

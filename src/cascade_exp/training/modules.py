@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.errors import CascadeError
 from cascade_exp.learning.classifier import Classifier
-from cascade_exp.learning.dar import DarSettings, DifficultyAwareRegularization
+from cascade_exp.learning.dar import DifficultyAwareRegularization
 from cascade_exp.learning.exits import PHASES, ExitClassifier
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.schema.training import Dar, TrainConfig
-from cascade_exp.training.fit import Fit, optimizer_settings
-from cascade_exp.training.labelling import check_labelling, difficulty_labels
+from cascade_exp.training.fit import Fit, optimizer_of
+from cascade_exp.training.labelling import difficulty_labels
 from cascade_exp.training.pool import TrainingPool
-from cascade_exp.training.teaching import check_distillation, task_loss_for
-
-BEST_BY = ("val/accuracy", "val/f1")
-"""By which scores of the validation split a model's best weights may be told: higher is better."""
+from cascade_exp.training.teaching import task_loss_for
 
 
 def fits_for(
@@ -34,7 +31,7 @@ def fits_for(
     phases = []
     for phase in PHASES[model.description["method"]]:
         training = own.of_heads() if phase.name else own
-        optimizer = optimizer_settings(pool.settings, training)
+        optimizer = optimizer_of(pool.settings, training)
         module = ExitClassifier(model.network, len(model.classes), optimizer, phase)
         phases.append(Fit(module, training, phase.name))
     return phases
@@ -56,23 +53,14 @@ def module_for(
         teacher: the trained last stage, where it teaches this one.
     """
     own = pool.members[model.name].training
-    optimizer = optimizer_settings(pool.settings, own)
+    optimizer = optimizer_of(pool.settings, own)
     dar = pool.settings.regularizer
     regularizer = None
     if isinstance(dar, Dar) and fits and not plain:
         labels = difficulty_labels(pool, model.name, dar)
-        regularizer = DifficultyAwareRegularization(labels, dar_settings(dar))
+        regularizer = DifficultyAwareRegularization(labels, dar)
     task_loss = task_loss_for(pool, model, teacher) if fits and teacher is not None else None
     return Classifier(model.network, len(model.classes), optimizer, task_loss, regularizer)
-
-
-def dar_settings(dar: Dar) -> DarSettings:
-    """How the regulariser's term is computed.
-
-    Raises:
-        CascadeError: if a value is out of its range.
-    """
-    return DarSettings(weight=dar.weight, margin=dar.margin, pairs=dar.pairs)
 
 
 def check_training(settings: TrainConfig, complete: int) -> None:
@@ -84,11 +72,6 @@ def check_training(settings: TrainConfig, complete: int) -> None:
     Raises:
         CascadeError: naming the key.
     """
-    if isinstance(settings.regularizer, Dar):
-        dar_settings(settings.regularizer)
-        check_labelling(settings.regularizer)
-    check_distillation(settings.distillation)
-    choice(settings.best_by, BEST_BY, "best_by")
     for group in ("regularizer", "distillation"):
         chosen = getattr(settings, group).name
         if chosen != "none" and complete < 2:

@@ -27,12 +27,12 @@ from cascade_exp.data.tokenizing import build_tokenizer, frequent_words
 from cascade_exp.jobs.job import Job
 from cascade_exp.jobs.trials import Trial
 from cascade_exp.learning.feeding import Feed, feed
-from cascade_exp.learning.fit import TrainerSettings, make_trainer, quiet_lightning
+from cascade_exp.learning.fit import make_trainer, quiet_lightning
 from cascade_exp.models.complete import CompleteModel, build_model
 from cascade_exp.recordings.record import record
 from cascade_exp.recordings.write import RecordingStore, code_revision, write_labels
 from cascade_exp.schema.checks import Member
-from cascade_exp.schema.training import TrainConfig
+from cascade_exp.schema.training import TrainConfig, TrainerOptions
 
 
 class TrainingPool:
@@ -134,7 +134,8 @@ class TrainingPool:
             batches: only these of the split's batches, in this order: positions of examples.
         """
         trainer = make_trainer(
-            TrainerSettings(
+            TrainerOptions(
+                "recording",
                 max_epochs=1,
                 accelerator=self.settings.trainer.accelerator,
                 devices=1,

@@ -13,42 +13,11 @@ import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
-from cascade_exp.errors import CascadeError
 from cascade_exp.learning.feeding import Feed
 from cascade_exp.models.complete import CompleteModel, weights_key
 from cascade_exp.models.meter import Measured
 from cascade_exp.recordings.write import ContentKey
-from cascade_exp.schema.training import Recording, TrainConfig
 from cascade_exp.training.pool import TrainingPool
-
-
-def check_recording(settings: TrainConfig) -> None:
-    """Refuse a share that is none, or that nobody could put together again.
-
-    Raises:
-        CascadeError: naming the key.
-    """
-    wanted: Recording = settings.recording
-    if wanted.shares < 1:
-        raise CascadeError(f"recording.shares={wanted.shares}: expected at least 1")
-    if wanted.share is None:
-        if wanted.shares > 1:
-            raise CascadeError(
-                f"recording.shares={wanted.shares}: which of them is this job's? In a multirun "
-                f"'recording.share=range({wanted.shares})'; the run that puts them together needs "
-                "neither key"
-            )
-        return
-    if not 0 <= wanted.share < wanted.shares:
-        raise CascadeError(
-            f"recording.share={wanted.share}: expected 0 to {wanted.shares - 1}, as "
-            f"recording.shares={wanted.shares}"
-        )
-    if settings.train:
-        raise CascadeError(
-            f"recording.share={wanted.share}: with train=true each share would train models of its "
-            "own; train first, then train=false run=JOB records what that job trained"
-        )
 
 
 def record_share(

@@ -12,36 +12,23 @@ from cascade_exp.errors import CascadeError
 from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.distillation import (
     PatientDistillation,
-    SoftTargets,
     VanillaDistillation,
     matched_layers,
 )
 from cascade_exp.learning.task_loss import TaskLoss
-from cascade_exp.learning.theseus import ModuleReplacing, Replacing
+from cascade_exp.learning.theseus import ModuleReplacing
 from cascade_exp.models.complete import CompleteModel, weights_key
 from cascade_exp.models.transformers_models import TokenClassifier
 from cascade_exp.recordings.write import ContentKey
 from cascade_exp.schema.evaluating import Named
 from cascade_exp.schema.training import Patient, Theseus, TrainConfig, Vanilla
-from cascade_exp.training.fit import optimizer_settings
+from cascade_exp.training.fit import optimizer_of
 from cascade_exp.training.pool import TrainingPool
 
 
 def teaches(settings: TrainConfig) -> bool:
     """Whether the last stage teaches the others, and so has to be trained first."""
     return isinstance(settings.distillation, Vanilla | Theseus)
-
-
-def check_distillation(distillation: Named) -> None:
-    """Refuse values that are out of their range, before any compute is spent.
-
-    Raises:
-        CascadeError: naming the key.
-    """
-    if isinstance(distillation, Vanilla):
-        SoftTargets(distillation.alpha, distillation.temperature)
-    if isinstance(distillation, Theseus):
-        Replacing(distillation.base_rate, distillation.ramp)
 
 
 def task_loss_for(pool: TrainingPool, student: CompleteModel, teacher: CompleteModel) -> TaskLoss:
@@ -55,8 +42,7 @@ def task_loss_for(pool: TrainingPool, student: CompleteModel, teacher: CompleteM
     if inner is not None:
         return inner
     assert isinstance(wanted, Vanilla)
-    targets = SoftTargets(wanted.alpha, wanted.temperature)
-    return VanillaDistillation(pool.splits.train.ids, _soft_targets(pool, teacher), targets)
+    return VanillaDistillation(pool.splits.train.ids, _soft_targets(pool, teacher), wanted)
 
 
 def inner_task_loss(
@@ -69,7 +55,7 @@ def inner_task_loss(
     """
     if isinstance(wanted, Theseus):
         _check_same_input("theseus", student, teacher)
-        return ModuleReplacing(student, teacher, Replacing(wanted.base_rate, wanted.ramp))
+        return ModuleReplacing(student, teacher, wanted)
     if isinstance(wanted, Patient):
         _check_same_input("patient", student, teacher)
         widths = [_width(model) for model in (teacher, student)]
@@ -79,8 +65,7 @@ def inner_task_loss(
                 f"teacher {teacher.name} of {widths[0]}; expected the same"
             )
         layers = matched_layers(teacher.layers, student.layers, wanted.layers)
-        targets = SoftTargets(wanted.alpha, wanted.temperature)
-        return PatientDistillation(teacher.network, layers, targets, wanted.beta)
+        return PatientDistillation(teacher.network, layers, wanted)
     return None
 
 
@@ -90,9 +75,7 @@ def _soft_targets(pool: TrainingPool, teacher: CompleteModel) -> NDArray[np.floa
     key = ContentKey(weights_key(teacher), data.content_key("train"), pool.code)
     if not pool.store.holds(key):
         own = pool.members[teacher.name].training
-        module = Classifier(
-            teacher.network, len(teacher.classes), optimizer_settings(pool.settings, own)
-        )
+        module = Classifier(teacher.network, len(teacher.classes), optimizer_of(pool.settings, own))
         where = f"{teacher.name} on train"
         pool.store.put(key, pool.logits(module, data, "train", where=where))
     return pool.store.get(key)

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from cascade_exp.atomic import write_text
-from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import CompleteModel, load_model
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.meter import exit_latencies, latency
@@ -22,18 +21,9 @@ TIMING = "timing.json"
 
 
 def timed(settings: TrainConfig) -> bool:
-    """Whether seconds are to be measured.
-
-    Raises:
-        CascadeError: for a batch size or a number of repeats below 1.
-    """
-    timing = settings.timing
-    if timing.batch_size < 1 or timing.repeats < 1:
-        raise CascadeError(
-            f"timing.batch_size={timing.batch_size}, timing.repeats={timing.repeats}: expected 1 "
-            "or more"
-        )
-    return settings.cost.column == "seconds" if timing.measure is None else timing.measure
+    """Whether seconds are to be measured."""
+    asked = settings.timing.measure
+    return settings.cost.column == "seconds" if asked is None else asked
 
 
 def seconds_of(settings: TrainConfig, job: Path, names: Sequence[str]) -> dict[str, list[float]]:

@@ -10,7 +10,7 @@ import pytest
 from cascade_exp.cascade import calibration
 from cascade_exp.cascade.ensembling import check_combination
 from cascade_exp.errors import CascadeError
-from cascade_exp.evaluation.comparisons.methods import check_methods, evaluate_methods
+from cascade_exp.evaluation.comparisons.methods import evaluate_methods
 from cascade_exp.evaluation.evaluation import evaluate_recordings
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report.results.files import read_results
@@ -98,15 +98,15 @@ def test_progress_names_the_method_that_runs(recordings):
         ("{a:{metric:entrpy}}", r"methods\.a: metric=entrpy: .*\(did you mean 'entropy'\?\)"),
         ("{a:{metric:entropy,ensemble:comparision}}", r"methods\.a: .*'comparison'"),
         ("{a:{metric:entropy,calibration:temprature}}", r"methods\.a: .*'temperature'"),
-        ("{a:{metric:entropy,ensembl:none}}", r"methods\.a=ensembl: .*'ensemble'"),
+        ("{a:{metric:entropy,ensembl:none}}", r"methods\.a\.ensembl: .*'ensemble'"),
         ("{a:{ensemble:none}}", r"methods\.a\.metric: a value is needed"),
-        ("{a:entropy}", r"methods\.a=entropy: expected a method"),
-        ("{a:null}", r"methods\.a=None: expected a method"),
+        ("{a:entropy}", r"methods\.a=entropy: expected settings"),
+        ("{a:null}", r"methods\.a=None: expected settings"),
         ("{a b:{metric:entropy}}", r"methods\.a b: 'a b' cannot name a method"),
         ("{.a:{metric:entropy}}", r"methods\.\.a: '\.a' cannot name a method"),
         ("{a:{metric:topk_sum}}", r"methods\.a\.k=None: .*whole number above 0"),
         ("{a:{metric:topk_sum,k:0}}", r"methods\.a\.k=0: .*whole number above 0"),
-        ("{a:{metric:topk_sum,k:two}}", r"methods\.a\.k=two: .*whole number above 0"),
+        ("{a:{metric:topk_sum,k:two}}", r"methods\.a\.k: Value 'two' .*Integer"),
         ("{a:{metric:entropy,k:2}}", r"methods\.a\.k=2: only metric=topk_sum takes k"),
         (
             "{b:{metric:entropy},a:{metric:logits_margin,ensemble:mean_softmax}}",
@@ -115,7 +115,7 @@ def test_progress_names_the_method_that_runs(recordings):
         ("{a:{metric:recorded,ensemble:comparison}}", r"methods\.a: metric=recorded with ensemble"),
         (
             "{a:{metric:recorded,calibration:temperature}}",
-            r"methods\.a: metric=recorded with calibration=temperature",
+            r"methods\.a\.metric=recorded with calibration=temperature",
         ),
     ],
 )
@@ -128,12 +128,12 @@ def test_mistakes_are_refused_before_any_compute(tmp_path, recordings, given, sa
 
 def test_methods_can_be_added_and_changed_one_by_one():
     added = settings_of("+methods.mine.metric=entropy", "+methods.other={metric:energy}")
-    assert {n: m.metric for n, m in check_methods(added).items()} == {
+    assert {n: m.metric for n, m in added.methods.items()} == {
         "mine": "entropy",
         "other": "energy",
     }
     changed = settings_of("experiment=lebovitz_methods", "methods.mean_logits.metric=energy")
-    assert check_methods(changed)["mean_logits"].metric == "energy"
+    assert changed.methods["mean_logits"].metric == "energy"
 
 
 def test_recordings_that_do_not_fit_a_method_name_it(tmp_path):
@@ -181,7 +181,7 @@ def test_a_job_leaves_its_own_results_as_they_are_and_the_methods_beside_them(
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_compares_different_methods_that_go_together(experiment):
-    methods = check_methods(settings_of(f"experiment={experiment}"))
+    methods = settings_of(f"experiment={experiment}").methods
     for method in methods.values():
         check_combination(method.metric, method.ensemble)
     made_of = {dataclasses.astuple(method) for method in methods.values()}
@@ -197,7 +197,7 @@ def test_the_methods_of_the_papers_figure_3():
         for ensemble in ("mean_logits", "mean_softmax")
         for calibration in ("none", "temperature")
     }
-    methods = check_methods(settings_of("experiment=lebovitz_methods"))
+    methods = settings_of("experiment=lebovitz_methods").methods
     assert {(m.metric, m.ensemble, m.calibration) for m in methods.values()} == expected
 
 

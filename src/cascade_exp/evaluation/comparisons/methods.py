@@ -6,65 +6,37 @@ is checked here, before any compute; how the comparison looks lives in ``report.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from cascade_exp.cascade.calibration import check_calibration
-from cascade_exp.cascade.ensembling import RECORDED
 from cascade_exp.cascade.pools.learned import LEARNED
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.evaluation import evaluate_recordings
-from cascade_exp.evaluation.kinds.base import CascadeKind
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import learned_from, plain
 from cascade_exp.jobs.job import Job
 from cascade_exp.jobs.progress import methods_progress
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.results.schema import Results
-from cascade_exp.schema.evaluating import EvaluateConfig, Method, Named, TopK
+from cascade_exp.schema.evaluating import CommonConfig, Method, Named, TopK
 
 Progress = Callable[[int, int], None]
 
 
-def check_methods(settings: EvaluateConfig) -> dict[str, Method]:
-    """The methods to compare, by name; what no evaluation could follow is refused before any.
+def check_methods(settings: CommonConfig) -> None:
+    """Refuse methods that the kind of cascade cannot run, before any is evaluated.
 
     Raises:
         CascadeError: naming the method.
     """
     kind, base = kind_of(plain(settings)), learned_from(settings).base
-    return {n: _check(kind, base, f"methods.{n}", n, it) for n, it in settings.methods.items()}
-
-
-def _check(kind: CascadeKind, base: str, where: str, name: str, given: object) -> Method:
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise CascadeError(
-            f"{where}: {name!r} cannot name a method, as its results are put into a folder of that "
-            "name; expected letters, digits, _ . and -"
-        )
-    if not isinstance(given, dict):
-        raise CascadeError(f"{where}={given}: expected a method, as {{metric:entropy}}")
-    for key in given:
-        choice(str(key), Method.__dataclass_fields__, where)
-    if "metric" not in given:
-        raise CascadeError(f"{where}.metric: a value is needed")
-    method = Method(**given)
-    try:
-        kind.check(method if method.metric != LEARNED else replace(method, metric=base))
-        check_calibration(method.calibration)
-    except CascadeError as error:
-        raise CascadeError(f"{where}: {error}") from None
-    if method.metric == RECORDED and method.calibration != "none":
-        raise CascadeError(
-            f"{where}: metric={RECORDED} with calibration={method.calibration}: recorded answers "
-            "have no logits to scale, expected calibration=none"
-        )
-    if method.metric != "topk_sum" and method.k is not None:
-        raise CascadeError(f"{where}.k={method.k}: only metric=topk_sum takes k")
-    if method.metric == "topk_sum" and not (isinstance(method.k, int) and method.k >= 1):
-        raise CascadeError(f"{where}.k={method.k}: metric=topk_sum needs k, a whole number above 0")
-    return method
+    for name, method in settings.methods.items():
+        try:
+            kind.check(method if method.metric != LEARNED else replace(method, metric=base))
+            check_calibration(method.calibration)
+        except CascadeError as error:
+            raise CascadeError(f"methods.{name}: {error}") from None
 
 
 def compare_methods(job: Job, recordings: Recordings, own: Results) -> None:
@@ -101,7 +73,7 @@ def compare_methods(job: Job, recordings: Recordings, own: Results) -> None:
 
 def evaluate_methods(
     recordings: Recordings,
-    settings: EvaluateConfig,
+    settings: CommonConfig,
     own: Results,
     progress_of: Callable[[str], Progress],
 ) -> Iterator[tuple[str, Results]]:
@@ -114,7 +86,7 @@ def evaluate_methods(
         CascadeError: if the recordings do not fit a method, which is named.
     """
     fitted = {settings.calibration.name: own.temperatures}
-    for name, method in check_methods(settings).items():
+    for name, method in settings.methods.items():
         progress, its = progress_of(name), settings_of(method, settings)
         if (its.metric, its.ensemble, its.calibration) == (
             settings.metric,
@@ -133,13 +105,13 @@ def evaluate_methods(
         yield name, found
 
 
-def _metric(method: Method, settings: EvaluateConfig) -> Named:
+def _metric(method: Method, settings: CommonConfig) -> Named:
     if method.metric == LEARNED:
         return learned_from(settings)
-    return Named(method.metric) if method.k is None else TopK(method.metric, method.k)
+    return Named(method.metric) if method.k is None else TopK(method.metric, k=method.k)
 
 
-def settings_of(method: Method, settings: EvaluateConfig) -> EvaluateConfig:
+def settings_of(method: Method, settings: CommonConfig) -> CommonConfig:
     """The ``settings`` of a job whose own method is ``method``."""
     return replace(
         settings,

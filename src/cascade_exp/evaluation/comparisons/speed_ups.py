@@ -37,7 +37,7 @@ from cascade_exp.report.results.speed_ups_schema import (
 )
 from cascade_exp.schema.evaluating import (
     FULL,
-    EvaluateConfig,
+    CommonConfig,
     ExitsCascade,
     Named,
     SpeedUpMember,
@@ -170,7 +170,7 @@ class SweptMember:
         return rows
 
 
-def check_speed_ups(settings: EvaluateConfig) -> None:
+def check_speed_ups(settings: CommonConfig) -> None:
     """Refuse keys that do not go with ``speed_ups``.
 
     Raises:
@@ -204,7 +204,7 @@ def report_speed_ups(job: Job, results: Results, found: SpeedUpAnalyses) -> None
     print_speed_ups(found, job.settings, folder, job.console)
 
 
-def compare_speed_ups(recordings: Recordings, settings: EvaluateConfig) -> SpeedUpAnalyses:
+def compare_speed_ups(recordings: Recordings, settings: CommonConfig) -> SpeedUpAnalyses:
     """Sweep every method of ``settings.speed_ups`` and choose its setting at each speed-up.
 
     Raises:
@@ -234,7 +234,7 @@ def compare_speed_ups(recordings: Recordings, settings: EvaluateConfig) -> Speed
     )
 
 
-def _full_model(recordings: Recordings, settings: EvaluateConfig) -> str:
+def _full_model(recordings: Recordings, settings: CommonConfig) -> str:
     """The model whose cost is a speed-up of 1: ``speed_ups.full``, else the most expensive."""
     complete = recordings.complete()
     costs = complete.costs(settings.cost.column).tolist()
@@ -248,9 +248,7 @@ def _full_model(recordings: Recordings, settings: EvaluateConfig) -> str:
     return full
 
 
-def _sweep_all(
-    full: str, recordings: Recordings, settings: EvaluateConfig
-) -> dict[str, SweptMember]:
+def _sweep_all(full: str, recordings: Recordings, settings: CommonConfig) -> dict[str, SweptMember]:
     """Every method by its name, the full model first, which is called ``FULL``."""
     alone = SpeedUpMember(models=[full])
     opened = open_member(alone, recordings, settings)
@@ -267,7 +265,7 @@ def _sweep_all(
 
 
 def _chosen(
-    swept: dict[str, SweptMember], settings: EvaluateConfig
+    swept: dict[str, SweptMember], settings: CommonConfig
 ) -> dict[tuple[str, float], Setting]:
     """The setting of every method at every wanted speed-up, that of the full model first."""
     chosen = {(FULL, 1.0): swept[FULL].at(1.0)}
@@ -283,7 +281,7 @@ def _rows(
 
 
 def _rows_on(
-    split: str, full: str, recordings: Recordings, settings: EvaluateConfig
+    split: str, full: str, recordings: Recordings, settings: CommonConfig
 ) -> list[SpeedUpRow]:
     """The same settings of the same methods, evaluated on another split."""
     there = replace(settings, splits=replace(settings.splits, report=split))
@@ -309,10 +307,10 @@ def _depths(recordings: Recordings, members: dict[str, SpeedUpMember]) -> dict[s
 
 
 def _inversions(
-    recordings: Recordings, settings: EvaluateConfig, depths: dict[str, Depth]
+    recordings: Recordings, settings: CommonConfig, depths: dict[str, Depth]
 ) -> list[InversionRow]:
     """DIS of every complete model and every exit whose layers are known."""
-    kinds = [Named("search"), *(ExitsCascade("exits", it) for it in recordings.exits)]
+    kinds = [Named("search"), *(ExitsCascade("exits", network=it) for it in recordings.exits)]
     rows = []
     for kind in kinds:
         own = replace(settings, cascade=kind, metric=Named("max_softmax"), ensemble=Named("none"))
@@ -390,15 +388,13 @@ def _accuracy(prediction: Ints, labels: Ints) -> float:
     return float((prediction == labels).mean())
 
 
-def open_member(
-    member: SpeedUpMember, recordings: Recordings, settings: EvaluateConfig
-) -> Measuring:
+def open_member(member: SpeedUpMember, recordings: Recordings, settings: CommonConfig) -> Measuring:
     """Both splits as the stages of ``member``, which share one threshold."""
     kind: Named
     if member.network is not None:
-        kind = ExitsCascade("exits", member.network)
+        kind = ExitsCascade("exits", network=member.network)
     else:
-        kind = StagesCascade("stages", member.stages or member.models)
+        kind = StagesCascade("stages", stages=member.stages or member.models)
     own = replace(
         settings,
         cascade=kind,

@@ -32,7 +32,7 @@ from cascade_exp.evaluation.pricing import (
     tier_links,
 )
 from cascade_exp.recordings.folder import Recordings, Split
-from cascade_exp.schema.evaluating import EvaluateConfig, Method, StagesCascade
+from cascade_exp.schema.evaluating import CommonConfig, Method, StagesCascade, TopK
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ NEEDS = {
 class RecordedModels:
     """What kinds share whose single models are the recorded ones, as they are."""
 
-    settings: EvaluateConfig
+    settings: CommonConfig
 
     def check(self, method: Method) -> None:
         """See :class:`CascadeKind`."""
@@ -286,6 +286,8 @@ def check_model(name: str, known: Sequence[str], key: str) -> None:
         )
 
 
-def own_method(settings: EvaluateConfig) -> Method:
+def own_method(settings: CommonConfig) -> Method:
     """The job's own metric, ensemble and calibration as a method."""
-    return Method(settings.metric.name, settings.ensemble.name, settings.calibration.name)
+    metric = settings.metric
+    k = metric.k if isinstance(metric, TopK) else None
+    return Method(metric.name, settings.ensemble.name, settings.calibration.name, k)

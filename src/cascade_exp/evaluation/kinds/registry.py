@@ -8,9 +8,9 @@ from cascade_exp.errors import choice
 from cascade_exp.evaluation.kinds.base import CascadeKind, Given, Searched
 from cascade_exp.evaluation.kinds.exits import ExitsOfOne
 from cascade_exp.evaluation.kinds.tiers import tiers
-from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.schema.evaluating import CommonConfig
 
-KINDS: dict[str, Callable[[EvaluateConfig], CascadeKind]] = {
+KINDS: dict[str, Callable[[CommonConfig], CascadeKind]] = {
     "search": Searched,
     "stages": Given,
     "tiers": tiers,
@@ -18,6 +18,6 @@ KINDS: dict[str, Callable[[EvaluateConfig], CascadeKind]] = {
 }
 
 
-def kind_of(settings: EvaluateConfig) -> CascadeKind:
+def kind_of(settings: CommonConfig) -> CascadeKind:
     """The kind of cascade that ``settings`` name."""
     return KINDS[choice(settings.cascade.name, KINDS, "cascade")](settings)

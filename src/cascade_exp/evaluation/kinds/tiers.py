@@ -25,7 +25,7 @@ from cascade_exp.evaluation.pricing import link_costs, places_of, refuse_places,
 from cascade_exp.recordings.folder import Split
 from cascade_exp.recordings.names import models_of
 from cascade_exp.recordings.outputs import RecordedAnswers
-from cascade_exp.schema.evaluating import EvaluateConfig, Method, TiersCascade
+from cascade_exp.schema.evaluating import CommonConfig, Method, TiersCascade
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def _counts(size: object) -> bool:
     return isinstance(size, int) and not isinstance(size, bool) and size >= 1
 
 
-def tiers(settings: EvaluateConfig) -> CascadeKind:
+def tiers(settings: CommonConfig) -> CascadeKind:
     """``cascade=tiers``: the tiers that were given, else a search over them."""
     cascade = settings.cascade
     assert isinstance(cascade, TiersCascade)

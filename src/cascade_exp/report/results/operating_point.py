@@ -9,10 +9,10 @@ from typing import Any
 from cascade_exp.recordings.exits import network_of
 from cascade_exp.recordings.names import models_of
 from cascade_exp.report.results.schema import SCHEMA_VERSION, Results
-from cascade_exp.schema.evaluating import EvaluateConfig, TiersCascade, TopK
+from cascade_exp.schema.evaluating import CommonConfig, TiersCascade, TopK
 
 
-def deployment(results: Results, recordings: Path, settings: EvaluateConfig) -> dict[str, Any]:
+def deployment(results: Results, recordings: Path, settings: CommonConfig) -> dict[str, Any]:
     """The chosen operating point with the models it runs, as plain data.
 
     Models of foreign recordings have no weights; of the project's own, the path of the weights, the

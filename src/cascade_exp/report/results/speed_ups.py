@@ -20,7 +20,7 @@ from cascade_exp.report.pages import numbers
 from cascade_exp.report.pages import speed_ups_view as speed_ups_view
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
 from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses, SpeedUpRow
-from cascade_exp.schema.evaluating import EvaluateConfig
+from cascade_exp.schema.evaluating import CommonConfig
 from cascade_exp.tables import Cell, csv_records
 
 
@@ -68,14 +68,14 @@ def row_cells(row: SpeedUpRow) -> dict[str, Cell]:
 
 
 def print_speed_ups(
-    found: SpeedUpAnalyses, settings: EvaluateConfig, folder: Path, console: Console
+    found: SpeedUpAnalyses, settings: CommonConfig, folder: Path, console: Console
 ) -> None:
     """Print the comparison, one line per method, and where it lies below ``folder``."""
     print_encodable(console, functools.partial(_print_all, found, settings, folder))
 
 
 def _print_all(
-    found: SpeedUpAnalyses, settings: EvaluateConfig, folder: Path, console: Console
+    found: SpeedUpAnalyses, settings: CommonConfig, folder: Path, console: Console
 ) -> None:
     unit, splits = settings.cost.column, settings.splits
     for split, there in found.tables(splits.report).items():
