@@ -9,19 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from cascade_exp.learning.exits import (
-    PHASES,
-    ExitClassifier,
+from cascade_exp.learning.exits import ExitClassifier
+from cascade_exp.learning.fit import fit
+from cascade_exp.learning.watching import WatchedValidation
+from cascade_exp.models.complete import build_model
+from cascade_exp.models.exit_methods import (
+    METHODS,
     divergence_from_last,
     loss_of_last,
     sum_of_earlier,
     weighted_by_depth,
 )
-from cascade_exp.learning.fit import fit
-from cascade_exp.learning.watching import WatchedValidation
-from cascade_exp.models.complete import build_model
-from cascade_exp.models.exit_heads import HEADS
-from cascade_exp.models.members import TWO_PHASES
 from tests.learning.settings import optimizer, trainer
 
 SHAPE = {
@@ -77,11 +75,6 @@ def test_losses_are_the_papers_sums(data):
     assert float(divergence_from_last(*tensors)) == pytest.approx(divergence / size, abs=1e-9)
 
 
-def test_configuration_knows_which_methods_have_two_phases():
-    assert set(TWO_PHASES) == {method for method, phases in PHASES.items() if len(phases) == 2}
-    assert set(PHASES) == set(HEADS)
-
-
 def test_the_teacher_does_not_learn_from_its_students():
     logits = torch.randn(3, 4, 2, requires_grad=True)
     divergence_from_last(logits, torch.zeros(3, dtype=torch.int64)).backward()
@@ -121,7 +114,7 @@ def fitted(method, folder: Path):
     wanted = optimizer("torch.optim.AdamW", 1e-2, warmup_share=0.0)
     states = [{k: v.clone() for k, v in network.state_dict().items()}]
     losses = []
-    for phase in PHASES[method]:
+    for phase in METHODS[method].phases:
         module = ExitClassifier(network, 2, wanted, phase)
         before = loss_of(module)
         fit(
@@ -171,7 +164,7 @@ def test_frozen_parts_drop_nothing_and_logs_pool_the_exits_that_learn(tmp_path):
     member = {"family": "exits", "method": "fastbert", "config": SHAPE, "max_length": 8}
     network = build_model("net", member, ("no", "yes")).network
     wanted = optimizer("torch.optim.AdamW", 1e-2)
-    module = ExitClassifier(network, 2, wanted, PHASES["fastbert"][1])
+    module = ExitClassifier(network, 2, wanted, METHODS["fastbert"].phases[1])
     module.train()
     module.on_train_epoch_start()
     assert not network.transformer.training and not network.heads.exits[-1].training

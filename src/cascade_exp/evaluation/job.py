@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,11 +57,18 @@ def evaluate(config: DictConfig) -> Path:
         return report(job, recordings, read_previews(folder, settings.splits.report))
 
 
-def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> Path:
+def report(
+    job: Job,
+    recordings: Recordings,
+    preview: Preview | None = None,
+    further: Sequence[str] = (),
+) -> Path:
     """Evaluate ``recordings`` as the job's settings say, and write and show all of it.
 
     Args:
         preview: what the example of an id looks like, text or PNG; only who has the data knows.
+        further: what ``speed_ups.also=null`` stands for: the further recorded splits of a training
+            job's data.
     """
     from cascade_exp.report.pages.results_table import print_results
     from cascade_exp.report.pages.sections import Sections
@@ -90,7 +97,7 @@ def report(job: Job, recordings: Recordings, preview: Preview | None = None) -> 
         tiers=tier_analyses(measuring, chosen(results)),
         tier_baselines=tier_baselines(measuring, results, chosen(results)),
         latencies=latencies(measuring, results.operating_points),
-        speed_ups=compare_speed_ups(recordings, settings) if settings.speed_ups.members else None,
+        speed_ups=compare_speed_ups(recordings, settings, further) if settings.speed_ups.members else None,
     )
     folder = job.folder / "results"
     write_results(results, folder)

@@ -220,7 +220,7 @@ def _temperatures(
 
 
 def _answers(
-    output: RecordedAnswers, settings: EvaluateConfig, where: str, kept: slice | Ints
+    output: RecordedAnswers, settings: CommonConfig, where: str, kept: slice | Ints
 ) -> Answers:
     """Recorded answers for the engine; under ``metric=vote`` they need no confidence.
 

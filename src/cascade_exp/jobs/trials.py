@@ -28,13 +28,13 @@ EPOCHS = "/val/"
 
 def told_after_epochs(members: Mapping[str, Member]) -> list[str]:
     """The numbers that a job has after every epoch: ``<model>/val/accuracy.max`` and the like."""
-    from cascade_exp.learning.exits import PHASES
+    from cascade_exp.models.exit_methods import METHODS
     from cascade_exp.report.tracking.lightning_loggers import BEST
 
     fits = []
     for name, member in members.items():
-        phases = PHASES.get(str(member.model.get("method")))
-        fits += [f"{name}/{p.name}".rstrip("/") for p in phases] if phases else [name]
+        method = METHODS.get(str(member.model.get("method")))
+        fits += [f"{name}/{p.name}".rstrip("/") for p in method.phases] if method else [name]
     return [f"{fit}/{metric}.{best}" for fit in fits for metric, best in BEST.items()]
 
 

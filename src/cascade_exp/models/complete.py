@@ -21,19 +21,12 @@ from cascade_exp.atomic import check_sha256, replacing_folder, sha256_of
 from cascade_exp.errors import CascadeError, choice, one_line
 from cascade_exp.hub import without_hub
 from cascade_exp.models.inputs import ImageInput, TextInput
+from cascade_exp.models.members import FAMILIES
 
 RECORD = "model.json"
 RECORD_VERSION = 2
 FIELDS = {"name": str, "classes": list, "layers": int, "input": dict, "description": dict}
 """What a record holds besides its version, and of which types."""
-
-FAMILIES: dict[str, str] = {
-    "timm": "cascade_exp.models.timm_models",
-    "transformers": "cascade_exp.models.transformers_models",
-    "truncated": "cascade_exp.models.truncation",
-    "exits": "cascade_exp.models.exits",
-}
-"""Family -> the module that builds it, imported when it is first asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +53,7 @@ class CompleteModel:
     description: dict[str, Any]
 
 
-class Family(Protocol):
+class FamilyModule(Protocol):
     """What the module of a family offers; ``truncated`` only builds, for it builds transformers."""
 
     def build(
@@ -80,9 +73,9 @@ class Family(Protocol):
         ...
 
 
-def family_module(family: str) -> Family:
+def family_module(family: str) -> FamilyModule:
     """The module of ``family``, imported now."""
-    return cast(Family, importlib.import_module(FAMILIES[family]))
+    return cast(FamilyModule, importlib.import_module(FAMILIES[family].module))
 
 
 def build_model(name: str, member: Mapping[str, Any], classes: Sequence[str]) -> CompleteModel:

@@ -1,7 +1,8 @@
 """The heads of early-exit networks: what turns the hidden states after layer i into logits.
 
 Three ways, each after its paper's own code: DeeBERT (Xin et al. 2020), PABEE (Zhou et al. 2020) and
-FastBERT (Liu et al. 2020). The encoder they sit on is in ``exits``, their training in ``learning``.
+FastBERT (Liu et al. 2020). The encoder they sit on is in ``exits``;
+which method has which heads, in ``exit_methods``.
 """
 
 from __future__ import annotations
@@ -139,14 +140,6 @@ class AttentionHead(nn.Module):
         )
         logits: Tensor = self.classifier(torch.tanh(self.dense(attended[:, 0])))
         return logits
-
-
-HEADS: dict[str, type[ExitHeads]] = {
-    "deebert": PooledHeads,
-    "pabee": SharedPoolerHeads,
-    "fastbert": AttentionHeads,
-}
-"""Method -> its heads, built as ``heads(config of the encoder, exits, classes)``."""
 
 
 def fresh_weights(heads: ExitHeads, deviation: float) -> None:

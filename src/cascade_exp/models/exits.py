@@ -1,7 +1,7 @@
 """Building networks with an exit after every layer out of BERT-like encoders of transformers.
 
 DeeBERT, PABEE and FastBERT differ in their heads (``exit_heads``) and in how they are trained
-(``learning``); the network itself is in ``exit_network``. Which keys a member has is said by
+(``exit_methods``); the network itself is in ``exit_network``. Which keys a member has is said by
 ``members.ExitsMember``. BERT-kL, a static early exit, is the family ``truncated``.
 """
 
@@ -20,7 +20,8 @@ from transformers import AutoModel
 from cascade_exp.errors import CascadeError, choice, one_line
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.depth import evaluating
-from cascade_exp.models.exit_heads import HEADS, fresh_weights
+from cascade_exp.models.exit_heads import fresh_weights
+from cascade_exp.models.exit_methods import METHODS
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.models.inputs import TextInput
 from cascade_exp.models.members import ExitsMember, TransformersMember, read_member
@@ -54,7 +55,7 @@ def build(name: str, member: Mapping[str, Any], classes: tuple[str, ...]) -> Com
     """
     wanted = read_member(name, member, ExitsMember)
     where = f"models.members.{name}"
-    method = choice(wanted.method, HEADS, f"{where}.method")
+    method = choice(wanted.method, METHODS, f"{where}.method")
     check_one_source(where, wanted)
     tokenizer = load_tokenizer(where, wanted, wanted.encoder)
     if wanted.encoder is not None:
@@ -99,7 +100,7 @@ def write(model: CompleteModel, directory: Path) -> None:
 
 def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path) -> nn.Module:
     """Rebuild the network from what ``write`` left."""
-    method = choice(description["method"], HEADS, f"{directory}: method")
+    method = choice(description["method"], METHODS, f"{directory}: method")
     try:
         with quiet():
             transformer, info = AutoModel.from_pretrained(
@@ -134,7 +135,7 @@ def _with_heads(where: str, transformer: Any, method: str, classes: int) -> Exit
     layers = layer_list(where, transformer)
     exits = int(transformer.config.num_hidden_layers)
     transformer.pooler = None  # it reads the last layer only; heads have poolers of their own
-    heads = HEADS[method](transformer.config, exits, classes)
+    heads = METHODS[method].heads(transformer.config, exits, classes)
     return ExitNetwork(transformer, heads, layers, reads_segments(transformer))
 
 

@@ -90,15 +90,12 @@ class TruncatedMember:
     trust_remote_code: bool = False
 
 
-TWO_PHASES = ("deebert", "fastbert")  # of the methods of ExitsMember: heads are trained apart
-
-
 @dataclass
 class ExitsMember:
     """An encoder with an exit after every layer (``models.exits``).
 
     Attributes:
-        method: whose heads, and how they are trained: ``deebert``, ``pabee`` or ``fastbert``.
+        method: whose heads, and how they are trained: one of ``exit_methods.METHODS``.
         family: ``exits``.
         encoder: hub name or directory to load; exactly one of ``encoder`` and ``config`` is given.
         config: ``model_type`` and fields of that type's configuration, to train from scratch.
@@ -117,6 +114,29 @@ class ExitsMember:
 
 
 TextMember = TransformersMember | TruncatedMember | ExitsMember
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models.
+
+    Attributes:
+        member: the dataclass of its keys.
+        module: the module that builds, writes and reads its models (``complete.FamilyModule``),
+            imported when it is first asked for.
+    """
+
+    member: type
+    module: str
+
+
+FAMILIES: dict[str, Family] = {
+    "timm": Family(TimmMember, "cascade_exp.models.timm_models"),
+    "transformers": Family(TransformersMember, "cascade_exp.models.transformers_models"),
+    "truncated": Family(TruncatedMember, "cascade_exp.models.truncation"),
+    "exits": Family(ExitsMember, "cascade_exp.models.exits"),
+}
+"""``family`` of a member -> the family; the one place where a family is entered."""
 
 Schema = TypeVar("Schema")
 

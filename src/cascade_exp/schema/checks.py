@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from cascade_exp.errors import CascadeError, choice, did_you_mean
-from cascade_exp.models.members import TWO_PHASES, merged, read_member
+from cascade_exp.models.members import FAMILIES, merged, read_keys, read_member
 from cascade_exp.recordings.names import check_name
 from cascade_exp.schema.evaluating import EACH, CommonConfig
-from cascade_exp.schema.training import MEMBERS, MemberTraining
+from cascade_exp.schema.training import MemberTraining
 
 
 @dataclass(frozen=True)
@@ -114,33 +115,48 @@ def check_members(models: DictConfig) -> dict[str, Member]:
     """
     if not models.members:
         raise CascadeError("models.members is empty; a pool needs at least one model")
-    read: dict[str, Member] = {}
-    for name, member in models.members.items():
-        where = f"models.members.{check_name(str(name), 'models.members')}"
-        if not isinstance(member, DictConfig):
-            raise CascadeError(f"{where}={member}: expected the settings of a model, family first")
-        if OmegaConf.is_missing(member, "family"):
-            raise CascadeError(f"{where}.family: a value is needed")
-        family = choice(str(member.get("family")), MEMBERS, f"{where}.family")
-        plain = OmegaConf.to_container(member, resolve=True)
-        assert isinstance(plain, dict)
-        settings: dict[str, Any] = {str(key): value for key, value in plain.items()}
-        training = settings.pop("training", None) or {}
-        for key in training:
-            choice(str(key), MemberTraining.__dataclass_fields__, f"{where}.training")
-            if key == "plain" and family == "exits":
-                raise CascadeError(
-                    f"{where}.training.plain: networks with exits are neither regularised nor "
-                    "taught by the last stage, so nothing reads it"
-                )
-            if str(key).startswith("head_") and settings.get("method") not in TWO_PHASES:
-                raise CascadeError(
-                    f"{where}.training.{key}: only networks with exits whose heads are trained "
-                    f"apart read it (family exits, method {' or '.join(TWO_PHASES)})"
-                )
-        if training.get("run") is not None and len(training) > 1:
-            unread = ", ".join(str(key) for key in training if key != "run")
-            raise CascadeError(f"{where}.training.run: not trained here, so nothing reads {unread}")
-        read_member(str(name), settings, MEMBERS[family])
-        read[str(name)] = Member(settings, MemberTraining(**training))
-    return read
+    return {str(name): _member(str(name), given) for name, given in models.members.items()}
+
+
+def _member(name: str, given: Any) -> Member:
+    where = f"models.members.{check_name(name, 'models.members')}"
+    if not isinstance(given, DictConfig):
+        raise CascadeError(f"{where}={given}: expected the settings of a model, family first")
+    if OmegaConf.is_missing(given, "family"):
+        raise CascadeError(f"{where}.family: a value is needed")
+    family = choice(str(given.get("family")), FAMILIES, f"{where}.family")
+    resolved = OmegaConf.to_container(given, resolve=True)
+    assert isinstance(resolved, dict)
+    settings: dict[str, Any] = {str(key): value for key, value in resolved.items()}
+    training = read_keys(f"{where}.training.", settings.pop("training", None) or {}, MemberTraining)
+    _check_training(f"{where}.training", training, settings)
+    read_member(name, settings, FAMILIES[family].member)
+    return Member(settings, training)
+
+
+def _check_training(where: str, training: MemberTraining, model: Mapping[str, Any]) -> None:
+    """Refuse settings of the training that nothing reads."""
+    exits = model["family"] == "exits"
+    if training.plain and exits:
+        raise CascadeError(
+            f"{where}.plain: networks with exits are neither regularised nor taught by the last "
+            "stage, so nothing reads it"
+        )
+    given = [f.name for f in fields(training) if getattr(training, f.name) != f.default]
+    for key in given:
+        if key.startswith("head_"):
+            _check_heads(f"{where}.{key}", model)
+    if training.run is not None and len(given) > 1:
+        unread = ", ".join(key for key in given if key != "run")
+        raise CascadeError(f"{where}.run: not trained here, so nothing reads {unread}")
+
+
+def _check_heads(where: str, model: Mapping[str, Any]) -> None:
+    from cascade_exp.models.exit_methods import METHODS  # needs torch
+
+    apart = [name for name, method in METHODS.items() if len(method.phases) > 1]
+    if model["family"] != "exits" or model.get("method") not in apart:
+        raise CascadeError(
+            f"{where}: only networks with exits whose heads are trained apart read it (family "
+            f"exits, method {' or '.join(apart)})"
+        )

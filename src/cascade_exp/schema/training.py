@@ -8,12 +8,6 @@ from typing import TYPE_CHECKING, Any, Optional
 from omegaconf import MISSING
 
 from cascade_exp.errors import CascadeError, choice
-from cascade_exp.models.members import (
-    ExitsMember,
-    TimmMember,
-    TransformersMember,
-    TruncatedMember,
-)
 from cascade_exp.schema.evaluating import EACH, CommonConfig, Named
 from cascade_exp.schema.ranges import above_zero, at_least, share, share_above_zero, share_below_one
 
@@ -280,14 +274,6 @@ class MemberTraining:
         )
 
 
-MEMBERS = {
-    "timm": TimmMember,
-    "transformers": TransformersMember,
-    "truncated": TruncatedMember,
-    "exits": ExitsMember,
-}
-
-
 @dataclass
 class Timing:
     """Whether seconds per example are measured once all models are trained, and how.
@@ -305,7 +291,7 @@ class Timing:
 
 @dataclass(kw_only=True)
 class Models(Named):
-    """A pool of models by name; each is one of MEMBERS, told apart by its ``family``.
+    """A pool of models by name; the keys of each follow from its ``family`` (``models.members``).
 
     A member may hold ``training``: what it trains with instead of the job's own settings.
     """

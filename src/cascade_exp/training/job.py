@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cascade_exp.evaluation.comparisons.methods import check_methods
 from cascade_exp.evaluation.comparisons.speed_ups import check_speed_ups
 from cascade_exp.evaluation.evaluation import check_settings
 from cascade_exp.evaluation.job import report
-from cascade_exp.jobs.job import open_job
+from cascade_exp.jobs.job import Job, open_job
 from cascade_exp.jobs.trials import check_optimize, trial_of
 from cascade_exp.learning.difficulty import assign_folds
 from cascade_exp.models.complete import CompleteModel, load_model, save_model
@@ -27,7 +28,7 @@ from cascade_exp.report.pages.numbers import cost
 from cascade_exp.report.tracking.artifacts import log_recordings
 from cascade_exp.schema.checks import Member, check_members
 from cascade_exp.schema.evaluating import ExitsCascade
-from cascade_exp.schema.training import Dar, TrainConfig
+from cascade_exp.schema.training import Dar, Recording, TrainConfig
 from cascade_exp.training.devices import check_devices
 from cascade_exp.training.fit import fit_member
 from cascade_exp.training.labelling import label_stages
@@ -45,68 +46,118 @@ def train(config: DictConfig) -> Path:
         settings = job.settings
         assert isinstance(settings, TrainConfig)
         members = check_members(config.models)
-        check_settings(settings)
-        check_methods(settings)
-        check_speed_ups(settings)
-        strategy = settings.trainer.options.get("strategy")
-        times = timed(settings)
-        check_devices(settings.trainer.devices, strategy, job.multirun)
-        complete = [name for name in members if not _has_exits(members[name])]
-        _check_exits(settings, members)
-        check_training(settings, len(complete))
-        _check_run(settings, members)
-        check_optimize(settings.optimize, members)
-        trial = trial_of(settings.optimize)
-        pool = TrainingPool(job, settings, members, trial)
-        dar = settings.regularizer
-        if isinstance(dar, Dar):
-            assign_folds(pool.splits.train.labels, dar.folds, seed=0)
-        measured = {name: _measure(_load(pool, name)) for name in members}
-        check_representations(
-            settings.representations,
-            {name: int(found.layers) for name, (found, _) in measured.items()},
-            pool.source,
-        )
-        last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
-        shaped = [it for it in complete if it != last and not members[it].training.plain]
-        fitted = [name for name in shaped if members[name].training.run is None]
-        if isinstance(dar, Dar) and label_stages(pool, fitted, dar):
+        _check(job, settings, members)
+        pool = TrainingPool(job, settings, members, trial_of(settings.optimize))
+        plan = _plan(pool)
+        if _labels_only(pool, plan):
             return job.folder
         if settings.recording.share is not None:
-            for name in members:
-                model = _load(pool, name)
-                phases = fits_for(pool, model, fits=False, plain=True)
-                record_share(pool, model, phases[-1].module, pool.feed(model))
-            return job.folder
-        teacher = _teacher(pool, last, shaped, measured) if last and teaches(settings) else None
-        for name in members:
-            if teacher is None or name != last:
-                mine = teacher if name in shaped else None
-                _train_and_record(
-                    pool, name, measured[name][0], plain=name not in shaped, teacher=mine
-                )
-        folder = job.folder / "recordings"
-        costs = {name: _costs(found) for name, (found, _) in measured.items()}
-        exits = {name: of_exits for name, (_, of_exits) in measured.items() if of_exits}
-        if times:
-            for name, seconds in seconds_of(settings, job.folder, list(members)).items():
-                costs[name]["seconds"] = seconds[-1]
-                for at, until in zip(exits.get(name, ()), seconds, strict=name in exits):
-                    at["seconds"] = until
-        write_exits(folder, exits)
-        write_models(folder, costs)
-        if job.loggers.wandb is not None:
-            log_recordings(job.loggers.wandb, folder)
-        if settings.speed_ups.also is None:
-            settings.speed_ups.also = list(pool.splits.further)
-        shown = pool.splits.named("report")
-        write_examples(job.folder, "report", descriptions(shown))
-        if settings.evaluate:
-            opened = open_recordings(folder, settings.pool.include, settings.pool.exclude)
-            report(job, opened, partial(preview, shown))
-        if settings.representations.layer is not None:
-            show_representations(job, settings.representations)
+            _record_share(pool, settings.recording)
+        else:
+            _train_all(pool, plan)
+            _write_costs(pool, plan)
+            _evaluate(pool)
         return job.folder
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What each member costs, and which of them learn from what.
+
+    Attributes:
+        measured: by model, what the whole of it costs, and each exit of a network with exits.
+        last: the complete model that costs most, the last stage; None of networks with exits alone.
+        shaped: the complete models that the regulariser and the distillation are for.
+    """
+
+    measured: Mapping[str, tuple[Measured, list[dict[str, float]]]]
+    last: str | None
+    shaped: Sequence[str]
+
+
+def _check(job: Job, settings: TrainConfig, members: Mapping[str, Member]) -> None:
+    """Refuse what the schema alone cannot know, before any compute is spent."""
+    check_settings(settings)
+    check_methods(settings)
+    check_speed_ups(settings)
+    strategy = settings.trainer.options.get("strategy")
+    check_devices(settings.trainer.devices, strategy, job.multirun)
+    _check_exits(settings, members)
+    check_training(settings, sum(not _has_exits(member) for member in members.values()))
+    _check_trained(settings, members)
+    check_optimize(settings.optimize, members)
+
+
+def _plan(pool: TrainingPool) -> _Plan:
+    """Measure every member untrained, and refuse what only their sizes show to be wrong."""
+    settings, members = pool.settings, pool.members
+    if isinstance(settings.regularizer, Dar):
+        assign_folds(pool.splits.train.labels, settings.regularizer.folds, seed=0)
+    measured = {name: _measure(_load(pool, name)) for name in members}
+    layers = {name: int(found.layers) for name, (found, _) in measured.items()}
+    check_representations(settings.representations, layers, pool.source)
+    complete = [name for name in members if not _has_exits(members[name])]
+    last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
+    shaped = [it for it in complete if it != last and not members[it].training.plain]
+    return _Plan(measured, last, shaped)
+
+
+def _labels_only(pool: TrainingPool, plan: _Plan) -> bool:
+    """Make the difficulty labels that are wanted; whether that is all this job is for."""
+    dar = pool.settings.regularizer
+    if not isinstance(dar, Dar):
+        return False
+    fitted = [name for name in plan.shaped if pool.members[name].training.run is None]
+    return label_stages(pool, fitted, dar)
+
+
+def _record_share(pool: TrainingPool, wanted: Recording) -> None:
+    for name in pool.members:
+        model = _load(pool, name)
+        phases = fits_for(pool, model, fits=False, plain=True)
+        record_share(pool, model, phases[-1].module, pool.feed(model), wanted)
+
+
+def _train_all(pool: TrainingPool, plan: _Plan) -> None:
+    """Train and record every member; first the last stage, where it teaches the others."""
+    teacher = None
+    if plan.last and plan.shaped and teaches(pool.settings):
+        teacher = _teacher(pool, plan)
+    for name in pool.members:
+        if teacher is None or name != plan.last:
+            shaped = name in plan.shaped
+            _train_and_record(
+                pool, name, plan, plain=not shaped, teacher=teacher if shaped else None
+            )
+
+
+def _write_costs(pool: TrainingPool, plan: _Plan) -> None:
+    """Write models.csv and exits.csv, with seconds where they are wanted."""
+    settings, job = pool.settings, pool.job
+    costs = {name: _costs(found) for name, (found, _) in plan.measured.items()}
+    exits = {name: of_exits for name, (_, of_exits) in plan.measured.items() if of_exits}
+    if timed(settings):
+        for name, seconds in seconds_of(settings, job.folder, list(pool.members)).items():
+            costs[name]["seconds"] = seconds[-1]
+            for at, until in zip(exits.get(name, ()), seconds, strict=name in exits):
+                at["seconds"] = until
+    folder = job.folder / "recordings"
+    write_exits(folder, exits)
+    write_models(folder, costs)
+    if job.loggers.wandb is not None:
+        log_recordings(job.loggers.wandb, folder)
+
+
+def _evaluate(pool: TrainingPool) -> None:
+    settings, job = pool.settings, pool.job
+    shown = pool.splits.named("report")
+    write_examples(job.folder, "report", descriptions(shown))
+    if settings.evaluate:
+        narrowed = settings.pool
+        opened = open_recordings(job.folder / "recordings", narrowed.include, narrowed.exclude)
+        report(job, opened, partial(preview, shown), further=list(pool.splits.further))
+    if settings.representations.layer is not None:
+        show_representations(job, settings.representations)
 
 
 def _has_exits(member: Member) -> bool:
@@ -127,18 +178,14 @@ def _check_exits(settings: TrainConfig, members: Mapping[str, Member]) -> None:
         )
 
 
-def _teacher(
-    pool: TrainingPool,
-    last: str,
-    students: Sequence[str],
-    measured: Mapping[str, tuple[Measured, object]],
-) -> CompleteModel:
+def _teacher(pool: TrainingPool, plan: _Plan) -> CompleteModel:
     """The last stage, trained before all others because it teaches them."""
-    for name in students:  # a misfit is told before the teacher is trained
+    assert plan.last is not None
+    for name in plan.shaped:  # a misfit is refused before the teacher is trained
         if not _fits(pool, name):
             continue
-        inner_task_loss(pool.settings.distillation, pool.build(name, 0), pool.build(last, 0))
-    return _train_and_record(pool, last, measured[last][0], plain=True)
+        inner_task_loss(pool.settings.distillation, pool.build(name, 0), pool.build(plan.last, 0))
+    return _train_and_record(pool, plan.last, plan, plain=True)
 
 
 def _fits(pool: TrainingPool, name: str) -> bool:
@@ -149,12 +196,13 @@ def _fits(pool: TrainingPool, name: str) -> bool:
 def _train_and_record(
     pool: TrainingPool,
     name: str,
-    measured: Measured,
+    plan: _Plan,
     *,
     plain: bool,
     teacher: CompleteModel | None = None,
 ) -> CompleteModel:
     """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
+    measured = plan.measured[name][0]
     kept = pool.job.folder / "models" / name
     trained = pool.job.resumed and kept.is_dir()
     taken = pool.members[name].training.run
@@ -197,7 +245,7 @@ def _trained(run: str, name: str) -> Path:
     return Path(run) / "models" / name
 
 
-def _check_run(settings: TrainConfig, members: Mapping[str, Member]) -> None:
+def _check_trained(settings: TrainConfig, members: Mapping[str, Member]) -> None:
     """Refuse a job whose models cannot be taken from the jobs that it names."""
     for name, member in members.items():
         own = member.training.run

@@ -5,8 +5,9 @@ from __future__ import annotations
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.dar import DifficultyAwareRegularization
-from cascade_exp.learning.exits import PHASES, ExitClassifier
+from cascade_exp.learning.exits import ExitClassifier
 from cascade_exp.models.complete import CompleteModel
+from cascade_exp.models.exit_methods import METHODS
 from cascade_exp.models.exit_network import ExitNetwork
 from cascade_exp.schema.training import Dar, TrainConfig
 from cascade_exp.training.fit import Fit, optimizer_of
@@ -29,7 +30,7 @@ def fits_for(
         module = module_for(pool, model, fits=fits, plain=plain, teacher=teacher)
         return [Fit(module, own)]
     phases = []
-    for phase in PHASES[model.description["method"]]:
+    for phase in METHODS[model.description["method"]].phases:
         training = own.of_heads() if phase.name else own
         optimizer = optimizer_of(pool.settings, training)
         module = ExitClassifier(model.network, len(model.classes), optimizer, phase)

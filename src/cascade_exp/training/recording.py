@@ -17,14 +17,18 @@ from cascade_exp.learning.feeding import Feed
 from cascade_exp.models.complete import CompleteModel, weights_key
 from cascade_exp.models.meter import Measured
 from cascade_exp.recordings.write import ContentKey
+from cascade_exp.schema.training import Recording
 from cascade_exp.training.pool import TrainingPool
 
 
 def record_share(
-    pool: TrainingPool, model: CompleteModel, module: pl.LightningModule, data: Feed
+    pool: TrainingPool,
+    model: CompleteModel,
+    module: pl.LightningModule,
+    data: Feed,
+    wanted: Recording,
 ) -> None:
     """Record this job's share of what is recorded, and keep it for the run that wants it all."""
-    wanted = pool.settings.recording
     assert wanted.share is not None
     name = f"{wanted.share}-of-{wanted.shares}"
     weights = weights_key(model)

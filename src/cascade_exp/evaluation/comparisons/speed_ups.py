@@ -204,8 +204,13 @@ def report_speed_ups(job: Job, results: Results, found: SpeedUpAnalyses) -> None
     print_speed_ups(found, job.settings, folder, job.console)
 
 
-def compare_speed_ups(recordings: Recordings, settings: CommonConfig) -> SpeedUpAnalyses:
+def compare_speed_ups(
+    recordings: Recordings, settings: CommonConfig, further: Sequence[str] = ()
+) -> SpeedUpAnalyses:
     """Sweep every method of ``settings.speed_ups`` and choose its setting at each speed-up.
+
+    Args:
+        further: the splits that ``speed_ups.also=null`` stands for.
 
     Raises:
         CascadeError: if the recordings do not fit a method, which is named.
@@ -215,6 +220,7 @@ def compare_speed_ups(recordings: Recordings, settings: CommonConfig) -> SpeedUp
     swept = _sweep_all(full, recordings, settings)
     chosen = _chosen(swept, settings)
     depths = _depths(recordings, members)
+    also = settings.speed_ups.also
     return SpeedUpAnalyses(
         full=full,
         rows=_rows(swept, chosen),
@@ -228,7 +234,7 @@ def compare_speed_ups(recordings: Recordings, settings: CommonConfig) -> SpeedUp
         inversions=_inversions(recordings, settings, depths),
         elsewhere={
             split: _rows_on(split, full, recordings, settings)
-            for split in settings.speed_ups.also or ()
+            for split in (further if also is None else also)
         },
         added=list(_added_models(swept, members, chosen)),
     )
