@@ -97,7 +97,9 @@ def report(
         tiers=tier_analyses(measuring, chosen(results)),
         tier_baselines=tier_baselines(measuring, results, chosen(results)),
         latencies=latencies(measuring, results.operating_points),
-        speed_ups=compare_speed_ups(recordings, settings, further) if settings.speed_ups.members else None,
+        speed_ups=compare_speed_ups(recordings, settings, further)
+        if settings.speed_ups.members
+        else None,
     )
     folder = job.folder / "results"
     write_results(results, folder)

@@ -240,8 +240,8 @@ def test_a_job_writes_tables_and_pictures(folder, tmp_path):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("members.a=net", "speed_ups.members.a=net: expected a method"),
-        ("members.a=null", "speed_ups.members.a=None: expected a method"),
+        ("members.a=net", "speed_ups.members.a=net: expected settings"),
+        ("members.a=null", "speed_ups.members.a=None: expected settings"),
         ("members.a={}", "speed_ups.members.a: expected one of stages .*, found none"),
         ("members.a={network:net,stages:[one,six]}", "found stages and network"),
         ("members.a={networks:net}", r"speed_ups.members.a.networks: .*mean 'network'"),

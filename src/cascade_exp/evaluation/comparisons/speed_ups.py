@@ -8,7 +8,7 @@ selection split. The speed-up of a setting is the cost of the full model over it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
