@@ -6,6 +6,8 @@ their commands still have to compose, and the modules and keys that they name to
 
 import importlib.util
 import re
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,8 @@ MARKED = [block for block in BLOCKS if block.reason is not None]
 
 
 def test_the_tests_of_the_readme_are_those_of_ci():
-    assert TESTS in [block.text for block in blocks(ROOT / "README.md")]
+    shown = [block.text for block in blocks(ROOT / "README.md")]
+    assert FIRST in shown and TESTS in shown
     assert "uv run pytest\n" in (ROOT / ".ci" / "run").read_text()
 
 
@@ -38,19 +41,28 @@ def test_every_command_of_the_readme_is_run_or_marked():
     assert not [block for block in BLOCKS if "../shared" in block.text]
 
 
+FIRST = "pip install uv && uv run train.py\n"
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A bare clone in which the README's first command has run: the newest job that pages name."""
+
+    folder: Path
+    first: subprocess.CompletedProcess[str]
+
+
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory) -> Path:
-    """A bare clone in which ``train.py`` has run once: the newest job that pages speak of."""
+def clone(tmp_path_factory) -> Clone:
     folder = bare_clone(tmp_path_factory.mktemp("work") / "main")
-    done = run("uv run train.py", folder, quiet=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder
+    return Clone(folder, run(FIRST, folder, quiet=False))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", RUN, ids=str)
 def test_a_block_runs(clone, block):
-    done = run(block.text, clone, quiet=block.page not in SHOWN)
+    quiet = block.page not in SHOWN
+    done = clone.first if block.text == FIRST else run(block.text, clone.folder, quiet=quiet)
     assert done.returncode == 0, f"{block}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
     if block.page == "README.md":
         jobs = len([words for words in commands(block) if words[0] in ("train.py", "evaluate.py")])
