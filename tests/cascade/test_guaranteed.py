@@ -65,7 +65,7 @@ class TestBounds:
         assert betting(np.zeros(0), 0.1, 0.1) == 1.0
 
     @given(differences=DIFFERENCES)
-    def test_are_probabilities(self, bound, differences):
+    def test_are_probabilities(self, differences):
         assert 0 <= betting(np.array(differences), 0.02, 0.1) <= 1
 
 
