@@ -128,9 +128,9 @@ def test_comparison_takes_the_most_confident_and_the_later_of_equals(name, drawn
             assert stage.confidence[i] == pytest.approx(highest, rel=4e-14, abs=2e-15)
 
 
-def test_comparison_of_equally_sure_stages_is_the_later_ones_answer():
-    sure = np.array([0.5, 0.7, 0.2])
-    first = Stage(sure, np.array([0, 0, 0]), np.array([[1], [1], [1]]))
+def test_comparison_of_equally_confident_stages_is_the_later_ones_answer():
+    confidence = np.array([0.5, 0.7, 0.2])
+    first = Stage(confidence, np.array([0, 0, 0]), np.array([[1], [1], [1]]))
     second = Stage(np.array([0.5, 0.6, 0.3]), np.array([1, 1, 1]), np.array([[0], [0], [0]]))
     both = comparison(first, second)
     assert both.prediction.tolist() == [1, 0, 1]

@@ -193,12 +193,12 @@ class TestWhoIsWrong:
         )
     )
     def test_exits(self, rows):
-        first, second, labels, sure, surer = np.array(rows, dtype=np.int64).reshape(-1, 5).T
+        first, second, labels, low, high = np.array(rows, dtype=np.int64).reshape(-1, 5).T
         table = StageTable(
             ("a", "b", "c"),
             tuple(
                 Stage(c.astype(np.float64), p, (p == labels).astype(np.int64)[:, None])
-                for c, p in ((sure, first), (surer, second), (surer, labels[::-1].copy()))
+                for c, p in ((low, first), (high, second), (high, labels[::-1].copy()))
             ),
             np.array([1.0, 2.0, 3.0]),
         )

@@ -1,4 +1,4 @@
-"""The closest speed-up against a plain loop, and Eq. 13 against counting what it assumes."""
+"""The closest speed-up against a simple loop, and Eq. 13 against counting what it assumes."""
 
 import pytest
 from hypothesis import given

@@ -40,9 +40,9 @@ def distribution_scores(q: np.ndarray, k: int = 1) -> dict[str, float]:
 def comparison(
     rows: Sequence[np.ndarray], temperatures: Sequence[float], metric: str, k: int = 1
 ) -> tuple[int, float, int]:
-    """(prediction, confidence, index of the winner), the later model where two are equally sure."""
-    sure = [
+    """(prediction, confidence, index of the winner), the later model where two are equal."""
+    confidence = [
         softmax_scores.scores(row, t, k)[metric] for row, t in zip(rows, temperatures, strict=True)
     ]
-    winner = max(range(len(rows)), key=lambda m: (sure[m], m))
-    return softmax_scores.prediction(rows[winner]), sure[winner], winner
+    winner = max(range(len(rows)), key=lambda m: (confidence[m], m))
+    return softmax_scores.prediction(rows[winner]), confidence[winner], winner

@@ -1,4 +1,4 @@
-"""The search, by trying every threshold that any example could tell from another, one by one.
+"""The search, by trying every threshold that separates any two examples, one by one.
 
 Nothing is sorted, bounded or accumulated: each setting is applied to each example as the exit rule
 says, and every setting is compared with every other.
@@ -29,9 +29,9 @@ class Tried:
 
 
 def candidate_thresholds(confidence: np.ndarray, compare: Compare) -> list[float]:
-    """Always, never, and as few others as tell all examples apart, in the form that is reported."""
+    """Always, never, and as few others as separate all examples, in the form that is reported."""
     values = sorted({float(c) + 0.0 for c in confidence})
-    if compare == "gt" and values == [-np.inf]:  # nothing exceeds it: all always go on
+    if compare == "gt" and values == [-np.inf]:  # nothing exceeds it: all are deferred
         return [np.inf]
     if compare == "ge" and values == [np.inf]:  # nothing is below it: all always leave
         return [-np.inf]

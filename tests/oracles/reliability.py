@@ -47,7 +47,7 @@ def ece(confidence: Sequence[float], correct: Sequence[bool], bins: int) -> floa
 def around(
     confidence: Sequence[float], correct: Sequence[float], threshold: float
 ) -> tuple[int, float, float]:
-    """How many go on at this threshold, and the accuracy below and above it (NaN of none)."""
+    """How many are deferred at this threshold; accuracy below and above it (NaN of none)."""
     below = [r for c, r in zip(confidence, correct, strict=True) if not c >= threshold]
     above = [r for c, r in zip(confidence, correct, strict=True) if c >= threshold]
     return len(below), mean(below), mean(above)

@@ -95,7 +95,13 @@ ENSEMBLES = ("none", "comparison", *MEANS)
 
 
 def check_combination(metric: str, ensemble: str) -> None:
-    """Raise :class:`CascadeError` unless ``metric`` and ``ensemble`` are known and go together."""
+    """Raise :class:`CascadeError` unless ``metric`` and ``ensemble`` are known and go together.
+
+    >>> check_combination("energy", "mean_logits")
+    >>> check_combination("energy", "mean_softmax")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: metric=energy with ensemble=mean_softmax: a mean of ...
+    """
     choice(metric, [*METRICS, RECORDED], "metric")
     choice(ensemble, ENSEMBLES, "ensemble")
     both = f"metric={metric} with ensemble={ensemble}"
@@ -118,6 +124,11 @@ def comparison(earlier: Stage, later: Stage) -> Stage:
     """The answer and confidence of the more confident stage, ``later`` where the two are equal.
 
     Folded over models 1..i it is the comparison ensemble of Lebovitz et al. 2023, §3.
+
+    >>> right = np.array([[1]])
+    >>> earlier = Stage(np.array([0.8]), np.array([2]), right)
+    >>> comparison(earlier, Stage(np.array([0.8]), np.array([1]), right)).prediction.tolist()
+    [1]
     """
     wins = later.confidence >= earlier.confidence
     return Stage(
@@ -137,6 +148,11 @@ def score_means(
     """Apply ``functions`` to the mean over ``members``, with its prediction and label rank.
 
     Sums are float64, chunk by chunk, in the members' order (Lebovitz et al. 2023, §3).
+
+    >>> pair = [Member(np.array([z]), 1.0, "model") for z in ([2.0, 0.0], [0.0, 1.0])]
+    >>> found = score_means("mean_logits", pair, [METRICS["logits_margin"]], np.array([0]))
+    >>> found.prediction.tolist(), found.columns.tolist()
+    ([0], [[0.5]])
 
     Args:
         ensemble: a key of :data:`MEANS`.

@@ -70,6 +70,9 @@ class Baseline:
         ``adjacent`` joins consecutive non-dominated models. ``hull`` joins the corners of their
         lower-cost convex hull, which is the least cost of a mix of any two models.
 
+        >>> Baseline.of([0.6, 0.7, 0.9], [1.0, 5.0, 7.0]).knots
+        ((0.6, 1.0), (0.9, 7.0))
+
         Raises:
             CascadeError: if there is no model.
         """
@@ -128,6 +131,9 @@ def cost_at_score(scores: ArrayLike, costs: ArrayLike, levels: ArrayLike) -> Flo
 
     A step function, as cascades are not interpolated. The points, ``scores`` [P] and ``costs`` [P],
     come in any order and may be dominated; a level that none reaches costs +inf.
+
+    >>> cost_at_score([0.6, 0.8], [1.0, 3.0], [0.5, 0.7, 0.9]).tolist()
+    [1.0, 3.0, inf]
     """
     score, cost = np.ravel(scores).astype(np.float64), np.ravel(costs).astype(np.float64)
     order = np.argsort(score, kind="stable")
@@ -142,6 +148,10 @@ def improvement_factor(scores: ArrayLike, costs: ArrayLike, baseline: Baseline) 
 
     NaN above the best single model's score, and where the point costs nothing. Source: Lebovitz et
     al. 2023, §2 (I = C_b / C).
+
+    >>> baseline = Baseline.of([0.6, 0.9], [1.0, 7.0])
+    >>> improvement_factor([0.75, 0.95], [2.0, 5.0], baseline).tolist()
+    [2.0, nan]
     """
     paid = np.asarray(costs, dtype=np.float64)
     return baseline.cost_at(scores) / np.where(paid > 0, paid, np.nan)
@@ -162,6 +172,10 @@ def average_improvement(
     any order. ``low`` defaults to the cheapest single model's score, ``high`` to the best one's; a
     higher ``high`` is lowered to it, as there is no baseline above. Accuracies that no point
     reaches count as factor 0 (their cost is infinite).
+
+    >>> baseline = Baseline.of([0.6, 0.9], [1.0, 7.0])
+    >>> average_improvement([0.9], [2.0], baseline)  # the mean baseline cost 4, over 2
+    2.0
 
     Returns:
         The mean factor; None if the range is empty or inverted, or part of it costs nothing.
@@ -193,6 +207,9 @@ def max_improvement(scores: ArrayLike, costs: ArrayLike, baseline: Baseline) -> 
     """The point [P] with the largest improvement factor; of equal ones that of the best score.
 
     None if no point lies at or below the best single model's score.
+
+    >>> max_improvement([0.75, 0.9], [2.0, 5.0], Baseline.of([0.6, 0.9], [1.0, 7.0]))
+    Peak(index=0, score=0.75, factor=2.0)
     """
     factor = improvement_factor(scores, costs, baseline)
     defined = np.flatnonzero(~np.isnan(factor))
@@ -211,6 +228,10 @@ def local_maxima(scores: ArrayLike, costs: ArrayLike, baseline: Baseline, k: int
     count. The factor goes up and down with single examples, so that the k highest maxima may all
     sit on one hill: they are ranked by prominence, how far one must descend before climbing to a
     higher one (infinite for the highest), then by factor. Returned in the front's order.
+
+    >>> flat = Baseline.of([0.9], [6.0])
+    >>> [peak.factor for peak in local_maxima([0.6, 0.7, 0.8], [2.0, 3.0, 2.5], flat, k=2)]
+    [3.0, 2.4]
     """
     if k < 1:
         return []
@@ -229,6 +250,11 @@ def local_maxima(scores: ArrayLike, costs: ArrayLike, baseline: Baseline, k: int
 
 
 def top_score(scores: ArrayLike, baseline: Baseline) -> tuple[float, float]:
-    """The best score among the points [P], and its gain over the best single model's."""
+    """The best score among the points [P], and its gain over the best single model's.
+
+    >>> best, gain = top_score([0.75, 0.95], Baseline.of([0.6, 0.9], [1.0, 7.0]))
+    >>> best, round(gain, 6)
+    (0.95, 0.05)
+    """
     best = float(np.max(np.asarray(scores, dtype=np.float64)))
     return best, best - baseline.top

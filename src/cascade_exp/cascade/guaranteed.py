@@ -1,9 +1,12 @@
-"""A setting whose loss is promised: Learn-then-Test by fixed-sequence testing.
+"""A setting with a guaranteed loss: Learn-then-Test by fixed-sequence testing.
 
 With probability >= 1 - delta over the draw of the selection split, the chosen setting loses at most
 epsilon of the reference model's score on new data from the same distribution. The split is halved:
 candidates and their order come from one half, the tests run on the other; both on the same examples
-would void the promise. Searching the candidates lives in ``search``.
+would void the guarantee. Searching the candidates lives in ``search``.
+
+With learned confidences the guarantee holds for the regressions fitted on the searching half, which
+must then be the deployed ones (``tests/cascade/test_guaranteed_learned.py``).
 
 The loss of one example is D = (reference right) - (cascade right), in [-1, 1]. A p-value for
 H: E[D] > epsilon is a number that, under H, is at most u with probability at most u, for every u.
@@ -31,6 +34,10 @@ def split_halves(size: int, seed: int) -> tuple[Ints, Ints]:
 
     The order of the second matters: :func:`betting` takes the examples one after another, and a
     split sorted by class is not a sequence of independent draws.
+
+    >>> searched, tested = split_halves(5, seed=0)
+    >>> len(searched), len(tested), sorted([*searched.tolist(), *tested.tolist()])
+    (2, 3, [0, 1, 2, 3, 4])
     """
     order = np.random.default_rng(seed).permutation(size).astype(np.int64)
     return order[: size // 2], order[size // 2 :]
@@ -59,6 +66,11 @@ def betting(differences: Floats, epsilon: float, delta: float) -> float:
     two disagree: lambda_j = min(sqrt(2 log(1 / delta) / (N var_{j-1})), 0.9 / (1 - epsilon)) with
     var the running variance of D, started at 1. Source: Waudby-Smith & Ramdas, "Estimating means
     of bounded random variables by betting", 2024: predictable plug-in bets, one-sided.
+
+    >>> betting(np.zeros(500), epsilon=0.05, delta=0.1) < 0.001  # they never differed
+    True
+    >>> betting(np.ones(500), epsilon=0.05, delta=0.1)  # the reference was always better
+    1.0
     """
     size = len(differences)
     if not size:
@@ -91,6 +103,9 @@ def fixed_sequence(p_values: Iterable[float], delta: float) -> FixedSequence:
 
     The chance of any false rejection is at most delta, however many are tested (Angelopoulos et
     al. 2021, Learn then Test). ``p_values`` are consumed only as far as they are tested.
+
+    >>> fixed_sequence([0.01, 0.04, 0.2, 0.01], delta=0.1)
+    FixedSequence(accepted=2, p_values=(0.01, 0.04, 0.2))
     """
     tested: list[float] = []
     for p_value in p_values:

@@ -145,7 +145,11 @@ class Latency:
 
 
 def latency_of(compute: Floats, link: Floats) -> Latency:
-    """The latency of N examples that wait ``compute`` [N] for models and ``link`` [N] for links."""
+    """The latency of N examples that wait ``compute`` [N] for models and ``link`` [N] for links.
+
+    >>> latency_of(np.array([1.0, 3.0]), np.array([0.5, 0.5]))
+    Latency(mean=2.5, p50=2.5, p95=3.4, p99=3.48, link=0.5)
+    """
     total = compute + link
     p50, p95, p99 = np.percentile(total, [50, 95, 99]).tolist()
     return Latency(float(total.mean()), p50, p95, p99, float(link.mean()))

@@ -34,6 +34,9 @@ def best_classes(rows: Rows) -> tuple[Ints, int]:
     """The highest class int64 [n] of each row, the lower index on ties; the first bad row or -1.
 
     A row is bad if a score in it is NaN or infinite.
+
+    >>> best_classes(np.array([[1.0, 3.0, 3.0], [0.0, np.inf, 0.0]]))[1]
+    1
     """
     ints, seconds = np.zeros((2, len(rows)), np.int64), np.empty(len(rows))
     bad = scan_rows(rows, NO_LABELS, 0, ints, seconds)
@@ -57,7 +60,11 @@ def shifted_logits(rows: Rows, best: Ints, temperature: float) -> Floats:
 
 
 def softmax(rows: Rows, best: Ints, temperature: float) -> Floats:
-    """Softmax of rows / temperature, float64 [n, K]."""
+    """Softmax exp(y - max y) / Σ exp(y - max y) of y = rows / temperature, float64 [n, K].
+
+    >>> softmax(np.array([[2.0, 0.0]]), best=np.array([0]), temperature=2.0).round(4).tolist()
+    [[0.7311, 0.2689]]
+    """
     p = shifted_logits(rows, best, temperature)
     np.exp(p, out=p)
     p /= p.sum(axis=1, keepdims=True)
@@ -65,7 +72,11 @@ def softmax(rows: Rows, best: Ints, temperature: float) -> Floats:
 
 
 def sum_of_largest(values: Floats, k: int) -> Floats:
-    """Sum of the k largest of each row, smallest first: float64 [n]; 1 <= k <= K."""
+    """Sum of the k largest of each row, smallest first: float64 [n]; 1 <= k <= K.
+
+    >>> sum_of_largest(np.array([[0.5, 0.125, 0.375]]), 2).tolist()
+    [0.875]
+    """
     largest = np.partition(values, values.shape[1] - k, axis=1)[:, values.shape[1] - k :]
     sums: Floats = np.sort(largest, axis=1).sum(axis=1)
     return sums

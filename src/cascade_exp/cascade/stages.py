@@ -142,7 +142,10 @@ class StageTable:
 def table_of(
     pool: StagePool, members: tuple[int, ...], accounting: Accounting = "cumulative"
 ) -> StageTable:
-    """The cascade that runs the pool's models ``members`` in this order."""
+    """The cascade that runs the pool's models ``members`` in this order.
+
+    ``table_of(pool, (0, 2)).run([0.9])`` applies a threshold of 0.9 to the first of two stages.
+    """
     return StageTable(
         names=tuple(pool.names[m] for m in members),
         stages=tuple(pool.stage(members[: i + 1]) for i in range(len(members))),

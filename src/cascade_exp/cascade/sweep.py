@@ -58,6 +58,10 @@ class Ordering:
 def ordering_of(confidence: Floats, compare: Compare = "ge") -> Ordering:
     """Sort confidences float64 [N], N >= 1, and find their valid cutoffs.
 
+    >>> found = ordering_of(np.array([0.9, 0.5, 0.9]))
+    >>> found.cutoffs.tolist(), found.thresholds(found.cutoffs).tolist()
+    ([0, 1, 3], [-inf, 0.9, inf])
+
     Raises:
         CascadeError: if a confidence is NaN (it would compare with no threshold).
     """
@@ -80,6 +84,10 @@ def total_cost(reached: Ints, cost: Floats, accounting: Accounting = "cumulative
     running each stage. Summed from the first stage on, one product a stage, so that it grows with
     every count even after rounding; every total in sweep and search is this one number, and a mean
     cost is it over N. ``exit_tier`` sums cost times the number that left at each stage instead.
+
+    >>> reached, cost = np.array([10, 4]), np.array([1.0, 5.0])
+    >>> float(total_cost(reached, cost)), float(total_cost(reached, cost, "exit_tier"))
+    (30.0, 26.0)
     """
     counts = np.array(reached, dtype=np.float64)
     if accounting == "exit_tier":
