@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from cascade_exp.evaluation.analyses import analyse
 from cascade_exp.evaluation.comparisons.jobs import COMPARISON, compare_jobs
-from cascade_exp.evaluation.comparisons.methods import check_methods, compare_methods
+from cascade_exp.evaluation.comparisons.methods import (
+    check_methods,
+    compare_methods,
+    report_methods,
+)
 from cascade_exp.evaluation.comparisons.speed_ups import (
     check_speed_ups,
     compare_speed_ups,
@@ -27,15 +30,12 @@ from cascade_exp.jobs.job import Job, environment, open_job
 from cascade_exp.jobs.progress import search_progress
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.recordings.previews import read_previews
+from cascade_exp.report.findings import Findings
+from cascade_exp.report.pages.results_table import print_results
 from cascade_exp.report.pages.view import chosen
-from cascade_exp.report.results.analyses_schema import Analyses
 from cascade_exp.report.results.headline import headline
 from cascade_exp.report.results.operating_point import deployment
-from cascade_exp.report.results.schema import Results
 from cascade_exp.schema.evaluating import EvaluateConfig
-
-if TYPE_CHECKING:
-    from cascade_exp.report.pages.sections import Sections
 
 Preview = Callable[[int | str], str | bytes | None]
 
@@ -70,90 +70,87 @@ def report(
         further: what ``speed_ups.also=null`` stands for: the further recorded splits of a training
             job's data.
     """
-    from cascade_exp.report.pages.results_table import print_results
-    from cascade_exp.report.pages.sections import Sections
+    job = replace(job, settings=with_column(job.settings, recordings))
+    folder = job.folder / "results"
+    found = _evaluate(job, recordings, further)
+    _write(found, folder, deployment(found.results, recordings.path, job.settings))
+    plots = _draw(job, found, folder, preview) if job.settings.plots else []
+    _track(job, recordings, found, plots)
+    print_results(found.results, folder, job.console)
+    if found.methods:
+        report_methods(job, found.methods)
+    if found.speed_ups is not None:
+        report_speed_ups(job, found.speed_ups)
+    return folder
+
+
+def _evaluate(job: Job, recordings: Recordings, further: Sequence[str]) -> Findings:
+    """All that the job's settings ask for."""
+    settings = job.settings
+    with search_progress(job.console) as progress:
+        evaluation = evaluate_recordings(
+            recordings, settings, environment(settings.seed, job.key), progress
+        )
+        results, measuring = evaluation.results, evaluation.measuring
+        for warning in results.warnings:
+            job.console.print(
+                f"Warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True
+            )
+        point = chosen(results)
+        analyses = analyse(measuring, evaluation.searching, point) if settings.analyses else None
+    return Findings(
+        results,
+        analyses,
+        tiers=tier_analyses(measuring, point),
+        tier_baselines=tier_baselines(measuring, results, point),
+        latencies=latencies(measuring, results.operating_points),
+        speed_ups=compare_speed_ups(recordings, settings, further)
+        if settings.speed_ups.members
+        else None,
+        methods=compare_methods(job, recordings, results) if settings.methods else {},
+    )
+
+
+def _write(found: Findings, folder: Path, deployed: Mapping[str, object]) -> None:
+    """Write the tables and summaries below ``folder``."""
     from cascade_exp.report.results.analyses import write_analyses
     from cascade_exp.report.results.files import write_json, write_results
     from cascade_exp.report.results.tier_baselines import write_tier_baselines
     from cascade_exp.report.results.tiers import write_latencies, write_tiers
 
-    job = replace(job, settings=with_column(job.settings, recordings))
-    with search_progress(job.console) as progress:
-        evaluation = evaluate_recordings(
-            recordings, job.settings, environment(job.settings.seed, job.key), progress
-        )
-        results = evaluation.results
-        for warning in results.warnings:
-            job.console.print(
-                f"Warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True
-            )
-        analyses = (
-            analyse(evaluation.measuring, evaluation.searching, chosen(results))
-            if job.settings.analyses
-            else None
-        )
-    settings, measuring = job.settings, evaluation.measuring
-    sections = Sections(
-        tiers=tier_analyses(measuring, chosen(results)),
-        tier_baselines=tier_baselines(measuring, results, chosen(results)),
-        latencies=latencies(measuring, results.operating_points),
-        speed_ups=compare_speed_ups(recordings, settings, further)
-        if settings.speed_ups.members
-        else None,
-    )
-    folder = job.folder / "results"
-    write_results(results, folder)
-    write_json(folder / "operating_point.json", deployment(results, recordings.path, settings))
-    write_analyses(analyses, folder)
-    write_tiers(sections.tiers, folder)
-    write_tier_baselines(sections.tier_baselines, folder)
-    write_latencies(sections.latencies, folder)
-    plots = _draw(job, results, analyses, sections, folder, preview) if settings.plots else []
-    job.loggers.log_numbers(headline(results))
-    if job.loggers.wandb is not None:
-        from cascade_exp.report.tracking.artifacts import log_operating_point, use_recordings
-        from cascade_exp.report.tracking.board import log_results
-
-        if job.kind == "evaluate":
-            use_recordings(job.loggers.wandb, recordings.path)
-        log_results(job.loggers.wandb, results, plots, analyses)
-        log_operating_point(job.loggers.wandb, results, folder)
-    print_results(results, folder, job.console)
-    if job.settings.methods:
-        compare_methods(job, recordings, results)
-    if sections.speed_ups is not None:
-        report_speed_ups(job, results, sections.speed_ups)
-    return folder
+    write_results(found.results, folder)
+    write_json(folder / "operating_point.json", deployed)
+    write_analyses(found.analyses, folder)
+    write_tiers(found.tiers, folder)
+    write_tier_baselines(found.tier_baselines, folder)
+    write_latencies(found.latencies, folder)
 
 
-def _draw(
-    job: Job,
-    results: Results,
-    analyses: Analyses | None,
-    sections: Sections,
-    folder: Path,
-    preview: Preview | None,
-) -> list[Path]:
+def _draw(job: Job, found: Findings, folder: Path, preview: Preview | None) -> list[Path]:
     """Draw the pictures and the page; returns the pictures' paths."""
-    from cascade_exp.report.figures.analyses import write_analysis_plots
-    from cascade_exp.report.figures.evaluation import write_plots
-    from cascade_exp.report.figures.tiers import draw_tiers
+    from cascade_exp.report.figures.registry import write_figures
     from cascade_exp.report.pages.html import write_html
-    from cascade_exp.report.results.tier_baselines import draw_tier_baselines
 
-    plots = [
-        *write_plots(results, folder),
-        *write_analysis_plots(results, analyses, folder),
-        *draw_tiers(results, sections.tiers, folder),
-        *draw_tier_baselines(results, sections.tier_baselines, folder),
-    ]
+    plots = write_figures(found, folder)
     write_html(
-        results,
+        found,
         folder / "report.html",
         config_yaml=job.config_yaml,
         command=job.command,
-        analyses=analyses,
-        sections=sections,
         preview=preview,
     )
     return plots
+
+
+def _track(job: Job, recordings: Recordings, found: Findings, plots: list[Path]) -> None:
+    """Log the results to the job's experiment trackers."""
+    job.loggers.log_numbers(headline(found.results))
+    if job.loggers.wandb is None:
+        return
+    from cascade_exp.report.tracking.artifacts import log_operating_point, use_recordings
+    from cascade_exp.report.tracking.board import log_results
+
+    if job.kind == "evaluate":
+        use_recordings(job.loggers.wandb, recordings.path)
+    log_results(job.loggers.wandb, found.results, plots, found.analyses)
+    log_operating_point(job.loggers.wandb, found.results, job.folder / "results")

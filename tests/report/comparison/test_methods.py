@@ -14,7 +14,9 @@ from rich.console import Console
 from cascade_exp.report.comparison.methods import cells, method_rows, write_methods
 from cascade_exp.report.comparison.methods_table import BEST, print_methods
 from cascade_exp.report.figures import style
-from cascade_exp.report.figures.methods import methods_figure, write_methods_figure
+from cascade_exp.report.figures.methods import methods_figure
+from cascade_exp.report.figures.registry import write_figures
+from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages import numbers
 from cascade_exp.report.tracking.board import log_methods
 from cascade_exp.report.tracking.loggers import open_loggers
@@ -267,9 +269,13 @@ def drawn(axes):
     }
 
 
+def of(methods):
+    return methods_figure(next(iter(methods.values())), methods, style.ALONE)
+
+
 def test_three_panels_and_max_softmax_in_black_in_each(methods):
     with style.house_style():
-        figure = methods_figure(methods)
+        figure = of(methods)
     panels = {axes.get_title(loc="left"): drawn(axes) for axes in figure.axes}
     assert {title: set(lines) for title, lines in panels.items()} == {
         "No ensemble": {"max_softmax", "entropy"},
@@ -289,7 +295,7 @@ def test_three_panels_and_max_softmax_in_black_in_each(methods):
 
 def test_curves_are_the_report_splits_against_its_own_single_models(methods):
     with style.house_style():
-        figure = methods_figure(methods)
+        figure = of(methods)
     for axes in figure.axes:
         for name, line in drawn(axes).items():
             results = methods[name]
@@ -318,7 +324,7 @@ POOLS = {
 def test_no_word_is_cut_and_no_legend_lies_on_data(make_results, monkeypatch, pool, names):
     made_of = {name: MADE_OF[name] for name in names}
     with style.house_style():
-        figure = methods_figure(methods_of(make_results, made_of, size=40, **POOLS[pool]))
+        figure = of(methods_of(make_results, made_of, size=40, **POOLS[pool]))
         texts = drawn_texts(figure, monkeypatch)
     assert len(texts) > 8
     for text, box in texts:
@@ -332,23 +338,23 @@ def test_no_word_is_cut_and_no_legend_lies_on_data(make_results, monkeypatch, po
 def test_many_methods_in_one_panel_are_told_apart(results):
     many = {f"m{i:02}": settled(results, metric=f"metric_{i}") for i in range(18)}
     with style.house_style():
-        (axes,) = methods_figure(many).axes
+        (axes,) = of(many).axes
     looks = {(line.get_color(), str(line._dash_pattern)) for line in drawn(axes).values()}
     assert len(looks) == 18
 
 
 def test_the_picture_is_written_where_the_other_plots_are(methods, tmp_path):
-    path = write_methods_figure(methods, tmp_path)
-    assert path == tmp_path / "plots" / "methods.png"
+    written = write_figures(Findings(next(iter(methods.values())), methods=methods), tmp_path)
+    path = tmp_path / "plots" / "methods.png"
+    assert path in written
     assert matplotlib.image.imread(path).shape[1] > 1000
 
 
 # ----------------------------------------------------------------------------------------- W&B
 
 
-def test_wandb_gets_a_section_with_table_and_picture(methods, tmp_path, monkeypatch):
+def test_wandb_gets_a_section_with_the_table(methods, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    plot = write_methods_figure(methods, tmp_path)
     settings = {"wandb": WandbLogger()}
     with open_loggers(
         settings,
@@ -359,11 +365,10 @@ def test_wandb_gets_a_section_with_table_and_picture(methods, tmp_path, monkeypa
         run_id="methods",
         resumed=False,
     ) as loggers:
-        log_methods(loggers.wandb, methods, plot)
+        log_methods(loggers.wandb, methods)
     (media,) = tmp_path.glob("wandb/offline-run-*/files/media")
     (table,) = media.glob("table/methods/comparison_*.table.json")
     told = json.loads(table.read_text())
     records = [cells(row) for row in method_rows(methods)]
     assert told["columns"] == list(records[0])
     assert told["data"] == [list(record.values()) for record in records]
-    assert len(list(media.glob("images/methods/improvement_*.png"))) == 1

@@ -12,6 +12,8 @@ from matplotlib.text import Text
 
 from cascade_exp.report.figures import evaluation as plots
 from cascade_exp.report.figures import style
+from cascade_exp.report.figures.registry import all_figures, write_figures
+from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages import view
 
 # What a pool may look like when it is not a textbook's: every picture must still be drawn.
@@ -34,6 +36,7 @@ POOLS = {
     "names like code": {"models": (("$a_b^{", 3.2, 1e6), ("<b>&\\", 4.2, 4e6))},
 }
 QUICK = ("usual", "one model", "names like code")
+FIGURES = {entry.name: entry for entry in all_figures() if entry.of is None}
 SIZES = {"alone": style.ALONE, "narrow": style.NARROW}
 
 
@@ -53,7 +56,7 @@ def drawn_texts(figure, monkeypatch):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", plots.FIGURES)
+@pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize(
     "pool",
     [pool if pool in QUICK else pytest.param(pool, marks=pytest.mark.slow) for pool in POOLS],
@@ -61,7 +64,7 @@ def drawn_texts(figure, monkeypatch):
 def test_no_word_is_cut_and_no_legend_lies_on_data(make_results, monkeypatch, pool, name, size):
     results = make_results(**POOLS[pool])
     with style.house_style():
-        figure = plots.FIGURES[name](results, SIZES[size])
+        figure = FIGURES[name].draw(Findings(results), SIZES[size])
         if figure is None:
             assert name == "thresholds" and len(view.chosen(results).stages) == 1
             return
@@ -151,14 +154,14 @@ def test_a_long_front_is_thinned_and_keeps_its_ends(results):
 
 
 def test_plots_are_written_and_a_stale_one_is_removed(results, make_results, tmp_path):
-    written = plots.write_plots(results, tmp_path)
+    written = write_figures(Findings(results), tmp_path)
     names = ["frontier.png", "improvement.png", "thresholds.png", "reliability.png"]
     assert [path.name for path in written] == names
     assert all(path.parent == tmp_path / "plots" for path in written)
     for path in written:
         height, width, _ = mpl.image.imread(path).shape
         assert width == 960 and height >= 280
-    again = plots.write_plots(make_results(**POOLS["one model"]), tmp_path)
+    again = write_figures(Findings(make_results(**POOLS["one model"])), tmp_path)
     assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == sorted(p.name for p in again)
     assert "thresholds.png" not in [path.name for path in again]
 

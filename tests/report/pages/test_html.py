@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import matplotlib.image
 import pytest
 
+from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.pages.html import html_text, write_html
 
@@ -52,7 +53,7 @@ class Page(HTMLParser):
 
 
 def page(results):
-    return html_text(results, config_yaml=CONFIG, command=COMMAND)
+    return html_text(Findings(results), config_yaml=CONFIG, command=COMMAND)
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +150,14 @@ def test_a_long_front_stays_a_small_page(results):
         for i in range(3000)
     ]
     text = page(dataclasses.replace(results, frontier=rows))
-    assert "240 of 3,000 drawn" in Page(text).text
+    assert "at most 240 of them" in Page(text).text
+    assert text.count("selection: ") == 2 * 240
     assert len(text.encode()) < 500_000
 
 
 def test_it_is_written_whole_and_twice_the_same(results, text, tmp_path):
     path = tmp_path / "results" / "report.html"
-    write_html(results, path, config_yaml=CONFIG, command=COMMAND)
+    write_html(Findings(results), path, config_yaml=CONFIG, command=COMMAND)
     assert path.read_text(encoding="utf-8") == text
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
@@ -165,7 +167,7 @@ def test_it_is_written_whole_and_twice_the_same(results, text, tmp_path):
 @pytest.mark.parametrize("width", [1200, 390])
 def test_a_browser_shows_it(results, tmp_path, width):
     path, shot = tmp_path / "report.html", tmp_path / "shot.png"
-    write_html(results, path, config_yaml=CONFIG, command=COMMAND)
+    write_html(Findings(results), path, config_yaml=CONFIG, command=COMMAND)
     # The title tells what the page found out about itself; nothing may be wider than the screen.
     probe = (
         "<script>document.title = [document.documentElement.scrollWidth, innerWidth,"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages.html import write_html
 from tests.evaluating import evaluated
 from tests.recordings.making import make_recordings
@@ -36,11 +37,10 @@ def page(tmp_path_factory):
     evaluation, analyses = evaluated(folder / "rec", "threshold.rules=[max_improvement]")
     assert analyses.cascade is not None and analyses.cascade.early_errors
     write_html(
-        evaluation.results,
+        Findings(evaluation.results, analyses),
         folder / "report.html",
         config_yaml="metric: x",
         command="uv run evaluate.py",
-        analyses=analyses,
         preview=lambda example: PIXEL if example % 2 else f"<b>text</b> of {example}",
     )
     return folder / "report.html"

@@ -11,11 +11,12 @@ from cascade_exp.evaluation.latency import latencies
 from cascade_exp.evaluation.tier_analyses import tier_analyses
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report.figures import style
+from cascade_exp.report.figures.registry import all_figures
 from cascade_exp.report.figures.speed_ups import emitted_figure
+from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages import numbers, tiers_view, view
 from cascade_exp.report.pages import speed_ups_view as speed_ups_view
 from cascade_exp.report.pages.html import html_text
-from cascade_exp.report.pages.sections import Sections
 from tests.evaluating import evaluated, settings_of
 from tests.evaluation.comparisons.test_speed_ups import EXITS, MEMBERS, MODELS, with_members
 from tests.recordings.making import add_exits, make_recordings
@@ -25,23 +26,29 @@ TIERS = ("cascade=tiers", "cascade.tiers={edge:[a,b,c],cloud:[d]}", "metric=vote
 FIXED = ("threshold.rules=[fixed]", "threshold.fixed=[1]")
 
 
-def shown(results, sections, analyses=None):
-    text = html_text(
-        results, config_yaml="x: 1", command="uv run", analyses=analyses, sections=sections
-    )
+def shown(found):
+    text = html_text(found, config_yaml="x: 1", command="uv run")
     return Page(text).text, text
+
+
+def assert_shown_twice(text, *names):
+    """Once for a wide screen and once for a narrow one."""
+    titles = {entry.name: entry.title for entry in all_figures()}
+    for name in names:
+        assert text.count(f'aria-label="{titles[name]}"') == 2, name
 
 
 def tiers_of(folder, *overrides):
     evaluation, analyses = evaluated(folder, *TIERS, *FIXED, *overrides)
     measuring, results = evaluation.measuring, evaluation.results
     point = view.chosen(results)
-    sections = Sections(
+    return Findings(
+        results,
+        analyses,
         tiers=tier_analyses(measuring, point),
         tier_baselines=tier_baselines(measuring, results, point),
         latencies=latencies(measuring, results.operating_points),
     )
-    return results, sections, analyses
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +62,9 @@ def folder(tmp_path_factory):
 
 
 def test_tiers_beside_what_they_replace(folder):
-    results, sections, analyses = tiers_of(folder)
-    read, text = shown(results, sections, analyses)
-    for point in tiers_view.compared(sections.tier_baselines):
+    found = tiers_of(folder)
+    read, text = shown(found)
+    for point in tiers_view.compared(found.tier_baselines):
         low, high = point.score_interval
         row = (
             f"{tiers_view.METHODS[point.method]} {'>'.join(point.stages)}"
@@ -66,15 +73,13 @@ def test_tiers_beside_what_they_replace(folder):
         )
         assert row + numbers.cost(point.cost, "macs").replace(numbers.SPACE, " ") in read
     assert "What examples wait" not in read and "early-exit networks" not in read
-    pictures = sections.pictures(results)
-    assert set(pictures) == {"tier_comparison", "exits_by_threshold", "parallel"}
-    assert all(text.count(label) == 2 for label, _ in pictures.values())  # wide and narrow
+    assert_shown_twice(text, "tier_comparison", "exits_by_threshold", "parallel")
 
 
 def test_both_accountings_of_every_tier_are_side_by_side(folder):
-    results, sections, _ = tiers_of(folder)
-    read, _ = shown(results, sections)
-    baselines = sections.tier_baselines
+    found = tiers_of(folder)
+    read, _ = shown(found)
+    baselines = found.tier_baselines
     assert tiers_view.units(baselines) == ["macs", "seconds"]
     assert {row.unit for row in baselines.costs} == {"macs", "seconds"}
     for method in tiers_view.costs_by_method(baselines):
@@ -91,16 +96,16 @@ def test_both_accountings_of_every_tier_are_side_by_side(folder):
         assert method.totals[0][0] == pytest.approx(point.cost)  # the job's own: cumulative macs
         assert method.totals[0][1] <= method.totals[0][0]
     assert "This evaluation counts cumulatively." in read
-    agreed = sections.tiers.rows[0]
+    agreed = found.tiers.rows[0]
     share = numbers.percent(agreed.wrong_agreements / agreed.examples).replace(numbers.SPACE, " ")
     row = f"a+b+c vote ≥ 1 {agreed.examples} {agreed.wrong_agreements} {share}"
     assert f"{row} {agreed.wrong_at_last_too} " in read
 
 
 def test_latency_where_links_count(folder):
-    results, sections, _ = tiers_of(folder, "cost=edge_cloud", "cost.parallel=max")
-    read, _ = shown(results, sections)
-    chosen, everything = sections.latencies
+    found = tiers_of(folder, "cost=edge_cloud", "cost.parallel=max")
+    read, _ = shown(found)
+    chosen, everything = found.latencies
     assert everything.rule == "all to the last"
     for row in (chosen, everything):
         cells = [row.mean, row.p50, row.p95, row.p99, row.link]
@@ -115,11 +120,12 @@ def test_a_search_over_tiers_that_chose_a_single_model(folder):
         folder, "cascade=tiers", "metric=vote", "cascade.sizes=[2]", "search.max_stages=1"
     )
     results, measuring = evaluation.results, evaluation.measuring
-    sections = Sections(
+    found = Findings(
+        results,
         tiers=tier_analyses(measuring, view.chosen(results)),
         tier_baselines=tier_baselines(measuring, results, view.chosen(results)),
     )
-    read, _ = shown(results, sections)
+    read, _ = shown(found)
     assert "Tiers beside what they replace" in read and "Wrong agreements" not in read
 
 
@@ -139,7 +145,7 @@ def speed_ups(tmp_path_factory):
 
 def test_methods_at_equal_speed_up(speed_ups):
     results, found = speed_ups
-    read, text = shown(results, Sections(speed_ups=found))
+    read, text = shown(Findings(results, speed_ups=found))
     lines = speed_ups_view.lines(found)
     assert [line.name for line in lines] == ["six", *MEMBERS]
     for line in lines:
@@ -163,16 +169,14 @@ def test_methods_at_equal_speed_up(speed_ups):
         for row in rows:
             gains = f"{numbers.gain(row.expected)} {numbers.gain(row.measured)}"
             assert f"{longer} {without} {added} {row.target:g}× {gains}" in read
-    pictures = Sections(speed_ups=found).pictures(results)
-    assert set(pictures) == {"speed_ups", "emitted", "inversions"}
-    assert all(text.count(label) == 2 for label, _ in pictures.values())
+    assert_shown_twice(text, "speed_ups", "emitted", "inversions")
 
 
 def test_speed_ups_on_a_further_split_have_a_table_of_their_own(speed_ups):
     results, found = speed_ups
     halved = [replace(row, report_score=row.report_score / 2) for row in found.rows]
     read, _ = shown(
-        results, Sections(speed_ups=replace(found, elsewhere={"mnli_mismatched": halved}))
+        Findings(results, speed_ups=replace(found, elsewhere={"mnli_mismatched": halved}))
     )
     here, there = read.split("On mnli_mismatched ")
     assert "On report " in here and "on report and mnli_mismatched" in here

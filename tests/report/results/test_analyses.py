@@ -11,7 +11,8 @@ import pytest
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.figures import style
-from cascade_exp.report.figures.analyses import FIGURES, write_analysis_plots
+from cascade_exp.report.figures.registry import all_figures, write_figures, written_figures
+from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages import view
 from cascade_exp.report.pages.html import html_text
 from cascade_exp.report.results.analyses import TABLES, write_analyses
@@ -77,6 +78,7 @@ POOLS = {
         (*TWO_STAGES, "cascade.stages=['$a_b^{','b&<i']"),
     ),
 }
+FIGURES = {entry.name: entry for entry in all_figures() if entry.of == "analyses"}
 QUICK = ("usual", "one model", "never wrong")
 
 
@@ -179,18 +181,21 @@ def test_what_does_not_apply_is_neither_written_nor_left_from_before(found, tmp_
         return sorted(path.stem for path in (tmp_path / kind).iterdir())
 
     write_analyses(found("usual")[1], tmp_path)
-    pictures = write_analysis_plots(*found("usual"), tmp_path)
-    assert there("plots") == sorted(set(FIGURES) - {"published"})
+    of_results = {"frontier", "improvement", "reliability"}
+    pictures = write_figures(Findings(*found("usual")), tmp_path)
+    assert there("plots") == sorted({*FIGURES, *of_results, "thresholds"} - {"published"})
+    assert [path.stem for path in pictures] == written_figures(tmp_path)
     for path in pictures:
         assert mpl_width(path) == 960
     write_analyses(found("one model")[1], tmp_path)
-    write_analysis_plots(*found("one model"), tmp_path)
+    write_figures(Findings(*found("one model")), tmp_path)
     of_models = ["most_confident", "reliability_curve", "risk_coverage", "threshold_curve"]
     assert there("analyses") == sorted([*of_models, "reoptimised_frontier"])
-    assert there("plots") == sorted([*of_models, "transfer"])
+    assert there("plots") == sorted([*of_models, *of_results, "transfer"])
     assert write_analyses(None, tmp_path) == []
-    assert write_analysis_plots(found("usual")[0], None, tmp_path) == []
-    assert there("analyses") == there("plots") == []
+    write_figures(Findings(found("usual")[0]), tmp_path)
+    assert there("analyses") == []
+    assert there("plots") == sorted({*of_results, "thresholds"})
 
 
 def mpl_width(path):
@@ -207,7 +212,7 @@ def mpl_width(path):
 def test_no_word_is_cut_and_no_legend_lies_on_data(found, monkeypatch, name, pool, size):
     results, analyses = found(pool)
     with style.house_style():
-        figure = FIGURES[name](results, analyses, SIZES[size])
+        figure = FIGURES[name].draw(Findings(results, analyses), SIZES[size])
         if figure is None:
             assert name == "published" or analyses.cascade is None
             return
@@ -224,7 +229,7 @@ def test_no_word_is_cut_and_no_legend_lies_on_data(found, monkeypatch, name, poo
 def drawn(found, name, pool="usual"):
     results, analyses = found(pool)
     with style.house_style():
-        return FIGURES[name](results, analyses, style.ALONE), results, analyses
+        return FIGURES[name].draw(Findings(results, analyses), style.ALONE), results, analyses
 
 
 def lines(axes):
@@ -384,15 +389,15 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones():
 def test_the_page_shows_deferral_and_transfer_where_there_are_any(found):
     titles = {
         "From selection to report": ("usual", "three stages", "one model"),
-        "Between chance and knowing the labels": ("usual", "three stages"),
+        "Between random and ideal deferral": ("usual", "three stages"),
     }
     for pool in ("usual", "three stages", "one model"):
         results, analyses = found(pool)
-        page = Page(html_text(results, config_yaml="", command="", analyses=analyses))
+        page = Page(html_text(Findings(results, analyses), config_yaml="", command=""))
         assert {title for title in titles if title in page.text} == {
             title for title, pools in titles.items() if pool in pools
         }
-        bare = Page(html_text(results, config_yaml="", command=""))
+        bare = Page(html_text(Findings(results), config_yaml="", command=""))
         assert not any(title in bare.text for title in titles)
         assert page.tags.count("svg") > bare.tags.count("svg")
 
@@ -401,7 +406,8 @@ def test_analyses_import_nothing_heavy():
     code = (
         "import sys\n"
         "from cascade_exp.report.results import analyses, published\n"
-        "from cascade_exp.report.figures import analyses as figures\n"
+        "from cascade_exp.report.figures.registry import all_figures\n"
+        "all_figures()\n"
         "heavy = {'matplotlib', 'jinja2', 'torch', 'wandb', 'pandas', 'sklearn', 'hydra'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

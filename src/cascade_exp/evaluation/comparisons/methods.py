@@ -6,7 +6,7 @@ is checked here, before any compute; how the comparison looks lives in ``report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from cascade_exp.cascade.calibration import check_calibration
@@ -39,11 +39,10 @@ def check_methods(settings: CommonConfig) -> None:
             raise CascadeError(f"methods.{name}: {error}") from None
 
 
-def compare_methods(job: Job, recordings: Recordings, own: Results) -> None:
-    """Evaluate the job's ``methods``; write, log and print their comparison.
+def compare_methods(job: Job, recordings: Recordings, own: Results) -> dict[str, Results]:
+    """Evaluate the job's ``methods``; their results by name.
 
-    Each one's results go into ``results/methods/<name>/`` as soon as they are there, the comparison
-    into ``results/methods.csv`` and ``results/plots/methods.png``.
+    Each one's results go into ``results/methods/<name>/`` as soon as they are there.
 
     Args:
         own: what the job's own method gave.
@@ -51,23 +50,27 @@ def compare_methods(job: Job, recordings: Recordings, own: Results) -> None:
     Raises:
         CascadeError: if the recordings do not fit a method, which is named.
     """
-    from cascade_exp.report.comparison.methods import write_methods
-    from cascade_exp.report.comparison.methods_table import print_methods
-    from cascade_exp.report.figures.methods import write_methods_figure
     from cascade_exp.report.results.files import write_results
 
-    folder = job.folder / "results"
     found: dict[str, Results] = {}
     with methods_progress(job.console, list(job.settings.methods)) as progress_of:
         for name, results in evaluate_methods(recordings, job.settings, own, progress_of):
-            write_results(results, folder / "methods" / name)
+            write_results(results, job.folder / "results" / "methods" / name)
             found[name] = results
+    return found
+
+
+def report_methods(job: Job, found: Mapping[str, Results]) -> None:
+    """Write ``results/methods.csv``, log and print the comparison of methods."""
+    from cascade_exp.report.comparison.methods import write_methods
+    from cascade_exp.report.comparison.methods_table import print_methods
+
+    folder = job.folder / "results"
     write_methods(found, folder)
-    plot = write_methods_figure(found, folder)
     if job.loggers.wandb is not None:
         from cascade_exp.report.tracking.board import log_methods
 
-        log_methods(job.loggers.wandb, found, plot)
+        log_methods(job.loggers.wandb, found)
     print_methods(found, folder, job.console)
 
 

@@ -26,7 +26,6 @@ from cascade_exp.evaluation.pools import OneSplit, open_pools
 from cascade_exp.jobs.job import Job
 from cascade_exp.recordings.exits import exit_name
 from cascade_exp.recordings.folder import Recordings
-from cascade_exp.report.results.schema import Results
 from cascade_exp.report.results.speed_ups_schema import (
     AddedRow,
     EmittedRow,
@@ -189,18 +188,16 @@ def check_speed_ups(settings: CommonConfig) -> None:
         )
 
 
-def report_speed_ups(job: Job, results: Results, found: SpeedUpAnalyses) -> None:
-    """Write, draw, log and print the comparison below ``results/``."""
-    from cascade_exp.report.figures.speed_ups import draw_speed_ups
+def report_speed_ups(job: Job, found: SpeedUpAnalyses) -> None:
+    """Write, log and print the comparison below ``results/``."""
     from cascade_exp.report.results.speed_ups import print_speed_ups, write_speed_ups
 
     folder = job.folder / "results"
     write_speed_ups(found, folder)
-    plots = draw_speed_ups(results, found, folder) if job.settings.plots else []
     if job.loggers.wandb is not None:
         from cascade_exp.report.tracking.board import log_speed_ups
 
-        log_speed_ups(job.loggers.wandb, found, plots)
+        log_speed_ups(job.loggers.wandb, found)
     print_speed_ups(found, job.settings, folder, job.console)
 
 

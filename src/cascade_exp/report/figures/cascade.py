@@ -20,6 +20,7 @@ from cascade_exp.report.figures.analysis_style import (
     on_report,
     stacked_bars,
 )
+from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.analyses_schema import Analyses, CascadeAnalyses, ClassExits
@@ -32,6 +33,15 @@ if TYPE_CHECKING:
 MOST_CLASSES = 24
 
 
+@figure(
+    "deferral",
+    place="cascade",
+    title="Between random and ideal deferral",
+    caption="Random deferral lets as many examples leave at each stage as the cascade does, "
+    "picked by chance; ideal deferral picks them by the labels, the best that any "
+    "confidence could do with these stages.",
+    of="analyses",
+)
 def deferral_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
     """Cost against score of the swept cascade, between random and ideal deferral."""
     if analyses.cascade is None:
@@ -98,6 +108,14 @@ def deferral_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
     return figure
 
 
+@figure(
+    "agreement",
+    place="cascade",
+    title="Agreement of the stages",
+    caption="Whether pairs of stages answer rightly on the same examples of {report}.",
+    of="analyses",
+    folded=True,
+)
 def agreement_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
     """How the answers of every two stages meet, on all examples."""
     found = analyses.cascade
@@ -121,6 +139,15 @@ def agreement_figure(results: Results, analyses: Analyses, size: Size) -> Figure
     return _shares_of_all(results, names, parts, title, size)
 
 
+@figure(
+    "wrong_exits",
+    place="cascade",
+    title="Wrong exits",
+    caption="Examples of {report} that left at each stage with a wrong answer, and those of "
+    "them that the last stage answers wrongly, too.",
+    of="analyses",
+    folded=True,
+)
 def wrong_exits_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
     """How many leave at each stage, how many of them wrongly, and if the last is right there."""
     found = analyses.cascade
@@ -157,6 +184,13 @@ def _shares_of_all(
     return figure
 
 
+@figure(
+    "exits_by_class",
+    place="cascade",
+    title="Exits by class",
+    caption="Where examples of each class leave the chosen cascade on {report}.",
+    of="analyses",
+)
 def exits_by_class_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
     """Where the examples of each class leave the chosen cascade, the earliest classes first."""
     found = analyses.cascade

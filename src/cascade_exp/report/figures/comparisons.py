@@ -15,6 +15,7 @@ from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import evaluation as plots
 from cascade_exp.report.figures import style
 from cascade_exp.report.figures.analysis_style import DASHED, GREEN, figure_title, on_report
+from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.analyses_schema import Analyses, Reoptimised
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@figure(
+    "transfer",
+    place="improvement",
+    title="From selection to report",
+    caption="What is lost by choosing thresholds on {selection}: the oracle chose its own on "
+    "{report}, which is impossible in practice.",
+    of="analyses",
+)
 def transfer_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
     """The front frozen on selection beside the one re-optimised on report (Lebovitz Fig. 6, 12).
 
@@ -90,6 +99,14 @@ def transfer_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
     return figure
 
 
+@figure(
+    "published",
+    place="improvement",
+    title="Beside published points",
+    caption="Points that papers print, as they are and relative to the model that each method "
+    "replaces.",
+    of="analyses",
+)
 def published_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
     """The front on the report split among published points: as they are, and relatively.
 

@@ -20,6 +20,7 @@ from cascade_exp.report.figures.analysis_style import (
     figure_title,
     on_report,
 )
+from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.analyses_schema import Analyses, ModelCurves
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
 MOST_PANELS = 12
 
 
+@figure(
+    "reliability_curve",
+    place="models",
+    title="Accuracy against confidence",
+    caption="Moving averages over examples of {report}, sorted by confidence.",
+    of="analyses",
+    folded=True,
+)
 def reliability_curve_figure(results: Results, analyses: Analyses, size: Size) -> Figure:
     """Accuracy against confidence as moving averages, a panel per model (Lebovitz Fig. 13)."""
     shown = drawn_models(results, analyses)
@@ -72,6 +81,15 @@ def reliability_curve_figure(results: Results, analyses: Analyses, size: Size) -
     return figure
 
 
+@figure(
+    "threshold_curve",
+    place="models",
+    title="Accuracy above and below every threshold",
+    caption="Accuracy of the examples of {report} that would exit, and of those that would be "
+    "deferred.",
+    of="analyses",
+    folded=True,
+)
 def threshold_curve_figure(results: Results, analyses: Analyses, size: Size) -> Figure:
     """Accuracy above and below every threshold, a panel per model (Lebovitz Fig. 14)."""
     from matplotlib.ticker import MaxNLocator
@@ -113,6 +131,14 @@ def threshold_curve_figure(results: Results, analyses: Analyses, size: Size) -> 
     return figure
 
 
+@figure(
+    "risk_coverage",
+    place="models",
+    title="Risk against coverage",
+    caption="Error among the most confident examples of {report}, at every share of them.",
+    of="analyses",
+    folded=True,
+)
 def risk_coverage_figure(results: Results, analyses: Analyses, size: Size) -> Figure:
     """Error among the answered against the share answered, with each model's AURC."""
     figure = style.new_figure(size)
@@ -136,6 +162,14 @@ def risk_coverage_figure(results: Results, analyses: Analyses, size: Size) -> Fi
     return figure
 
 
+@figure(
+    "most_confident",
+    place="models",
+    title="Accuracy among the most confident",
+    caption="Dashed: what any confidence of that model could reach at best.",
+    of="analyses",
+    folded=True,
+)
 def most_confident_figure(results: Results, analyses: Analyses, size: Size) -> Figure:
     """Accuracy among the k % most confident, and the best possible (WoC Fig. A)."""
     figure = style.new_figure(size)

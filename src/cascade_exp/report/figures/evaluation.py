@@ -6,22 +6,19 @@ writes them as PNG, ``html`` puts the same ones into the page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cascade_exp.atomic import write_bytes
 from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import labels, style
-from cascade_exp.report.figures.reliability import reliability_figure
-from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
+from cascade_exp.report.figures.registry import figure
+from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, INK, MUTED, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
-from cascade_exp.report.results.schema import FrontRow, Measured, Results
+from cascade_exp.report.results.schema import FrontRow, Measured, OperatingPoint, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,45 +31,21 @@ _DRAWN_CURVE = 600
 FRONT_POINTS, SINGLE_POINTS, CHOSEN_POINTS = "front-points", "single-points", "chosen-points"
 
 
-def write_plots(results: Results, folder: Path) -> list[Path]:
-    """Write ``plots/*.png`` below ``folder`` (a job's ``results/``); return the paths written.
-
-    A picture that these results do not have (``thresholds.png`` when a single model was chosen) is
-    removed if an earlier evaluation left it there.
-    """
-    return write_pictures(
-        {name: partial(build, results) for name, build in FIGURES.items()}, folder
-    )
-
-
-def write_pictures(
-    builders: Mapping[str, Callable[[Size], Figure | None]], folder: Path
-) -> list[Path]:
-    """Write the figures that ``builders`` build as ``plots/<name>.png`` below ``folder``.
-
-    Where one builds none, the picture is removed if it is there. Returns the paths written.
-    """
-    from cascade_exp.report.figures import layout
-
-    written = []
-    with style.house_style():
-        for name, build in builders.items():
-            path = folder / "plots" / f"{name}.png"
-            figure = build(style.ALONE)
-            if figure is None:
-                path.unlink(missing_ok=True)
-                continue
-            write_bytes(path, layout.png(figure))
-            written.append(path)
-    return written
-
-
 def drawn_rows(results: Results) -> list[FrontRow]:
     """The front's rows that are drawn: all, or ``DRAWN_POINTS`` evenly spread with both ends."""
     rows = results.frontier
     return [rows[i] for i in _spread(len(rows), DRAWN_POINTS)]
 
 
+@figure(
+    "frontier",
+    place="front",
+    title="Every setting on the Pareto front",
+    caption="The line is the Pareto front as it was found on {selection}; the dots are its "
+    f"settings on {{report}}, at most {DRAWN_POINTS} of them. Point at a dot to read its cascade, "
+    "thresholds, cost and score; frontier.csv has them all.",
+    tips=lambda found: front_tips(found.results),
+)
 def frontier_figure(results: Results, size: Size) -> Figure:
     """Cost (log) against score: the front on both splits, single models, baseline, chosen."""
     figure = style.new_figure(size)
@@ -132,6 +105,27 @@ def frontier_figure(results: Results, size: Size) -> Figure:
     return figure
 
 
+def front_tips(results: Results) -> dict[str, list[str]]:
+    """By gid of the frontier figure, a text per point: what the page says on pointing at it."""
+    report = view.split(results, "report")
+    return {
+        FRONT_POINTS: ["\n".join(view.front_label(results, row)) for row in drawn_rows(results)],
+        SINGLE_POINTS: [
+            f"{model.name}\n{report}: {numbers.score(model.report.score)} at "
+            f"{numbers.cost(model.report.cost, view.unit(results))}"
+            for model in results.single_models
+        ],
+        CHOSEN_POINTS: [_point_tip(results, rules, p) for rules, p in _feasible(results)],
+    }
+
+
+@figure(
+    "improvement",
+    place="improvement",
+    title="Improvement factor",
+    caption="Above 1× a cascade is cheaper than single models of its {objective}; each split is"
+    " measured against its own single models.",
+)
 def improvement_figure(results: Results, size: Size) -> Figure:
     """Score against improvement factor, each split against its own single-model baseline."""
     figure = style.new_figure(size)
@@ -194,6 +188,13 @@ def improvement_figure(results: Results, size: Size) -> Figure:
     return figure
 
 
+@figure(
+    "thresholds",
+    place="cascade",
+    title="Every threshold of the first stage",
+    caption="Thresholds of later stages are kept, unless all stages share one. At 'all' every "
+    "example is answered by the first stage, at 'none' no example is.",
+)
 def thresholds_figure(results: Results, size: Size) -> Figure | None:
     """Score and cost against the first threshold of the chosen cascade; None without a curve."""
     curve, point = results.sweep_curve, view.chosen(results)
@@ -240,12 +241,79 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
     return figure
 
 
-FIGURES = {
-    "frontier": frontier_figure,
-    "improvement": improvement_figure,
-    "thresholds": thresholds_figure,
-    "reliability": reliability_figure,
-}
+@figure(
+    "reliability",
+    place="models",
+    title="AUROC, DIS and ECE of every model",
+    caption="How well the confidence of each model separates right answers from wrong ones.",
+)
+def reliability_figure(results: Results, size: Size) -> Figure | None:
+    """AUROC, DIS and ECE of every model on both splits, as small multiples of bars."""
+    models = list(dict.fromkeys(row.model for row in results.reliability))
+    if not models:
+        return None
+    panels = (
+        ("auroc", "AUROC of correctness", "higher is better"),
+        ("dis", "DIS", "higher is better"),
+        ("ece", "ECE", "lower is better"),
+    )
+    height = 0.34 * len(models)
+    total = 3 * (height + 0.75) + 0.5 if size.narrow else height + 1.5
+    figure = style.new_figure(Size(size.width, max(total, 2.4), size.title))
+    grid = figure.subplots(*((3, 1) if size.narrow else (1, 3)), sharey=True)
+    for axes, (field, title, hint) in zip(grid, panels, strict=True):
+        values = {(row.model, row.split): getattr(row, field) for row in results.reliability}
+        _bars(axes, results, models, values, 0.0 if field == "ece" else 0.5, size)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel(hint, fontsize=9, color=MUTED)
+    grid[0].invert_yaxis()
+    style.legend_below(figure, grid[0])
+    return figure
+
+
+def _bars(
+    axes: Axes,
+    results: Results,
+    models: list[str],
+    values: dict[tuple[str, str], float | None],
+    floor: float,
+    size: Size,
+) -> None:
+    """Horizontal bars per model, one per split, each with its number."""
+    roles = list(dict.fromkeys(role for _, role in values))
+    known = [value for value in values.values() if value is not None]
+    start = floor if all(value >= floor for value in known) else 0.0
+    end = max([*known, start + 0.05])
+    width = 0.76 / len(roles)
+    for j, role in enumerate(roles):
+        for i, model in enumerate(models):
+            y = i + (j - (len(roles) - 1) / 2) * width
+            value = values.get((model, role))
+            at = start if value is None else value
+            axes.annotate(
+                "undefined" if value is None else f"{value:.3f}",
+                (at, y),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=MUTED if value is None else INK,
+            )
+            axes.barh(
+                y,
+                at - start,
+                left=start,
+                height=width * 0.9,
+                color=CASCADE if role == "report" else FAINT,
+                label=f"on {view.split(results, role)}" if i == 0 else None,
+            )
+    axes.set_xlim(start, end + 0.28 * (end - start))
+    axes.set_yticks(
+        range(len(models)), [numbers.shorten(model, size.name_width) for model in models]
+    )
+    axes.set_ylim(-0.6, len(models) - 0.4)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
 
 
 def _spread(n: int, most: int) -> list[int]:
@@ -346,3 +414,18 @@ def _between(line: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """The corners of a drawn line and the middles between them, for names to keep off."""
     middles = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairwise(line)]
     return [*line, *middles]
+
+
+def _feasible(results: Results) -> list[tuple[list[str], OperatingPoint]]:
+    return [(rules, p) for rules, p in view.rules_by_setting(results) if p.feasible]
+
+
+def _point_tip(results: Results, rules: list[str], point: OperatingPoint) -> str:
+    cost = numbers.cost(view.told(point).cost, view.unit(results))
+    return "\n".join(
+        [
+            " and ".join(rules),
+            ">".join(point.stages),
+            f"{view.score_words(results, point)}, at {cost}",
+        ]
+    )

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cascade_exp.atomic import write_bytes
 from cascade_exp.cascade.frontier import Baseline, cost_at_score
 from cascade_exp.report.comparison.methods import front_points, method_rows
 from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import style
+from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import Results
@@ -41,18 +40,16 @@ _REPEATED = ("max_softmax", "none", "none")  # metric, ensemble, calibration
 _NAME_WIDTH = 28
 
 
-def write_methods_figure(methods: Mapping[str, Results], folder: Path) -> Path:
-    """Write ``plots/methods.png`` below ``folder`` (a job's ``results/``); return its path."""
-    from cascade_exp.report.figures import layout
-
-    with style.house_style():
-        figure = methods_figure(methods)
-        picture = layout.png(figure)
-    write_bytes(folder / "plots" / "methods.png", picture)
-    return folder / "plots" / "methods.png"
-
-
-def methods_figure(methods: Mapping[str, Results]) -> Figure:
+@figure(
+    "methods",
+    place="methods",
+    title="Cascading methods",
+    caption="Improvement factor against {objective} of each method on {report}, at the settings"
+    " found on {selection}; the table is methods.csv.",
+    of="methods",
+    folded=True,
+)
+def methods_figure(own: Results, methods: Mapping[str, Results], size: Size) -> Figure:
     """Improvement factor against score on the report split (Lebovitz et al. 2023, Fig. 3).
 
     A panel each for methods without ensemble, with comparison and with mean ensembles; the one of
@@ -85,18 +82,18 @@ def methods_figure(methods: Mapping[str, Results]) -> Figure:
                 f"{numbers.factor(row.report.average_improvement)}",
             )
         _finish_panel(figure, axes, title)
-    results = next(iter(methods.values()))
-    name, report = view.objective(results), view.split(results, "report")
+    name, report = view.objective(own), view.split(own, "report")
     low = min(row.report.accuracy_low for row in rows)
     high = max(row.report.accuracy_high for row in rows)
     grid[0].set_ylim(*house_axes.score_limits([low, high], 0.04))
     house_axes.percent_ticks(grid[0].yaxis)
     grid[0].set_ylabel(f"{name} on {report} (%)")
     title = f"Cascading methods on {report}"
-    if not view.same_split(results):
-        title += f", at the settings found on {view.split(results, 'selection')}"
-    width = int(10 * figure.get_figwidth())
-    figure.suptitle(textwrap.fill(title, width), x=0.012, ha="left", fontsize=11, fontweight="bold")
+    if not view.same_split(own):
+        title += f", at the settings found on {view.split(own, 'selection')}"
+    if size.title:
+        title = textwrap.fill(title, int(10 * figure.get_figwidth()))
+        figure.suptitle(title, x=0.012, ha="left", fontsize=11, fontweight="bold")
     return figure
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +9,7 @@ import numpy as np
 from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import style
 from cascade_exp.report.figures.analysis_style import SERIES, figure_title, on_report
-from cascade_exp.report.figures.evaluation import write_pictures
+from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import INK, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import Results
@@ -28,31 +25,13 @@ FEW = 32
 _ON_LIGHT, _ON_DARK = "#10151b", "#fdfdfd"
 
 
-def draw_speed_ups(results: Results, found: SpeedUpAnalyses | None, folder: Path) -> list[Path]:
-    """Draw ``plots/{speed_ups,emitted,inversions}.png`` below ``folder``; return those drawn.
-
-    One that has nothing to show is removed if an earlier evaluation left it there.
-    """
-    return write_pictures(figures(results, found), folder)
-
-
-def figures(
-    results: Results, found: SpeedUpAnalyses | None
-) -> dict[str, Callable[[Size], Figure | None]]:
-    """What builds each picture, by its name; without a comparison all build none."""
-
-    def bound(
-        build: Callable[[Results, SpeedUpAnalyses, Size], Figure | None],
-    ) -> Callable[[Size], Figure | None]:
-        return (lambda size: None) if found is None else partial(build, results, found)
-
-    return {
-        "speed_ups": bound(speed_up_figure),
-        "emitted": bound(emitted_figure),
-        "inversions": bound(inversions_figure),
-    }
-
-
+@figure(
+    "speed_ups",
+    place="speed_ups",
+    title="Score against speed-up",
+    caption="Every threshold of {selection}, on {report}.",
+    of="speed_ups",
+)
 def speed_up_figure(results: Results, found: SpeedUpAnalyses, size: Size) -> Figure:
     """Score against speed-up on the report split: a line per method, points for static models."""
     figure = style.new_figure(size)
@@ -88,6 +67,15 @@ def speed_up_figure(results: Results, found: SpeedUpAnalyses, size: Size) -> Fig
     return figure
 
 
+@figure(
+    "emitted",
+    place="speed_ups",
+    title="What each network emits",
+    caption="Accuracy on just those examples that leave at each exit, and of complete models of"
+    " as many layers on the same examples. Their number is in analyses/emitted.csv: "
+    "points of few examples are unreliable.",
+    of="speed_ups",
+)
 def emitted_figure(results: Results, found: SpeedUpAnalyses, size: Size) -> Figure | None:
     """Accuracy by layer on what each network emits there (CascadeBERT, Fig. 2), a panel each."""
     panels: dict[tuple[str, float], list[EmittedRow]] = {}
@@ -140,6 +128,14 @@ def _exit(row: EmittedRow) -> bool:
     return "@" in row.model
 
 
+@figure(
+    "inversions",
+    place="speed_ups",
+    title="Difficulty inversions",
+    caption="DIS by max softmax (%): how often, of an example answered rightly and one answered"
+    " wrongly, the right one has no lower confidence. Higher is better.",
+    of="speed_ups",
+)
 def inversions_figure(results: Results, found: SpeedUpAnalyses, size: Size) -> Figure | None:
     """DIS over layers and models as a heat map (CascadeBERT, Fig. 3); no cell where undefined."""
     if not found.inversions:

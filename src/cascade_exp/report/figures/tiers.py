@@ -5,14 +5,12 @@ CoE's Fig. 7 and 8 (Kolawole et al. 2024); the tables of the same are ``results.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import style
 from cascade_exp.report.figures.analysis_style import SERIES, figure_title, on_report, stacked_bars
-from cascade_exp.report.figures.evaluation import write_pictures
+from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import Results
@@ -25,17 +23,13 @@ if TYPE_CHECKING:
 _BARS = 12
 
 
-def draw_tiers(results: Results, analyses: TierAnalyses | None, folder: Path) -> list[Path]:
-    """Draw the pictures below ``folder``; return their paths. Those there are not are removed."""
-
-    def bound(
-        build: Callable[[Results, TierAnalyses, Size], Figure | None],
-    ) -> Callable[[Size], Figure | None]:
-        return lambda size: None if analyses is None else build(results, analyses, size)
-
-    return write_pictures({name: bound(build) for name, build in FIGURES.items()}, folder)
-
-
+@figure(
+    "exits_by_threshold",
+    place="tiers",
+    title="One threshold for all tiers",
+    caption="Where examples of {report} leave as all tiers but the last share a threshold.",
+    of="tiers",
+)
 def exits_by_threshold_figure(results: Results, found: TierAnalyses, size: Size) -> Figure | None:
     """Where examples leave at one threshold for all tiers, a bar each (Fig. 7)."""
     if not found.thresholds:
@@ -65,6 +59,13 @@ def exits_by_threshold_figure(results: Results, found: TierAnalyses, size: Size)
     return figure
 
 
+@figure(
+    "parallel",
+    place="tiers",
+    title="Models of a tier in parallel and in sequence",
+    caption="The same settings, the models of a tier running at once or one after another.",
+    of="tiers",
+)
 def parallel_figure(results: Results, found: TierAnalyses, size: Size) -> Figure | None:
     """Cost against score at every such threshold, models in turn or at once (Fig. 8)."""
     if not found.thresholds:
@@ -96,9 +97,3 @@ def parallel_figure(results: Results, found: TierAnalyses, size: Size) -> Figure
         axes.set_title(f"Tiers in parallel and in sequence, {on_report(results)}")
     style.legend_below(figure, axes)
     return figure
-
-
-FIGURES: dict[str, Callable[[Results, TierAnalyses, Size], Figure | None]] = {
-    "exits_by_threshold": exits_by_threshold_figure,
-    "parallel": parallel_figure,
-}

@@ -2,7 +2,7 @@
 
 It opens offline and asks for nothing: figures are inline SVG, style and the few lines of script are
 in the page, and its content security policy forbids the rest. What it says comes from ``view``,
-what it draws from ``plots``; the layout is ``templates/report.html.j2``.
+what it draws from ``figures.registry``; the layout is ``templates/report.html.j2``.
 """
 
 from __future__ import annotations
@@ -10,24 +10,21 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade_exp.atomic import write_text
-from cascade_exp.report.figures import analyses as analysis_plots
-from cascade_exp.report.figures import evaluation as plots
 from cascade_exp.report.figures import style, svg
+from cascade_exp.report.figures.registry import PLACES, Entry, all_figures
 from cascade_exp.report.figures.style import Size
-from cascade_exp.report.pages import numbers, tiers_view, view
-from cascade_exp.report.pages import speed_ups_view as speed_ups_view
-from cascade_exp.report.pages.sections import Sections
+from cascade_exp.report.findings import Findings
+from cascade_exp.report.pages import numbers, speed_ups_view, tiers_view, view
 from cascade_exp.report.results.analyses_schema import Analyses, EarlyError
-from cascade_exp.report.results.schema import FrontRow, OperatingPoint, Results
+from cascade_exp.report.results.schema import FrontRow, Results
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from matplotlib.figure import Figure
 
 # Rows of the page's table of trade-offs; frontier.csv has them all.
 _TRADE_OFFS = 14
@@ -35,63 +32,53 @@ _TRADE_OFFS = 14
 # Early errors shown, and the characters of an example's text.
 _EARLY, _TEXT = 12, 240
 
-# The analyses that the page shows, each with what it says to those who cannot see it.
-_ANALYSES = {
-    "deferral": "The chosen cascade's thresholds between random and ideal deferral.",
-    "transfer": "The front with thresholds of selection, and the one re-optimised on report.",
-}
-
-_NO_SECTIONS = Sections()
-
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure of the page, drawn for a wide and for a narrow screen."""
+    """One figure of the page, drawn for a wide and for a narrow screen.
 
+    A ``folded`` one is shown on demand, and is drawn once for every screen (``narrow`` is None).
+    """
+
+    name: str
+    title: str
+    caption: str
     wide: str
-    narrow: str
+    narrow: str | None
+    folded: bool
 
 
 def write_html(
-    results: Results,
+    found: Findings,
     path: Path,
     *,
     config_yaml: str,
     command: str,
-    analyses: Analyses | None = None,
-    sections: Sections = _NO_SECTIONS,
     preview: Callable[[int | str], str | bytes | None] | None = None,
 ) -> None:
-    """Write the page about ``results`` to ``path``, atomically.
+    """Write the page about ``found`` to ``path``, atomically.
 
-    ``config_yaml`` is the composed configuration as YAML, ``command`` the command line that gives
-    these results again; both are shown as they are. Of the ``analyses`` the page shows deferral,
-    transfer, exits by class and the surest early errors, with what ``preview`` gives for their ids;
-    ``sections`` hold what evaluations of their kind tell besides.
+    Args:
+        config_yaml: the composed configuration as YAML.
+        command: the command line that gives these results again; both are shown as they are.
+        preview: what the example of an id looks like, text or PNG; None for an id it lacks.
     """
-    text = html_text(
-        results,
-        config_yaml=config_yaml,
-        command=command,
-        analyses=analyses,
-        sections=sections,
-        preview=preview,
-    )
+    text = html_text(found, config_yaml=config_yaml, command=command, preview=preview)
     write_text(path, text)
 
 
 def html_text(
-    results: Results,
+    found: Findings,
     *,
     config_yaml: str,
     command: str,
-    analyses: Analyses | None = None,
-    sections: Sections = _NO_SECTIONS,
     preview: Callable[[int | str], str | bytes | None] | None = None,
 ) -> str:
     """The page as text; see :func:`write_html`."""
+    results, analyses = found.results, found.analyses
     unit = view.unit(results)
     return _template().render(
+        findings=found,
         r=results,
         view=view,
         n=numbers,
@@ -100,15 +87,13 @@ def html_text(
         chosen=view.chosen(results),
         best=view.best_single(results),
         analyses=analyses,
-        sections=sections,
         tiers_view=tiers_view,
         speed_ups_view=speed_ups_view,
         previews=preview is not None,
         early=_early(analyses, preview),
         early_of=_early_words(analyses),
-        pictures=_pictures(results, analyses, sections),
+        pictures=_pictures(found),
         trade_offs=[(row, *_answers_if(results, row)) for row in _trade_offs(results)],
-        drawn=(len(plots.drawn_rows(results)), len(results.frontier)),
         settings=list(flat(results.settings)),
         environment=list(flat(results.environment)),
         config_yaml=config_yaml.rstrip(),
@@ -192,80 +177,33 @@ def _trade_offs(results: Results) -> list[FrontRow]:
     return [rows[i] for i in sorted(i % len(rows) for i in picked)]
 
 
-def _pictures(
-    results: Results, analyses: Analyses | None, sections: Sections
-) -> dict[str, Picture]:
-    """The figures by name; those that these results do not have are missing."""
-    name = view.objective(results)
-    told = {
-        "frontier": f"Cost against {name} of every setting on the front, the single models and the "
-        "operating points.",
-        "improvement": f"Improvement factor over single models against {name}.",
-        "thresholds": f"{name} and mean cost against the chosen cascade's threshold.",
-        "reliability": "AUROC of correctness, DIS and ECE of every model.",
-    }
-    builders: dict[str, tuple[str, Callable[[Size], Figure | None]]] = {
-        key: (label, partial(plots.FIGURES[key], results)) for key, label in told.items()
-    }
-    if analyses is not None:
-        for key, label in _ANALYSES.items():
-            builders[key] = (label, partial(analysis_plots.FIGURES[key], results, analyses))
-    tips = {"frontier": _front_tips(results)}
-    found = {}
+def _pictures(found: Findings) -> dict[str, list[Picture]]:
+    """The figures by place, drawn; those that this evaluation does not have are missing."""
+    placed: dict[str, list[Picture]] = {place: [] for place in PLACES}
     with style.house_style():
-        for key, (label, build) in (builders | sections.pictures(results)).items():
-            wide, narrow = (
-                _drawn(build, size, f"{key}-{i}", label, tips.get(key, {}))
-                for i, size in enumerate((style.WIDE, style.NARROW))
+        for entry in all_figures():
+            tips = {} if entry.tips is None else entry.tips(found)
+            wide = _drawn(entry, found, style.WIDE, f"{entry.name}-wide", tips)
+            narrow = (
+                None
+                if entry.folded
+                else _drawn(entry, found, style.NARROW, f"{entry.name}-narrow", tips)
             )
-            if wide is not None and narrow is not None:
-                found[key] = Picture(wide, narrow)
-    return found
-
-
-def _front_tips(results: Results) -> dict[str, list[str]]:
-    """By kind of point, what each one drawn on the front's picture is."""
-    report = view.split(results, "report")
-    return {
-        plots.FRONT_POINTS: [
-            "\n".join(view.front_label(results, row)) for row in plots.drawn_rows(results)
-        ],
-        plots.SINGLE_POINTS: [
-            f"{model.name}\n{report}: {numbers.score(model.report.score)} at "
-            f"{numbers.cost(model.report.cost, view.unit(results))}"
-            for model in results.single_models
-        ],
-        plots.CHOSEN_POINTS: [_point_tip(results, rules, p) for rules, p in _feasible(results)],
-    }
+            if wide is not None:
+                caption = entry.caption_of(found)
+                picture = Picture(entry.name, entry.title, caption, wide, narrow, entry.folded)
+                placed[entry.place].append(picture)
+    return placed
 
 
 def _drawn(
-    build: Callable[[Size], Figure | None],
-    size: Size,
-    prefix: str,
-    label: str,
-    tips: Mapping[str, Sequence[str]],
+    entry: Entry, found: Findings, size: Size, prefix: str, tips: Mapping[str, Sequence[str]]
 ) -> str | None:
     from markupsafe import Markup
 
-    figure = build(size)
+    figure = entry.draw(found, size)
     if figure is None:
         return None
     shown = {gid: texts for gid, texts in tips.items() if texts}
     # Made by matplotlib and ElementTree, which escape names: safe to put into the page as it is.
-    return Markup(svg.inline_svg(figure, prefix, label, shown))
-
-
-def _feasible(results: Results) -> list[tuple[list[str], OperatingPoint]]:
-    return [(rules, p) for rules, p in view.rules_by_setting(results) if p.feasible]
-
-
-def _point_tip(results: Results, rules: list[str], point: OperatingPoint) -> str:
-    cost = numbers.cost(view.told(point).cost, view.unit(results))
-    return "\n".join(
-        [
-            " and ".join(rules),
-            ">".join(point.stages),
-            f"{view.score_words(results, point)}, at {cost}",
-        ]
-    )
+    return Markup(svg.inline_svg(figure, prefix, entry.title, shown))

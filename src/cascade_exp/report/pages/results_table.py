@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from cascade_exp.report.figures.registry import written_figures
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
 from cascade_exp.report.results.schema import OperatingPoint, Results
@@ -48,11 +49,13 @@ def _print_all(results: Results, folder: Path, console: Console) -> None:
     console.print()
     results_table(results, console)
     console.print()
-    drawn = [("report", folder / "report.html"), ("plots", folder / "plots")]
-    written = [(label, path) for label, path in drawn if path.exists()]
+    places = [("report", folder / "report.html"), ("plots", folder / "plots")]
+    written = [(label, path) for label, path in places if path.exists()]
     for label, path in written or [("results", folder)]:
         # A path is for copying: it is never broken into lines.
         console.print(Text(f"{label:<8}{path}"), soft_wrap=True)
+    if drawn := written_figures(folder):
+        paragraph(console, f"{len(drawn)} pictures: {', '.join(drawn)}.", "dim")
 
 
 def _single_models(results: Results) -> RenderableType:

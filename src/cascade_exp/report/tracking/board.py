@@ -49,26 +49,16 @@ def log_results(
     run.log({name: value for name, value in logged.items() if value is not None})
 
 
-def log_methods(run: Run, methods: Mapping[str, Results], plot: Path) -> None:
-    """Log the comparison of ``methods`` (by name) and its picture, as a section of their own."""
-    import wandb
-
-    run.log(
-        {
-            "methods/comparison": _table([cells(row) for row in method_rows(methods)]),
-            "methods/improvement": wandb.Image(str(plot)),
-        }
-    )
+def log_methods(run: Run, methods: Mapping[str, Results]) -> None:
+    """Log the table that compares ``methods`` (by name), as a section of their own."""
+    run.log({"methods/comparison": _table([cells(row) for row in method_rows(methods)])})
 
 
-def log_speed_ups(run: Run, found: SpeedUpAnalyses, plots: Sequence[Path]) -> None:
-    """Log the comparison with early-exit networks and its pictures, as a section of their own."""
-    import wandb
-
+def log_speed_ups(run: Run, found: SpeedUpAnalyses) -> None:
+    """Log the tables that compare methods at equal speed-up, as a section of their own."""
     run.log({"speed_ups/comparison": _table([row_cells(row) for row in found.rows])})
     for split, rows in found.elsewhere.items():
         run.log({f"speed_ups/comparison_{split}": _table([row_cells(row) for row in rows])})
-    run.log({f"speed_ups/{plot.stem}": wandb.Image(str(plot)) for plot in plots})
 
 
 def log_picture(run: Run, picture: Path) -> None:
