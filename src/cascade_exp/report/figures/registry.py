@@ -144,8 +144,10 @@ def write_figures(found: Findings, folder: Path) -> list[Path]:
 
 def written_figures(folder: Path) -> list[str]:
     """Names of the figures whose pictures are below ``folder`` (a job's ``results/``)."""
-    names = [entry.name for entry in all_figures()]
-    return [name for name in names if (folder / "plots" / f"{name}.png").is_file()]
+    plots = folder / "plots"
+    if not plots.is_dir():  # nothing was drawn: matplotlib is not imported for it
+        return []
+    return [e.name for e in all_figures() if (plots / f"{e.name}.png").is_file()]
 
 
 @cache
