@@ -123,3 +123,10 @@ def test_defaults_lists_are_commented():
         text = (CONF / f"{name}.yaml").read_text()
         lines = [line for line in text.splitlines() if line.startswith("  - ")]
         assert all("#" in line or line.strip() == "- _self_" for line in lines)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=str)
+def test_every_file_starts_with_a_comment_of_one_line(path):
+    lines = path.read_text().splitlines()
+    first = lines[1] if lines[0] == "# @package _global_" else lines[0]
+    assert re.match(r"# \S.{8,}", first)

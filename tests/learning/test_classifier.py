@@ -68,7 +68,7 @@ def test_dis_of_an_epoch_is_that_of_the_logits_in_full_precision(tmp_path, preci
     with torch.no_grad():
         p = module(inputs).softmax(dim=1).double().numpy()
     right = p.argmax(axis=1) == labels.numpy()
-    told = float(trainer.callback_metrics["selection/dis"])
-    assert told == pytest.approx(dis(p.max(axis=1), right), abs=1e-3)
+    logged = float(trainer.callback_metrics["selection/dis"])
+    assert logged == pytest.approx(dis(p.max(axis=1), right), abs=1e-3)
     rounded = torch.tensor(p.max(axis=1)).bfloat16().double().numpy()
-    assert abs(dis(rounded, right) - told) > 0.05
+    assert abs(dis(rounded, right) - logged) > 0.05

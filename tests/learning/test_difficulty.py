@@ -47,7 +47,7 @@ CORRECT = {0: [1, 1, 0, 1], 1: [1, 0, 0, 1]}  # by seed, in the order of IDS
 
 
 def store(folder, **changes):
-    return LabelStore(folder, {"model": "m", **changes}, IDS, FOLD_OF, 2, told={"data": "d"})
+    return LabelStore(folder, {"model": "m", **changes}, IDS, FOLD_OF, 2, about={"data": "d"})
 
 
 def finished(folder):

@@ -5,7 +5,7 @@ from hydra.errors import ConfigCompositionException
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.entry import one_line
-from cascade_exp.schema.checks import check_members, to_settings
+from cascade_exp.schema.checks import check_members, refuse_unread, to_settings
 from cascade_exp.schema.evaluating import Method
 from cascade_exp.schema.training import Callback
 from tests.test_configs import composed
@@ -101,3 +101,27 @@ def test_a_pool_on_the_command_line():
     assert list(check_members(config.models)) == ["a", "b"]
     with pytest.raises(CascadeError, match=r"models\.members is empty"):
         check_members(composed("train", "models=none").models)
+
+
+@pytest.mark.parametrize(
+    ("cascade", "key", "refused"),
+    [
+        ("cascade=stages cascade.stages=[a,b]", "search.max_stages=3", True),
+        ("cascade=stages cascade.stages=[a,b,c]", "search.gap=0.1", True),
+        ("cascade=stages cascade.stages=[a,b,c,d]", "search.gap=0.1", False),
+        ("cascade=exits cascade.network=a", "search.gap=0.1", True),
+        ("cascade=exits cascade.network=a threshold.shared=false", "search.gap=0.1", False),
+        ("cascade=exits cascade.network=a", "search.max_stages=3", True),
+        ("cascade=tiers cascade.tiers={x:[a,b],y:[c]}", "search.max_stages=3", True),
+        ("cascade=tiers", "search.max_stages=3", False),
+        ("cascade=search", "search.gap=0.1", False),
+    ],
+)
+def test_a_key_of_the_search_that_the_cascade_does_not_read_is_refused(cascade, key, refused):
+    overrides = [*cascade.split(), key]
+    settings = to_settings(composed("evaluate", *overrides))
+    if not refused:
+        refuse_unread(settings, overrides)
+        return
+    with pytest.raises(CascadeError, match=rf"^{key} with cascade=\w+: .*nothing reads it"):
+        refuse_unread(settings, overrides)

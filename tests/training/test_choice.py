@@ -62,8 +62,8 @@ def test_questions_are_learned_recorded_and_cascaded(tmp_path, questions):
     labels = np.load(job / "recordings" / "report" / "labels.npy")
     assert logits.shape == (100, 4)
     score = float((logits.argmax(axis=1) == labels).mean())
-    told = {m["name"]: m["report"]["score"] for m in summary["single_models"]}
-    assert told["bert_2l"] == pytest.approx(score)
+    reported = {m["name"]: m["report"]["score"] for m in summary["single_models"]}
+    assert reported["bert_2l"] == pytest.approx(score)
     assert score > 0.5  # a guess is right in a quarter of the cases
     with (job / "recordings" / "models.csv").open() as file:
         macs = {row["name"]: float(row["macs"]) for row in csv.DictReader(file)}

@@ -58,7 +58,7 @@ def hub(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small_mnli(tmp_path_factory):
-    """MNLI's files: which of three words the second sentence ends with tells the label."""
+    """MNLI's files: which of three words the second sentence ends with determines the label."""
     folder = tmp_path_factory.mktemp("glue") / "MNLI"
     folder.mkdir()
     words = {"entailment": "fine", "neutral": "story", "contradiction": "dull"}

@@ -167,5 +167,5 @@ def test_bad_settings_are_said_in_one_line(tmp_path, override, said):
 
 def test_the_profiler_tells_where_the_time_went(tmp_path):
     run("train", tmp_path / "job", "debug=profiler", *SMALL, "evaluate=false")
-    told = (tmp_path / "job" / "checkpoints" / "resnet_16px" / "fit-profile.txt").read_text()
-    assert "run_training_batch" in told
+    profile = (tmp_path / "job" / "checkpoints" / "resnet_16px" / "fit-profile.txt").read_text()
+    assert "run_training_batch" in profile

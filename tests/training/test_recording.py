@@ -104,8 +104,8 @@ def test_what_no_share_has_is_recorded_then(whole, tmp_path, capsys):
     assert last.stat().st_mtime_ns == kept  # what is whole is not made again
     capsys.readouterr()
     run("train", tmp_path / "all", *DIGITS)
-    told = capsys.readouterr().out
-    assert "out of 2 shares" in told and "out of 1 shares" in told and "again" not in told
+    printed = capsys.readouterr().out
+    assert "out of 2 shares" in printed and "out of 1 shares" in printed and "again" not in printed
     assert recordings(tmp_path / "all") == recordings(whole)
 
 

@@ -34,8 +34,8 @@ def test_the_states_are_those_of_the_first_token(small_glue_job):
 
 def test_leaves_a_table_and_a_picture(small_glue_job, capsys):
     assert main([f"run={small_glue_job}", "layer=1", "perplexity=10"]) == 0
-    told = capsys.readouterr().out
-    assert "bert_1l: accuracy" in told and "bert_2l: accuracy" in told
+    printed = capsys.readouterr().out
+    assert "bert_1l: accuracy" in printed and "bert_2l: accuracy" in printed
     results = small_glue_job / "results"
     with (results / "representations.csv").open() as file:
         rows = list(csv.DictReader(file))

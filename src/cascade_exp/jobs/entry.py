@@ -27,7 +27,7 @@ from cascade_exp.errors import CascadeError, Pruned, Terminated, did_you_mean
 from cascade_exp.errors import one_line as shortened
 from cascade_exp.jobs.help import check_overrides, help_text
 from cascade_exp.jobs.signals import STATUS, interrupted, resume_line, terminating
-from cascade_exp.schema.checks import to_settings
+from cascade_exp.schema.checks import refuse_unread, to_settings
 from cascade_exp.schema.registry import ELSEWHERE
 from cascade_exp.schema.renamed import KEYS, refuse_renamed
 
@@ -58,7 +58,8 @@ def _run_job(name: str, config: DictConfig) -> float | None:
     Returns the number that ``optimize`` names, which a sweeper that searches wants; else None. A
     job that its search pruned has none; its ``job.json`` states that.
     """
-    to_settings(config)  # before the body's imports, which take seconds
+    settings = to_settings(config)  # before the body's imports, which take seconds
+    refuse_unread(settings, HydraConfig.get().overrides.task)
     body = importlib.import_module(BODIES[name])
     try:
         folder = getattr(body, name)(config)

@@ -31,6 +31,8 @@ def help_text(command: str, conf: Path) -> str:
             continue
         lines += ["", f"{group}: {said}"]
         for option in sorted((conf / group).glob("*.yaml")):
+            if not _is_for(command, option):
+                continue
             mark = "*" if option.stem == default else " "
             lines.append(f"  {mark} {option.stem:<24} {_first_comment(option)}")
     lines += ["", "Keys (KEY=VALUE sets; a.b=VALUE sets b of a):", ""]
@@ -73,6 +75,15 @@ def _keys(file: Path) -> Iterator[str]:
         parent = parent if found[1] else ""
         given = f"{parent}{found[2]}={found[3]}"
         yield f"  {given:<40} {found[4]}"
+
+
+def _is_for(command: str, option: Path) -> bool:
+    """Whether an option is for this command; of an experiment, the second line is its command."""
+    if option.parent.name != "experiment":
+        return True
+    lines = option.read_text(encoding="utf-8").splitlines()
+    named = re.match(r"# uv run (\w+)\.py", lines[1]) if len(lines) > 1 else None
+    return named is None or named[1] == command
 
 
 def _first_comment(file: Path) -> str:

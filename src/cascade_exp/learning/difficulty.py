@@ -104,7 +104,7 @@ class LabelStore:
         ids: int64 [N] of the training examples, in the order of ``fold_of``.
         fold_of: int64 [N], the fold of each.
         seeds: how many seeds, 0..seeds-1.
-        told: what they are of in words, for whoever opens ``key.json``; no part of the key.
+        about: what they are of in words, for whoever opens ``key.json``; no part of the key.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class LabelStore:
         ids: Ints,
         fold_of: Ints,
         seeds: int,
-        told: Mapping[str, Any] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         check_counts(int(fold_of.max()) + 1, seeds)
         text = json.dumps(made_from, indent=2, sort_keys=True)
@@ -125,7 +125,7 @@ class LabelStore:
         self.seeds = seeds
         try:
             if not (self.folder / "key.json").exists():
-                beside = {"of": told or {}, "made_from": made_from}
+                beside = {"of": about or {}, "made_from": made_from}
                 write_text(self.folder / "key.json", json.dumps(beside, indent=2) + "\n")
         except OSError as error:
             raise CascadeError(

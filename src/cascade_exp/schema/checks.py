@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -13,7 +14,13 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from cascade_exp.errors import CascadeError, choice, did_you_mean
 from cascade_exp.models.members import FAMILIES, merged, read_keys, read_member
 from cascade_exp.recordings.names import check_name
-from cascade_exp.schema.evaluating import EACH, CommonConfig
+from cascade_exp.schema.evaluating import (
+    EACH,
+    CommonConfig,
+    ExitsCascade,
+    StagesCascade,
+    TiersCascade,
+)
 from cascade_exp.schema.training import MemberTraining
 
 
@@ -40,6 +47,35 @@ def to_settings(config: DictConfig) -> CommonConfig:
     settings = OmegaConf.to_object(typed)
     assert isinstance(settings, CommonConfig)
     return settings
+
+
+def refuse_unread(settings: CommonConfig, overrides: Iterable[str]) -> None:
+    """Refuse keys of the search in ``overrides`` that the chosen kind of cascade does not read.
+
+    A given cascade has as many stages as it is given; its gap is read where the thresholds of four
+    stages or more are searched (docs/search.md).
+
+    Raises:
+        CascadeError: naming the key, and what to use instead.
+    """
+    cascade = settings.cascade
+    if isinstance(cascade, StagesCascade):
+        stages = len(cascade.stages) if isinstance(cascade.stages, list) else 1
+    elif isinstance(cascade, TiersCascade) and cascade.tiers is not None:
+        tiers = cascade.tiers
+        stages = len(tiers.split(">") if isinstance(tiers, str) else tiers)
+    elif isinstance(cascade, ExitsCascade):
+        stages = 0 if settings.threshold.shared is not False else sys.maxsize
+    else:
+        return
+    unread = ["search.max_stages", *(["search.gap"] if stages < 4 else [])]
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key in unread:
+            raise CascadeError(
+                f"{key}={value} with cascade={cascade.name}: its stages are given, so nothing "
+                "reads it; cascade=search looks for cascades"
+            )
 
 
 def _read_each(config: DictConfig, at: str = "") -> None:

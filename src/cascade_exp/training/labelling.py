@@ -78,8 +78,8 @@ def label_stages(pool: TrainingPool, names: Sequence[str], dar: Dar) -> bool:
     stores = {name: _store(pool, name, dar) for name in wanted}
     missing = {name: store for name, store in stores.items() if not store.file.is_file()}
     if missing and has_launcher():
-        with _told(pool, missing) as tell:
-            run_fold_jobs(pool.job.folder / "labelling", dar.folds, tell)
+        with _count_done(pool, missing) as update:
+            run_fold_jobs(pool.job.folder / "labelling", dar.folds, update)
     if missing:
         _make(pool, missing, wait=True)
     for store in missing.values():
@@ -117,7 +117,7 @@ def _store(pool: TrainingPool, name: str, dar: Dar) -> LabelStore:
         "folds_seed": settings.data.seed,
         "seeds": dar.seeds,
     }
-    told = {
+    about = {
         "data": settings.data.name,
         "examples": len(train),
         "model": pool.members[name].model,
@@ -125,7 +125,7 @@ def _store(pool: TrainingPool, name: str, dar: Dar) -> LabelStore:
         "epochs": trainer.max_epochs,
     }
     root = Path(settings.paths.cache_dir) / "difficulty"
-    return LabelStore(root, made_from, train.ids, fold_of, dar.seeds, told)
+    return LabelStore(root, made_from, train.ids, fold_of, dar.seeds, about)
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def _batches(data: Any) -> dict[str, Any]:
 
 
 def _of_folds(settings: TrainerOptions) -> TrainerOptions:
-    """How a fold is fitted: on one device, whatever serves the stage, and told by nobody else."""
+    """How a fold is fitted: on one device, whatever serves the stage, without loggers."""
     kept = {key: value for key, value in settings.options.items() if key not in INERT}
     return replace(settings, devices=1, options=kept)
 
@@ -207,13 +207,15 @@ def _make(
 
 
 @contextmanager
-def _told(pool: TrainingPool, stores: Mapping[str, LabelStore]) -> Iterator[Callable[[], None]]:
-    """Yield what tells how many fits are done by now, whoever does them."""
+def _count_done(
+    pool: TrainingPool, stores: Mapping[str, LabelStore]
+) -> Iterator[Callable[[], None]]:
+    """Yield what shows how many fits are done by now, whoever does them."""
     total = sum(len(store.tasks) for store in stores.values())
     said = 0
     with labelling_progress(pool.job.console, _named(stores), total) as show:
 
-        def tell() -> None:
+        def update() -> None:
             nonlocal said
             done = sum(store.done(task) for store in stores.values() for task in store.tasks)
             show(done)
@@ -221,7 +223,7 @@ def _told(pool: TrainingPool, stores: Mapping[str, LabelStore]) -> Iterator[Call
                 pool.say(f"  {done} of {total} fits are done")
             said = done
 
-        yield tell
+        yield update
 
 
 def _named(stores: Mapping[str, LabelStore]) -> str:
