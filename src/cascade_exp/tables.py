@@ -66,8 +66,11 @@ def write_dataclasses(path: Path, kind: type, rows: Sequence[object]) -> None:
 
 
 def columns_of(kind: type) -> list[str]:
-    """The columns of a table of dataclasses of ``kind``: its fields, in order."""
-    return [field.name for field in fields(kind)]
+    """The columns of a table of dataclasses of ``kind``: its fields, in order.
+
+    A field whose metadata has ``column`` false is in no file.
+    """
+    return [field.name for field in fields(kind) if field.metadata.get("column", True)]
 
 
 def read_table(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:

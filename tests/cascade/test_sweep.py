@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cascade_exp.cascade.objective import F1
-from cascade_exp.cascade.stages import Stage, StageTable, table_of
+from cascade_exp.cascade.pools.base import table_of
+from cascade_exp.cascade.stages import Stage, StageTable
 from cascade_exp.cascade.sweep import (
     ordering_of,
     settings_at,

@@ -14,7 +14,8 @@ import numpy as np
 
 from cascade_exp.cascade.frontier import FrontPoint
 from cascade_exp.cascade.objective import Objective
-from cascade_exp.cascade.stages import Compare, Stage, StagePool
+from cascade_exp.cascade.pools.base import StagePool
+from cascade_exp.cascade.stages import Compare, Stage
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from cascade_exp.cascade.confidence import make_metric
+from cascade_exp.cascade.pools.base import conditions
 from cascade_exp.report.results.schema import (
     FrontFigures,
     FrontRow,
@@ -176,6 +178,10 @@ def figures(front, line) -> FrontFigures:
     )
 
 
+def words(metric, thresholds) -> list[str]:
+    return conditions(make_metric(metric), thresholds, "ge")
+
+
 def build_results(
     s: Simulated,
     metric: str = "max_softmax",
@@ -227,6 +233,7 @@ def build_results(
             feasible=True,
             stages=[s.names[m] for m in members],
             thresholds=list(thresholds),
+            conditions=words(metric, thresholds),
             stage_costs=[float(s.costs[m]) for m in members],
             worst_case_cost=float(s.exit_costs(members).max()),
             **both(members, thresholds),
@@ -248,6 +255,7 @@ def build_results(
                 improvement=improvement(lines["selection"], cost, score),
                 report_cost=told.cost,
                 report_score=told.score,
+                conditions=words(metric, thresholds),
             )
         )
     goal = lines["selection"][-1][0]
@@ -275,6 +283,7 @@ def build_results(
     return Results(
         settings={
             "metric": metric,
+            "confidence": {"name": metric, "label": make_metric(metric).label},
             "ensemble": "none",
             "calibration": "none",
             "objective": "accuracy",

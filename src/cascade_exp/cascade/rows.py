@@ -71,7 +71,7 @@ def over_rows(
     ticker = Ticker(size, progress)
     if size <= step:
         ticker.add(run(None, 0) if size else 0)
-        ticker.tell()
+        ticker.report()
         return
     try:
         run_items(range(0, size, step), [None] * thread_count(None), run, ticker)

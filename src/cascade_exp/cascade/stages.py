@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,30 +36,6 @@ class Stage:
     confidence: Floats
     prediction: Ints
     statistics: Ints
-
-
-class StagePool(Protocol):
-    """Models on one split, seen as stages; models are numbered in order of growing cost.
-
-    ``stage(members)`` is the answer after the models ``members`` have all run, the last of them
-    being the stage's own: without ensembling only that last one matters, with it all do.
-    """
-
-    names: tuple[str, ...]
-    cost: Floats
-
-    @property
-    def size(self) -> int:
-        """Number of examples N."""
-        ...
-
-    def stage(self, members: tuple[int, ...]) -> Stage:
-        """The stage that answers once ``members`` (indices, in running order) have run."""
-        ...
-
-    def final_statistics(self, members: tuple[int, ...]) -> Ints:
-        """``stage(members).statistics``: all that is needed of a cascade's last stage."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -137,18 +113,3 @@ class StageTable:
             cost=exit_costs(self.cost, self.accounting)[exit_stage],
             exit_rates=np.bincount(exit_stage, minlength=n) / max(size, 1),
         )
-
-
-def table_of(
-    pool: StagePool, members: tuple[int, ...], accounting: Accounting = "cumulative"
-) -> StageTable:
-    """The cascade that runs the pool's models ``members`` in this order.
-
-    ``table_of(pool, (0, 2)).run([0.9])`` applies a threshold of 0.9 to the first of two stages.
-    """
-    return StageTable(
-        names=tuple(pool.names[m] for m in members),
-        stages=tuple(pool.stage(members[: i + 1]) for i in range(len(members))),
-        cost=pool.cost[list(members)],
-        accounting=accounting,
-    )

@@ -64,8 +64,8 @@ from cascade_exp.schema.evaluating import CommonConfig
 
 # Points that are kept of any one curve; a picture shows no more.
 THINNED = 300
-# Early errors that are told, the surest of them.
-TOLD = 200
+# Early errors that are listed, the most confident of them.
+LISTED = 200
 
 _Curve = TypeVar(
     "_Curve", ReliabilityCurve, ThresholdCurve, RiskCoverage, ConfidentAccuracy, ReferenceCurve
@@ -111,12 +111,12 @@ def check_published(settings: CommonConfig) -> None:
     units = sorted({point.cost_unit for point in points})
     if unit_of(settings.cost) not in units:
         raise CascadeError(
-            f"published={settings.published} tells costs in {' and '.join(units)}, but "
+            f"published={settings.published} gives costs in {' and '.join(units)}, but "
             f"these are in {unit_of(settings.cost)} (cost={settings.cost.name})"
         )
     if settings.objective.name != "accuracy":
         raise CascadeError(
-            f"published={settings.published} tells accuracies, but "
+            f"published={settings.published} gives accuracies, but "
             f"objective={settings.objective.name}"
         )
 
@@ -135,14 +135,20 @@ def _model(splits: BothSplits, m: int, cascade: OperatingPoint | None) -> ModelC
         threshold=_thin(threshold_curve(stage.confidence, right)),
         risk_coverage=_thin(risk_coverage(stage.confidence, right)),
         most_confident=_thin(most_confident(stage.confidence, right)),
-        chosen=_own_threshold(splits.settings, cascade, pool.names[m], stage.confidence),
+        chosen=_own_threshold(splits, cascade, pool.names[m], stage.confidence),
     )
 
 
 def _own_threshold(
-    settings: CommonConfig, cascade: OperatingPoint | None, model: str, confidence: Floats
+    splits: BothSplits, cascade: OperatingPoint | None, model: str, confidence: Floats
 ) -> ChosenThreshold | None:
-    """The cascade's threshold on ``model``'s confidence; an ensemble's is not the model's own."""
+    """The cascade's threshold on ``model``'s own confidence.
+
+    None where there is none: an ensemble's is not the model's own, nor is one on another quantity.
+    """
+    settings, report = splits.settings, splits.report
+    if report.pool.confidence != report.scored.confidence:
+        return None
     stages = [] if cascade is None else cascade.stages[:-1]
     if cascade is None or model not in stages:
         return None
@@ -181,7 +187,7 @@ def _early_errors(splits: BothSplits, table: StageTable, outcome: Outcome) -> li
     labels = splits.report.models.labels
     last = len(table.stages) - 1
     confidence = np.stack([stage.confidence for stage in table.stages])
-    sure = confidence[outcome.exit_stage, np.arange(len(labels))]
+    shown = confidence[outcome.exit_stage, np.arange(len(labels))]
     wrong = np.flatnonzero((outcome.exit_stage < last) & (outcome.prediction != labels))
     ids = splits.recordings.split(splits.report.name).ids
     return [
@@ -191,9 +197,9 @@ def _early_errors(splits: BothSplits, table: StageTable, outcome: Outcome) -> li
             answer=int(outcome.prediction[n]),
             last_answer=int(table.stages[last].prediction[n]),
             stage=int(outcome.exit_stage[n]),
-            confidence=float(sure[n]),
+            confidence=float(shown[n]),
         )
-        for n in wrong[np.argsort(-sure[wrong], kind="stable")][:TOLD]
+        for n in wrong[np.argsort(-shown[wrong], kind="stable")][:LISTED]
     ]
 
 
@@ -226,8 +232,8 @@ def _deferral(
 def _exit_rates(
     table: StageTable, later_thresholds: list[float], compare: Compare, cutoffs: Ints
 ) -> Floats:
-    """Share of examples leaving at each stage, float64 [V, n], the ``cutoffs`` [V] least sure of
-    the first stage going on and the later thresholds held."""
+    """Share of examples leaving at each stage, float64 [V, n], the ``cutoffs`` [V] least
+    confident of the first stage being deferred and the later thresholds held."""
     later = StageTable(table.names[1:], table.stages[1:], table.cost[1:], table.accounting)
     stage = later.run(later_thresholds, compare).exit_stage + 1
     order = ordering_of(table.stages[0].confidence, compare).order

@@ -15,7 +15,7 @@ from cascade_exp.evaluation.analyses import check_published
 from cascade_exp.evaluation.findings import findings
 from cascade_exp.evaluation.kinds.base import own_method
 from cascade_exp.evaluation.kinds.registry import kind_of
-from cascade_exp.evaluation.learned import plain, told_of
+from cascade_exp.evaluation.learned import deferral_models, unlearned
 from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.points import operating_points
 from cascade_exp.evaluation.pools import BothSplits, open_pools, reliability
@@ -35,7 +35,7 @@ def check_settings(settings: CommonConfig) -> None:
         CascadeError: naming the key.
     """
     check_cost(settings.cost)
-    base = plain(settings)
+    base = unlearned(settings)
     kind_of(base).check(own_method(base))
     check_published(settings)
 
@@ -76,10 +76,10 @@ def evaluate_recordings(
     found = searching.front(splits.selection)
     points = operating_points(found.front, measuring, searching)
     chosen = next((rule for rule, point in points.items() if point.feasible), None)
-    rows = [measuring.front_row(point) for point in found.front]
+    rows = measuring.front_rows(found.front)
     results = Results(
         settings={
-            **_told(splits),
+            **_choices(splits),
             "exact": found.exact,
             "search_note": found.note,
             "cascades": found.cascades,
@@ -108,11 +108,11 @@ def evaluate_recordings(
 
 def _learned(splits: BothSplits, point: OperatingPoint) -> dict[str, dict[str, object]]:
     pool = splits.selection.pool
-    return told_of(pool, splits.kind.members(splits.selection.stages, point.stages))
+    return deferral_models(pool, splits.kind.members(splits.selection.stages, point.stages))
 
 
-def _told(splits: BothSplits) -> dict[str, object]:
-    """The choices made, by name, as ``summary.json`` tells them."""
+def _choices(splits: BothSplits) -> dict[str, object]:
+    """The choices made, by name, as ``summary.json`` gives them."""
     settings, selection, report = splits.settings, splits.selection, splits.report
     details = {
         f"{group}_{key}": value
@@ -122,6 +122,10 @@ def _told(splits: BothSplits) -> dict[str, object]:
     }
     return {
         "metric": settings.metric.name,
+        "confidence": {
+            "name": selection.pool.confidence.name,
+            "label": selection.pool.confidence.label,
+        },
         "ensemble": settings.ensemble.name,
         "calibration": settings.calibration.name,
         "objective": settings.objective.name,
@@ -132,7 +136,7 @@ def _told(splits: BothSplits) -> dict[str, object]:
             "unit": unit_of(settings.cost),
         },
         "accounting": settings.cost.accounting,
-        "cascade": dict(splits.kind.told()),
+        "cascade": dict(splits.kind.summary()),
         "baseline": settings.baseline,
         "compare": settings.threshold.compare,
         "shared": splits.kind.shared(),

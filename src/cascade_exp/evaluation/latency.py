@@ -13,7 +13,7 @@ import numpy as np
 
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.links import Links, communication_saved, latency_of
-from cascade_exp.cascade.stages import table_of
+from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pricing import cascade_links, places_of, tier_links
 from cascade_exp.report.results.schema import OperatingPoint

@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from cascade_exp.cascade.objective import Objective
+from cascade_exp.cascade.pools.base import StagePool
 from cascade_exp.cascade.pools.learned import LEARNED, Deferral, LearnedPool
-from cascade_exp.cascade.stages import Ints, Stage, StagePool
+from cascade_exp.cascade.stages import Ints, Stage
 from cascade_exp.schema.evaluating import CommonConfig, LearnedMetric, Named
 
 
-def plain(settings: CommonConfig) -> CommonConfig:
-    """The settings with the confidence that ``metric=learned`` is learned from."""
+def unlearned(settings: CommonConfig) -> CommonConfig:
+    """The settings with the original confidence that ``metric=learned`` is learned from."""
     metric = settings.metric
     if not isinstance(metric, LearnedMetric):
         return settings
@@ -27,7 +28,7 @@ def learned_from(settings: CommonConfig) -> LearnedMetric:
     return metric if isinstance(metric, LearnedMetric) else LearnedMetric(LEARNED, base=metric.name)
 
 
-def told_of(pool: StagePool, members: Sequence[int]) -> dict[str, dict[str, object]]:
+def deferral_models(pool: StagePool, members: Sequence[int]) -> dict[str, dict[str, object]]:
     """By stage but the last, the deferral model that a deployment scores it with.
 
     Empty unless the stages' confidence was learned.

@@ -1,4 +1,4 @@
-"""Applying settings of thresholds literally to a split, and telling what came of it."""
+"""Applying settings of thresholds to a split, and what comes of it as results."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import numpy as np
 from cascade_exp.cascade.bootstrap import intervals
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint, improvement_factor
+from cascade_exp.cascade.pools.base import table_of
+from cascade_exp.cascade.search.apply import apply_settings
+from cascade_exp.cascade.search.source import Source
 from cascade_exp.cascade.selection import NotFeasible
-from cascade_exp.cascade.stages import Compare, Outcome, StageTable, table_of
+from cascade_exp.cascade.stages import Compare, Outcome, StageTable
 from cascade_exp.cascade.sweep import settings_at, sweep_first, sweep_shared
 from cascade_exp.evaluation.pools import BothSplits, OneSplit
 from cascade_exp.report.results.schema import (
@@ -22,6 +25,15 @@ from cascade_exp.report.results.schema import (
     SingleModel,
     SweepCurve,
 )
+
+
+@dataclass(frozen=True)
+class _OfSetting:
+    """Mean cost, score and exit rates of one setting on one split."""
+
+    cost: float
+    score: float
+    exit_rates: list[float]
 
 
 @dataclass(frozen=True)
@@ -101,22 +113,55 @@ class Measuring:
     def _alone(self, one: OneSplit, model: int) -> Outcome:
         return table_of(one.models, (model,), self.accounting).run([])
 
-    def front_row(self, point: FrontPoint) -> FrontRow:
-        """A point of the selection split's front, and what it does on the report split."""
+    def conditions(self, point: FrontPoint) -> list[str]:
+        """When an example leaves each stage of a setting but the last, in words."""
+        pool = self.splits.selection.pool
+        return pool.describe(point.members, point.thresholds, self.compare)
+
+    def front_rows(self, front: Sequence[FrontPoint]) -> list[FrontRow]:
+        """The points of the selection split's front, and what each does on the report split.
+
+        All settings of one cascade are applied at once (``cascade.search.apply``).
+        """
         selection, report = self.splits.selection, self.splits.report
-        here = self.measured(selection, self.outcome(selection, point.members, point.thresholds))
-        there = self.outcome(report, point.members, point.thresholds)
-        return FrontRow(
-            stages=[selection.pool.names[m] for m in point.members],
-            thresholds=list(point.thresholds),
-            exit_rates=here.exit_rates,
-            cost=point.cost,
-            worst_case_cost=point.worst_case_cost,
-            score=point.score,
-            improvement=here.improvement,
-            report_cost=float(there.cost.mean()),
-            report_score=report.score(there),
-        )
+        here, there = self._applied(selection, front), self._applied(report, front)
+        factors = improvement_factor(
+            [point.score for point in front], [point.cost for point in front], selection.baseline
+        ).tolist()
+        return [
+            FrontRow(
+                stages=[selection.pool.names[m] for m in point.members],
+                thresholds=list(point.thresholds),
+                conditions=self.conditions(point),
+                exit_rates=here[i].exit_rates,
+                cost=point.cost,
+                worst_case_cost=point.worst_case_cost,
+                score=point.score,
+                improvement=None if np.isnan(factors[i]) else factors[i],
+                report_cost=there[i].cost,
+                report_score=there[i].score,
+            )
+            for i, point in enumerate(front)
+        ]
+
+    def _applied(self, one: OneSplit, front: Sequence[FrontPoint]) -> list[_OfSetting]:
+        """What each setting of ``front`` does on one split, cascade by cascade."""
+        rows: dict[tuple[int, ...], list[int]] = {}
+        for row, point in enumerate(front):
+            rows.setdefault(point.members, []).append(row)
+        source = Source(one.pool, self.compare)
+        found: dict[int, _OfSetting] = {}
+        for members, at in rows.items():
+            thresholds = np.array([front[row].thresholds for row in at], dtype=np.float64)
+            applied = apply_settings(
+                source, members, thresholds.reshape(len(at), len(members) - 1), self.accounting
+            )
+            scores = one.objective.score(applied.totals, source.size)
+            rates = (applied.left / source.size).tolist()
+            costs = (applied.cost / source.size).tolist()
+            for row, *of_row in zip(at, costs, np.asarray(scores).tolist(), rates, strict=True):
+                found[row] = _OfSetting(*of_row)
+        return [found[row] for row in range(len(front))]
 
     def operating_point(self, rule: str, found: FrontPoint | NotFeasible) -> OperatingPoint:
         """What a rule chose on the selection split, and what it does on the report split."""
@@ -129,6 +174,7 @@ class Measuring:
             feasible=True,
             stages=[selection.pool.names[m] for m in found.members],
             thresholds=list(found.thresholds),
+            conditions=self.conditions(found),
             stage_costs=selection.pool.cost[list(found.members)].tolist(),
             worst_case_cost=found.worst_case_cost,
             selection=self.measured(selection, self.outcome(selection, *setting)),

@@ -91,5 +91,5 @@ def _guaranteed(measuring: Measuring, searching: Searching) -> Choice:
     )
     if not isinstance(found, FrontPoint):
         return found
-    # chosen on the halves; its cost and score are told on the whole selection split
+    # chosen on the halves; its cost and score are those on the whole selection split
     return measuring.point(measuring.splits.selection, found.members, found.thresholds)

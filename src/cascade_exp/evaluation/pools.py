@@ -13,15 +13,16 @@ from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.frontier import Baseline, BaselineKind
 from cascade_exp.cascade.guaranteed import split_halves
 from cascade_exp.cascade.objective import Objective, make_objective
+from cascade_exp.cascade.pools.base import StagePool
 from cascade_exp.cascade.pools.learned import Deferral, LearnedPool
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
 from cascade_exp.cascade.pools.tiers import VOTE
 from cascade_exp.cascade.reliability import auroc, dis, ece
-from cascade_exp.cascade.stages import Ints, Outcome, StagePool, StageTable
+from cascade_exp.cascade.stages import Ints, Outcome, StageTable
 from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.evaluation.kinds.base import CascadeKind
 from cascade_exp.evaluation.kinds.registry import kind_of
-from cascade_exp.evaluation.learned import deferral_of, plain
+from cascade_exp.evaluation.learned import deferral_of, unlearned
 from cascade_exp.recordings.folder import Recordings, Split
 from cascade_exp.recordings.outputs import RecordedAnswers
 from cascade_exp.report.results.schema import ReliabilityRow
@@ -34,8 +35,8 @@ class OneSplit:
 
     Attributes:
         models: the single models, which the baseline, references and reliability are of.
-        stages: what the kind of cascade makes of them, with their plain confidence; for most kinds
-            the models.
+        stages: what the kind of cascade makes of them, with their original confidence; for most
+            kinds the models.
         pool: the stages that cascades run: with ``metric=learned`` their learned confidence.
         baseline: this split's own single-model baseline.
     """
@@ -59,7 +60,7 @@ class OneSplit:
 
 @dataclass(frozen=True)
 class BothSplits:
-    """The pools that thresholds are chosen on and told of, and what was fitted on the first.
+    """The pools that thresholds are chosen on and reported on, and what was fitted on the first.
 
     Attributes:
         kind: which cascades, out of which stages.
@@ -96,7 +97,7 @@ def open_pools(
         settings.objective.name,
         **_own(settings.objective),
     )
-    kind = kind_of(plain(settings))
+    kind = kind_of(unlearned(settings))
     selection = kind.read(recordings, settings.splits.selection)
     report = kind.read(recordings, settings.splits.report)
     if selection.classes != report.classes:
@@ -111,31 +112,44 @@ def open_pools(
     def opened(split: Split, rows: Ints | None = None) -> OneSplit:
         return _one_split(kind, split, settings, objective, costs, temperatures, rows)
 
-    chosen_on, told_on = opened(selection), opened(report)
-    halves = None if rows is None else (opened(selection, rows[0]), opened(selection, rows[1]))
-    learned = deferral_of(
-        settings,
-        chosen_on.stages,
-        objective,
-        selection.labels,
-        None if rows is None else rows[0],
-    )
-    if learned is not None:
-        fold = learned.fold_of_rows()
-        same = settings.splits.selection == settings.splits.report
-        chosen_on = _learned(chosen_on, learned, fold)
-        told_on = _learned(told_on, learned, fold if same else np.full(told_on.pool.size, -1))
-        if halves is not None and rows is not None:
-            halves = tuple(  # type: ignore[assignment]
-                _learned(half, learned, fold[part]) for half, part in zip(halves, rows, strict=True)
-            )
-    return BothSplits(
+    splits = BothSplits(
         recordings=recordings,
         settings=settings,
         kind=kind,
-        selection=chosen_on,
-        report=told_on,
+        selection=opened(selection),
+        report=opened(report),
         temperatures=temperatures,
+        halves=None if rows is None else (opened(selection, rows[0]), opened(selection, rows[1])),
+    )
+    return _with_learned(splits, objective, selection.labels, rows)
+
+
+def _with_learned(
+    splits: BothSplits, objective: Objective, labels: Ints, rows: tuple[Ints, Ints] | None
+) -> BothSplits:
+    """With ``metric=learned`` the splits' stages with learned confidence; else ``splits``.
+
+    Args:
+        labels: int64 [N] of the selection split. rows: its halves, where it is halved; the
+            confidence is then learned from the first.
+    """
+    selection, report, settings = splits.selection, splits.report, splits.settings
+    first = None if rows is None else rows[0]
+    deferral = deferral_of(settings, selection.stages, objective, labels, first)
+    if deferral is None:
+        return splits
+    fold = deferral.fold_of_rows()
+    same = settings.splits.selection == settings.splits.report
+    halves = splits.halves
+    if halves is not None and rows is not None:
+        halves = (
+            _learned(halves[0], deferral, fold[rows[0]]),
+            _learned(halves[1], deferral, fold[rows[1]]),
+        )
+    return replace(
+        splits,
+        selection=_learned(selection, deferral, fold),
+        report=_learned(report, deferral, fold if same else np.full(report.pool.size, -1)),
         halves=halves,
     )
 
@@ -146,7 +160,7 @@ def _own(option: Named) -> dict[str, object]:
 
 
 def _learned(one: OneSplit, deferral: Deferral, fold: Ints) -> OneSplit:
-    return replace(one, pool=LearnedPool.of(one.stages, deferral, fold))
+    return replace(one, pool=LearnedPool(one.stages, deferral, fold))
 
 
 def reference_of(one: OneSplit, reference: str) -> StageTable:
@@ -178,7 +192,7 @@ def reference_of(one: OneSplit, reference: str) -> StageTable:
 
 
 def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
-    """How well each model's confidence tells right from wrong on one split."""
+    """How well each model's confidence separates right from wrong answers on one split."""
     pool = one.models
     rows = []
     for m, name in enumerate(pool.names):

@@ -63,7 +63,7 @@ def with_column(settings: CommonConfig, recordings: Recordings) -> CommonConfig:
 
 
 def unit_of(cost: Cost) -> str:
-    """The unit that costs are told in."""
+    """The unit of costs."""
     if isinstance(cost, DollarsCost):
         return "dollars" if cost.basis == "per_example" else "dollars per hour"
     return cost.column
@@ -203,7 +203,7 @@ def needed_places(cost: Cost, cascade: str) -> Places | None:
     places = places_of(cost)
     if isinstance(cost, EdgeCloudCost) and places is None:
         raise CascadeError(
-            f"cost={cost.name} with cascade={cascade}: a search must be told where each model "
+            f"cost={cost.name} with cascade={cascade}: a search must know where each model "
             "runs, expected 'cost.places={edge:[a,b],cloud:[c]}', or the tiers themselves "
             "(cascade=stages, or cascade=tiers with cascade.tiers)"
         )

@@ -1,4 +1,4 @@
-"""Tables and figures of a cascade of tiers: what CoE's Table 2, Table 3, Fig. 7 and Fig. 8 tell.
+"""Tables and figures of a cascade of tiers: as in CoE's Table 2, Table 3, Fig. 7 and Fig. 8.
 
 Everything on the report split, of the chosen operating point. Nothing is written here.
 """
@@ -24,11 +24,11 @@ from cascade_exp.report.results.tiers_schema import (
 )
 
 SWEPT = 100
-"""Thresholds that are told of a confidence with more values than that."""
+"""Thresholds that are listed of a confidence with more values than that."""
 
 
 def tier_analyses(measuring: Measuring, chosen: OperatingPoint | None) -> TierAnalyses | None:
-    """What there is to tell of the chosen cascade, None where stages are no tiers."""
+    """The analyses of the chosen cascade, None where stages are no tiers."""
     pool = measuring.splits.report.stages
     if chosen is None or not isinstance(pool, TierPool):
         return None
@@ -36,6 +36,7 @@ def tier_analyses(measuring: Measuring, chosen: OperatingPoint | None) -> TierAn
     table = measuring.table(measuring.splits.report, members)
     return TierAnalyses(
         stages=list(chosen.stages),
+        conditions=pool.describe(members, chosen.thresholds, measuring.compare),
         rows=_rows(measuring, pool, members, table, chosen.thresholds),
         thresholds=_thresholds(measuring, pool, members, table),
         agreements=_agreements(pool, members, table) if pool.combine == VOTE else [],
@@ -93,6 +94,7 @@ def _thresholds(
         found.append(
             AtThreshold(
                 threshold=float(threshold),
+                condition=pool.describe_shared(threshold, measuring.compare),
                 examples=exits.left.tolist(),
                 wrong=exits.wrong.tolist(),
                 wrong_at_last_too=exits.wrong_at_last_too.tolist(),

@@ -19,11 +19,12 @@ from omegaconf import OmegaConf
 from cascade_exp.cascade.calibration import CALIBRATORS
 from cascade_exp.cascade.confidence import Confidence, make_metric
 from cascade_exp.cascade.objective import make_objective
+from cascade_exp.cascade.pools.base import StagePool, table_of
 from cascade_exp.cascade.pools.exits import PATIENCE, ExitPool
 from cascade_exp.cascade.pools.learned import LEARNED
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.rows import Logits
-from cascade_exp.cascade.stages import Compare, Outcome, StagePool, table_of
+from cascade_exp.cascade.stages import Compare, Outcome
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.models.complete import RECORD
 from cascade_exp.recordings.exits import network_of

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
+from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.cascade.pools.exits import ExitPool, run_lengths
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.search.engine import search
-from cascade_exp.cascade.stages import table_of
 
 ACCURACY = make_objective("accuracy")
 
@@ -74,7 +74,13 @@ def literal(logits, labels, cost, threshold, patient):
 def test_shared_sweep_is_every_threshold_of_every_example(network, patient):
     logits, labels, cost = network
     pool = pool_of(logits, labels, cost, patient=patient)
-    found = search(pool, ACCURACY, cascades=pool.cascades, shared=True, threads=1)
+    found = search(
+        pool,
+        ACCURACY,
+        cascades=[pool.cascade, *((m,) for m in pool.static)],
+        shared=True,
+        threads=1,
+    )
     assert found.exact
     p = np.exp(logits - logits.max(axis=2, keepdims=True))
     values = (p / p.sum(axis=2, keepdims=True)).max(axis=2)
@@ -97,12 +103,12 @@ def test_a_cascade_costs_what_the_exit_has_cost(network):
     logits, labels, cost = network
     pool = pool_of(logits, labels, cost)
     exits = logits.shape[1]
-    table = table_of(pool, tuple(range(exits)))
+    table = table_of(pool, pool.cascade)
     assert table.worst_case_cost == pytest.approx(cost[-1])
     never = table.run([np.inf] * (exits - 1))
     assert never.cost.tolist() == pytest.approx([cost[-1]] * len(labels))
     for exit in range(exits):
-        alone = table_of(pool, (exits + exit,))
+        alone = table_of(pool, pool.static[exit : exit + 1])
         assert alone.names == (f"net@{exit + 1}",)
         assert alone.run([]).cost.tolist() == [cost[exit]] * len(labels)
         assert alone.run([]).prediction.tolist() == logits[:, exit].argmax(axis=1).tolist()
@@ -120,5 +126,5 @@ def test_ensembles_take_the_exits_before():
     pool = pool_of(logits, labels, ensemble="mean_logits")
     means = logits.mean(axis=1).argmax(axis=1)
     assert pool.stage((0, 1, 2)).prediction.tolist() == means.tolist()
-    assert pool.stage((5,)).prediction.tolist() == logits[:, 2].argmax(axis=1).tolist()
+    assert pool.stage(pool.static[2:]).prediction.tolist() == logits[:, 2].argmax(axis=1).tolist()
     assert not pool.prefix_free

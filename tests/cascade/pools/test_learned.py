@@ -80,7 +80,7 @@ def test_an_example_is_scored_by_a_model_that_has_not_seen_it():
     deferral = deferral_over(pool)
     fold = deferral.fold_of_rows()
     assert np.bincount(fold).tolist() == [100] * 4
-    stage, plain = LearnedPool.of(pool, deferral, fold).stage((0,)), pool.stage((0,))
+    stage, plain = LearnedPool(pool, deferral, fold).stage((0,)), pool.stage((0,))
     right = plain.statistics[:, 0]
     for part in range(4):
         others = fold != part
@@ -89,7 +89,7 @@ def test_an_example_is_scored_by_a_model_that_has_not_seen_it():
         expected = model.score(plain.confidence[mine], plain.prediction[mine])
         assert stage.confidence[mine] == pytest.approx(expected)
     whole = DeferralModel.fit(plain.confidence, plain.prediction, right)
-    unseen = LearnedPool.of(pool, deferral, np.full(pool.size, -1))
+    unseen = LearnedPool(pool, deferral, np.full(pool.size, -1))
     expected = whole.score(plain.confidence, plain.prediction)
     assert unseen.stage((0,)).confidence == pytest.approx(expected)
     assert unseen.stage((0,)).prediction.tolist() == plain.prediction.tolist()
@@ -111,7 +111,7 @@ def test_only_the_given_rows_are_learned_from():
 
 def test_it_mends_a_service_that_is_oversure_of_one_class():
     pool, fresh = black_boxes(seed=1), black_boxes(seed=2)
-    learned = LearnedPool.of(fresh, deferral_over(pool), np.full(fresh.size, -1))
+    learned = LearnedPool(fresh, deferral_over(pool), np.full(fresh.size, -1))
     plain = fresh.stage((0,))
     right = plain.statistics[:, 0] > 0
     assert auroc(plain.confidence, right) < 0.4

@@ -6,8 +6,8 @@ import pytest
 from cascade_exp.cascade import rows
 from cascade_exp.cascade.confidence import METRICS, Metric, make_metric, score_rows
 from cascade_exp.cascade.objective import make_objective
+from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
-from cascade_exp.cascade.stages import table_of
 from cascade_exp.errors import CascadeError
 from tests.cascade.metrics import every_metric
 

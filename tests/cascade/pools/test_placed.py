@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from cascade_exp.cascade.links import links_of
 from cascade_exp.cascade.objective import Accuracy
+from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.cascade.pools.placed import PlacedPool, Placement
 from cascade_exp.cascade.search.engine import cascades_of, search
 from cascade_exp.cascade.search.tiers import tier_sets
-from cascade_exp.cascade.stages import table_of
 from tests.cascade.search.search_pools import pools
 from tests.oracles import placed as oracle
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
+from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
 from cascade_exp.cascade.pools.tiers import TierPool, check_tiers, vote, vote_threshold
 from cascade_exp.cascade.search.engine import search
-from cascade_exp.cascade.stages import table_of
 from cascade_exp.errors import CascadeError
 from tests.oracles.votes import demanded, plurality
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from cascade_exp.cascade.confidence import Confidence
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint
 from cascade_exp.cascade.objective import Accuracy, Objective
+from cascade_exp.cascade.pools.base import StagePool, conditions, table_of
 from cascade_exp.cascade.search.engine import cascades_of, search
-from cascade_exp.cascade.stages import Compare, Stage, StagePool, table_of
+from cascade_exp.cascade.stages import Compare, Stage
 from cascade_exp.cascade.sweep import total_cost
 from cascade_exp.errors import CascadeError
 from tests.oracles import literal_thresholds as oracle
@@ -49,6 +51,13 @@ class TablePool:
 
     def final_statistics(self, members: tuple[int, ...]) -> np.ndarray:
         return self.stage(members).statistics
+
+    @property
+    def confidence(self) -> Confidence:
+        return Confidence("table", "table")
+
+    def describe(self, members, thresholds, compare) -> list[str]:
+        return conditions(self.confidence, thresholds, compare)
 
 
 CONFIDENCES = (0.0, -0.0, 0.25, 0.5, 0.75, 1.0, -3.5, 1e300, 5e-324, np.inf, -np.inf)

@@ -10,9 +10,9 @@ import torch
 
 from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
+from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.cascade.pools.exits import ExitPool
 from cascade_exp.cascade.pools.logits import LogitsPool
-from cascade_exp.cascade.stages import table_of
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import build_model, load_model
 from cascade_exp.models.meter import measure

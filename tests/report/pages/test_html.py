@@ -82,7 +82,7 @@ def test_every_operating_point_is_told(results, text):
             continue
         assert ">".join(point.stages) in read
         for threshold in point.thresholds:
-            assert f"max_softmax ≥ {numbers.threshold(threshold)}" in read
+            assert f"max softmax ≥ {numbers.threshold(threshold)}" in read
         told = point.report
         low, high = told.score_interval
         assert f"{100 * told.score:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" in read
@@ -141,7 +141,7 @@ def test_other_settings_are_said(make_results):
     assert "Costs count only the tier that answered" in tier
     three = make_results(size=150, max_stages=3)
     assert max(len(p.stages) for p in three.operating_points.values()) == 3
-    assert "then max_softmax ≥" in Page(page(three)).text
+    assert "then max softmax ≥" in Page(page(three)).text
 
 
 def test_a_long_front_stays_a_small_page(results):

@@ -68,7 +68,7 @@ def test_tiers_beside_what_they_replace(folder):
         low, high = point.score_interval
         row = (
             f"{tiers_view.METHODS[point.method]} {'>'.join(point.stages)}"
-            f"{'vote ≥ 1' if point.method == 'tiers' else ''} "
+            f"{'all 3 agree' if point.method == 'tiers' else ''} "
             f"{100 * point.score:.1f} % [{100 * low:.1f}, {100 * high:.1f}] "
         )
         assert row + numbers.cost(point.cost, "macs").replace(numbers.SPACE, " ") in read
@@ -98,7 +98,7 @@ def test_both_accountings_of_every_tier_are_side_by_side(folder):
     assert "This evaluation counts cumulatively." in read
     agreed = found.tiers.rows[0]
     share = numbers.percent(agreed.wrong_agreements / agreed.examples).replace(numbers.SPACE, " ")
-    row = f"a+b+c vote ≥ 1 {agreed.examples} {agreed.wrong_agreements} {share}"
+    row = f"a+b+c all 3 agree {agreed.examples} {agreed.wrong_agreements} {share}"
     assert f"{row} {agreed.wrong_at_last_too} " in read
 
 

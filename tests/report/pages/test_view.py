@@ -1,5 +1,4 @@
 import dataclasses
-import math
 
 import pytest
 
@@ -84,21 +83,14 @@ def test_a_stage_that_is_no_single_model_has_its_own_cost(results):
     assert [stage.paid for stage in view.stages(results, point)] == [3.0, 7.0]
 
 
-def test_a_share_of_votes_is_told_as_a_fraction(make_results):
-    results = make_results()
-    votes = dataclasses.replace(results, settings={**results.settings, "metric": "vote"})
-    assert view.leaves(votes, 2 / 3) == "vote ≥ 2/3"
-    assert view.leaves(votes, 1.0) == "vote ≥ 1"
-
-
-def test_thresholds_in_words(results, make_results):
-    entropy = make_results(metric="entropy")
-    gt = dataclasses.replace(results, settings={**results.settings, "compare": "gt"})
-    assert view.leaves(results, 0.5) == "max_softmax ≥ 0.5"
-    assert view.leaves(gt, 0.5) == "max_softmax > 0.5"
-    assert view.leaves(entropy, -0.25) == "−entropy ≥ −0.25"
-    assert view.leaves(results, math.inf) == "never"
-    assert view.leaves(results, -math.inf) == "always"
+def test_stages_say_what_the_kind_of_cascade_says(results):
+    point = dataclasses.replace(view.chosen(results), conditions=["a coin shows heads"])
+    assert [stage.leaves for stage in view.stages(results, point)] == [
+        "a coin shows heads",
+        "always",
+    ]
+    row = dataclasses.replace(results.frontier[-1], stages=["a", "b"], conditions=point.conditions)
+    assert view.front_label(results, row)[:2] == ["a>b", "a answers if a coin shows heads"]
 
 
 def test_report_improvements_use_the_report_splits_own_baseline(results):

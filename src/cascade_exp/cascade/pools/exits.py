@@ -6,12 +6,15 @@ answer are in ``confidence``, ensembles of exits in ``ensembling``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from cascade_exp.cascade.confidence import Confidence, make_metric
+from cascade_exp.cascade.pools.base import conditions
 from cascade_exp.cascade.pools.logits import LogitsPool
-from cascade_exp.cascade.stages import Floats, Ints, Stage
+from cascade_exp.cascade.stages import Compare, Floats, Ints, Stage
 
 PATIENCE = "patience"
 
@@ -22,11 +25,16 @@ def run_lengths(predictions: Ints) -> Floats:
     The paper's patience P is met by a run of P + 1 (Zhou et al. 2020, Eq. 4: its counter starts at
     0 with the first exit).
 
+    run[e] = run[e - 1] + 1 where prediction[e] = prediction[e - 1], else 1.
+
     Args:
         predictions: int64 [exits, N], in running order.
 
     Returns:
         float64 [exits, N], whole numbers from 1.
+
+    >>> run_lengths(np.array([[0, 1], [0, 2], [0, 2]])).tolist()
+    [[1.0, 1.0], [2.0, 1.0], [3.0, 2.0]]
     """
     runs = np.ones(predictions.shape)
     for exit in range(1, len(predictions)):
@@ -35,29 +43,58 @@ def run_lengths(predictions: Ints) -> Floats:
     return runs
 
 
+@dataclass(frozen=True)
+class ExitMember:
+    """One way to run an exit.
+
+    Attributes:
+        exit: which one, from 0.
+        alone: False: as a stage of the network's own cascade, after all exits before it; True: as
+            the static network that ends there.
+        cost: of what that runs: the layers since the exit before, or all up to this one.
+    """
+
+    exit: int
+    alone: bool
+    cost: float
+
+
 @dataclass
 class ExitPool:
-    """One network's exits on one split as a :class:`~cascade_exp.cascade.stages.StagePool`.
+    """One network's exits on one split as a :class:`~cascade_exp.cascade.pools.base.StagePool`.
 
-    The members 0..E-1 are the exits as stages, each at the cost of what it adds to the exit before;
-    the members E..2E-1 are the same exits run alone, at all that they cost: the static networks
-    that end there. :attr:`cascades` is made of either, and nothing else should be.
+    Every exit is there twice, as a stage and alone (:class:`ExitMember`). The cascades of this pool
+    are :attr:`cascade` and :attr:`static`; no other sequence of its members means anything.
 
     Attributes:
         exits: the exits as single models, in order of their cumulative cost.
         patient: whether the confidence is the run length of agreeing exits.
+        members: the exits as stages, then the exits alone.
     """
 
     exits: LogitsPool
     patient: bool
-    names: tuple[str, ...] = field(init=False)
-    cost: Floats = field(init=False)
+    members: tuple[ExitMember, ...] = field(init=False)
     _runs: Floats | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.names = 2 * self.exits.names
-        steps = np.diff(self.exits.cost, prepend=0.0)
-        self.cost = np.concatenate([steps, self.exits.cost])
+        total = self.exits.cost.tolist()
+        steps = np.diff(self.exits.cost, prepend=0.0).tolist()
+        self.members = tuple(
+            ExitMember(exit, alone, cost)
+            for alone, costs in ((False, steps), (True, total))
+            for exit, cost in enumerate(costs)
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By member, the name of its exit."""
+        return tuple(self.exits.names[member.exit] for member in self.members)
+
+    @property
+    def cost(self) -> Floats:
+        """By member, the cost of running it: float64 [members]."""
+        return np.array([member.cost for member in self.members])
 
     @property
     def size(self) -> int:
@@ -70,13 +107,28 @@ class ExitPool:
         return self.exits.prefix_free
 
     @property
-    def cascades(self) -> list[tuple[int, ...]]:
-        """All exits as one cascade, and every exit alone."""
-        number = len(self.exits.names)
-        return [tuple(range(number)), *((number + exit,) for exit in range(number))]
+    def confidence(self) -> Confidence:
+        """Patience, or the confidence of the exits."""
+        return make_metric(PATIENCE) if self.patient else self.exits.confidence
+
+    @property
+    def cascade(self) -> tuple[int, ...]:
+        """The members that are the network's own cascade: all exits as stages, in order."""
+        return self._where(alone=False)
+
+    @property
+    def static(self) -> tuple[int, ...]:
+        """The members that are the static networks, by exit."""
+        return self._where(alone=True)
+
+    def describe(
+        self, members: Sequence[int], thresholds: Sequence[float], compare: Compare
+    ) -> list[str]:
+        """When an example leaves each exit but the last, in words."""
+        return conditions(self.confidence, thresholds, compare)
 
     def final_statistics(self, members: tuple[int, ...]) -> Ints:
-        """``stage(members).statistics`` [N, S] alone."""
+        """``stage(members).statistics`` int64 [N, S] alone."""
         return self.exits.final_statistics(self._exits(members))
 
     def stage(self, members: tuple[int, ...]) -> Stage:
@@ -87,8 +139,11 @@ class ExitPool:
             return stage
         return Stage(self._run_lengths()[exits[-1]], stage.prediction, stage.statistics)
 
+    def _where(self, alone: bool) -> tuple[int, ...]:
+        return tuple(m for m, member in enumerate(self.members) if member.alone == alone)
+
     def _exits(self, members: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(member % len(self.exits.names) for member in members)
+        return tuple(self.members[m].exit for m in members)
 
     def _run_lengths(self) -> Floats:
         if self._runs is None:

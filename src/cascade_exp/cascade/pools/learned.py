@@ -1,21 +1,24 @@
-"""Post-hoc deferral: a stage's confidence, learned from what it said (``metric=learned``).
+"""Post-hoc deferral: a stage's confidence, learned from its outputs (``metric=learned``).
 
-A logistic regression of whether a stage's answer is right, on its plain confidence and the class it
-answered: services and models are not equally sure of each class (Narasimhan et al. 2022; Jitkrittum
-et al. 2023). It is fitted on the selection split only. The selection split's own scores are
-cross-fitted, each example scored by a regression that has not seen it, as thresholds chosen on
-scores of the regression's own training examples would flatter themselves; other splits are scored
-by one regression of all of them.
+A logistic regression of whether a stage's answer is right, on its original confidence and the class
+it answered: services and models are not equally confident of each class (Narasimhan et al. 2022;
+Jitkrittum et al. 2023). It is fitted on the selection split only. The selection split's own scores
+are cross-fitted, each example scored by a regression that has not seen it, as thresholds chosen on
+scores of the regression's own training examples would be optimistic; other splits are scored by one
+regression of all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from typing_extensions import override
 
-from cascade_exp.cascade.stages import Floats, Ints, Stage, StagePool
+from cascade_exp.cascade.confidence import Confidence, make_metric
+from cascade_exp.cascade.pools.base import StagePool, WrappedPool, conditions
+from cascade_exp.cascade.stages import Compare, Floats, Ints, Stage
 from cascade_exp.errors import CascadeError
 
 LEARNED = "learned"
@@ -76,7 +79,7 @@ class DeferralModel:
         return cls(center, scale, slope, float(found.intercept_[0]), classes, offsets)
 
     def score(self, confidence: Floats, prediction: Ints) -> Floats:
-        """The log-odds float64 [N] that each answer is right: higher is surer."""
+        """The log-odds float64 [N] that each answer is right: higher is more confident."""
         term = np.zeros(len(prediction))
         if len(self.classes):
             place = np.minimum(np.searchsorted(self.classes, prediction), len(self.classes) - 1)
@@ -93,7 +96,7 @@ class Deferral:
     """Deferral models by stage, each fitted when it is first asked for.
 
     Attributes:
-        pool: the selection split's stages with their plain confidence.
+        pool: the selection split's stages with their original confidence.
         right: whether a stage's answers on that split are right, int64 [N].
         rows: int64, the examples of it that may be learned from.
         folds: how many parts these are cut into, seeded by ``seed``, for cross-fitting.
@@ -141,44 +144,36 @@ class Deferral:
 
 
 @dataclass
-class LearnedPool:
-    """Stages whose confidence is a :class:`Deferral`'s, of any pool of stages.
+class LearnedPool(WrappedPool):
+    """The stages of ``base`` with the learned confidence of a :class:`Deferral`.
 
     Attributes:
-        base: the same stages with their plain confidence.
         fold: int64 [N], per example the fold of the deferral that it was learned in, else -1.
     """
 
-    names: tuple[str, ...]
-    cost: Floats
-    base: StagePool
     deferral: Deferral
     fold: Ints
 
-    @classmethod
-    def of(cls, base: StagePool, deferral: Deferral, fold: Ints) -> LearnedPool:
-        """The stages of ``base``, whose examples were learned from in ``fold`` (-1: were not)."""
-        return cls(base.names, base.cost, base, deferral, fold)
-
     @property
-    def size(self) -> int:
-        """Number of examples N."""
-        return self.base.size
+    @override
+    def confidence(self) -> Confidence:
+        return make_metric(LEARNED)
 
-    @property
-    def prefix_free(self) -> bool:
-        """Whether a stage depends on its last member only."""
-        return bool(getattr(self.base, "prefix_free", False))
+    @override
+    def describe(
+        self, members: Sequence[int], thresholds: Sequence[float], compare: Compare
+    ) -> list[str]:
+        return conditions(self.confidence, thresholds, compare)
 
+    @override
     def stage(self, members: tuple[int, ...]) -> Stage:
-        """The stage that answers once ``members`` have run, with its learned confidence."""
-        plain = self.base.stage(members)
+        unlearned = self.base.stage(members)
         whole, unseen = self._models(members)
-        confidence = whole.score(plain.confidence, plain.prediction)
+        confidence = whole.score(unlearned.confidence, unlearned.prediction)
         for part, model in enumerate(unseen):
             rows = np.flatnonzero(self.fold == part)
-            confidence[rows] = model.score(plain.confidence[rows], plain.prediction[rows])
-        return replace(plain, confidence=confidence + 0.0)
+            confidence[rows] = model.score(unlearned.confidence[rows], unlearned.prediction[rows])
+        return replace(unlearned, confidence=confidence + 0.0)
 
     def model(self, members: tuple[int, ...]) -> DeferralModel:
         """The stage's model of all that may be learned from: what a deployment scores it with."""
@@ -186,7 +181,3 @@ class LearnedPool:
 
     def _models(self, members: tuple[int, ...]) -> tuple[DeferralModel, tuple[DeferralModel, ...]]:
         return self.deferral.models(members[-1:] if self.prefix_free else members)
-
-    def final_statistics(self, members: tuple[int, ...]) -> Ints:
-        """``stage(members).statistics`` [N, S] alone, for which nothing need be learned."""
-        return self.base.final_statistics(members)

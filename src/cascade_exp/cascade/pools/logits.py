@@ -33,9 +33,10 @@ from cascade_exp.cascade.ensembling import (
     score_means,
 )
 from cascade_exp.cascade.objective import Objective
+from cascade_exp.cascade.pools.base import conditions
 from cascade_exp.cascade.rows import Logits, check_logits
 from cascade_exp.cascade.search.threads import Progress
-from cascade_exp.cascade.stages import Stage
+from cascade_exp.cascade.stages import Compare, Stage
 from cascade_exp.errors import CascadeError
 
 Floats = NDArray[np.float64]
@@ -47,7 +48,7 @@ KEPT_BYTES = 1 << 28  # of stages that combine models; those of one model always
 
 @dataclass(frozen=True)
 class Answers:
-    """What a black box said instead of logits.
+    """What a black box recorded instead of logits.
 
     Attributes:
         prediction: int64 [N], the classes answered, >= 0.
@@ -62,7 +63,7 @@ class Answers:
 
 @dataclass
 class LogitsPool:
-    """Models on one split as a :class:`~cascade_exp.cascade.stages.StagePool`.
+    """Models on one split as a :class:`~cascade_exp.cascade.pools.base.StagePool`.
 
     Make one with :meth:`build`. Stages are computed when first asked for and kept.
 
@@ -153,6 +154,17 @@ class LogitsPool:
     def prefix_free(self) -> bool:
         """Whether a stage depends on its own model only: so without ensembling."""
         return self.ensemble == "none"
+
+    @property
+    def confidence(self) -> Confidence:
+        """The metric."""
+        return self.metric
+
+    def describe(
+        self, members: Sequence[int], thresholds: Sequence[float], compare: Compare
+    ) -> list[str]:
+        """When an example leaves each stage but the last: ``max_softmax ≥ 0.9812``."""
+        return conditions(self.confidence, thresholds, compare)
 
     def prepare(self, progress: Progress | None = None) -> None:
         """Read every model's output now; ``progress(rows done, rows of all models)`` on the way."""

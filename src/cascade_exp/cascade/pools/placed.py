@@ -3,20 +3,22 @@
 An example that leaves has waited for the link to the place that answers and for no other
 (``links``). So a stage is entered into a pool once for every place that the stage before it may
 have run in; then costs add up along a cascade, and the search is as exact as over any other pool.
-Which model runs where is told from outside.
+Which model runs where is the caller's to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from typing_extensions import override
 
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.links import Links
-from cascade_exp.cascade.stages import Floats, Ints, Stage, StagePool
+from cascade_exp.cascade.pools.base import WrappedPool
+from cascade_exp.cascade.stages import Floats, Ints
 
 FIRST = -1
 """The place before a cascade's first stage."""
@@ -44,8 +46,13 @@ class Placement:
     def of(cls, place: Sequence[int], links: Links, accounting: Accounting) -> Placement:
         """The stages that run at ``place`` [S], places 0..P-1 being reached by P ``links``.
 
-        Under ``cumulative`` a member adds its own link less the one before, which was not waited
-        for by those who go on; under ``exit_tier`` its own link.
+        Under ``cumulative`` a member adds its own link less the one before, since an example that
+        is deferred does not wait for that one; under ``exit_tier`` its own link.
+
+        >>> links = Links(delays=(0.0, 1.0), transfers=(0.0, 0.0))
+        >>> placement = Placement.of([0, 1], links, "cumulative")
+        >>> placement.members((0, 1)), placement.adds.tolist()
+        ((0, 3), [0.0, 1.0, 0.0, 1.0, 0.0])
         """
         held = np.array(place, dtype=np.int64)
         places = range(FIRST, int(held.max(initial=FIRST)) + 1)
@@ -74,41 +81,27 @@ class Placement:
 
 
 @dataclass
-class PlacedPool:
-    """Stages of a pool at their places, as a :class:`~cascade_exp.cascade.stages.StagePool`.
+class PlacedPool(WrappedPool):
+    """Stages of a pool at their places; the members are those of a :class:`Placement`.
 
     Attributes:
-        base: the stages themselves. running: float64 [S], the cost of running each, links apart.
-        placement: where they run; the members of this pool are its members.
+        running: float64 [S], the cost of running each stage of ``base``, links apart.
+        placement: where they run.
     """
 
-    base: StagePool
     running: Floats
     placement: Placement
-    names: tuple[str, ...] = field(init=False)
-    cost: Floats = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.names = tuple(self.base.names[s] for s in self.placement.stage.tolist())
-        self.cost = self.running[self.placement.stage] + self.placement.adds
+    @cached_property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """By member, the name of its stage: once for every place that may be before it."""
+        return tuple(self.base.names[s] for s in self.placement.stage.tolist())
 
-    @property
-    def size(self) -> int:
-        """Number of examples N."""
-        return self.base.size
+    @cached_property
+    def cost(self) -> Floats:  # type: ignore[override]
+        """By member, the cost of running its stage and of its link: float64 [members]."""
+        return np.asarray(self.running[self.placement.stage] + self.placement.adds)
 
-    @property
-    def prefix_free(self) -> bool:
-        """Whether a stage depends on its last member only."""
-        return bool(getattr(self.base, "prefix_free", False))
-
-    def stage(self, members: tuple[int, ...]) -> Stage:
-        """The stage that answers once ``members`` have run."""
-        return self.base.stage(self._stages(members))
-
-    def final_statistics(self, members: tuple[int, ...]) -> Ints:
-        """``stage(members).statistics`` [N, S] alone."""
-        return self.base.final_statistics(self._stages(members))
-
-    def _stages(self, members: tuple[int, ...]) -> tuple[int, ...]:
+    @override
+    def base_members(self, members: Sequence[int]) -> tuple[int, ...]:
         return tuple(self.placement.stage[list(members)].tolist())

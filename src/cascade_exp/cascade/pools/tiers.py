@@ -1,8 +1,8 @@
 """Tiers: several models that answer together as one stage of a cascade (Kolawole et al. 2024, CoE).
 
 A :class:`TierPool` turns a pool of single models into a pool of tiers. How a tier votes is here;
-means of logits or probabilities are those of ``ensembling``. Which tiers there are is told from
-outside; searching over them lives in ``tier_search``.
+means of logits or probabilities are those of ``ensembling``. Which tiers there are is
+the caller's to say; searching over them lives in ``search.tiers``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cascade_exp.cascade.ensembling import (
     check_mean,
     comparison,
 )
+from cascade_exp.cascade.pools.base import condition, conditions
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.stages import Compare, Floats, Ints, Stage
 from cascade_exp.errors import CascadeError, choice
@@ -36,13 +37,14 @@ ROUNDED = Fraction(5, 1000)
 
 
 def check_tiers(metric: str, combine: str, ensemble: str) -> None:
-    """Raise :class:`CascadeError` unless the three are known and go together.
-
-    See docs/definitions.md#tiers.
+    """Check that the three are known and go together (``docs/definitions.md#tiers``).
 
     A vote's confidence is its share of votes and nothing else; a mean's is any metric that its
     scores have. ``ensemble`` acts across tiers: a mean over all models that have run needs tiers of
     the same mean.
+
+    Raises:
+        CascadeError: naming the keys that do not.
     """
     choice(combine, COMBINES, "cascade.combine")
     if (metric == VOTE) != (combine == VOTE):
@@ -75,12 +77,17 @@ def check_tiers(metric: str, combine: str, ensemble: str) -> None:
 def vote(predictions: Ints, scores: Floats) -> tuple[Ints, Floats]:
     """Plurality and share of votes of a tier: int64 [N] and float64 [N], a share being k / n.
 
-    Ties: the class with the higher summed score of its voters, then the lower index.
+    Ties: the class with the higher summed score of its voters, then the lower index
+    (``docs/definitions.md#tiers``).
 
     Args:
         predictions: int64 [n, N], the class that each of n models names.
         scores: float64 [n, N], finite, how strongly: the probability of that class, or a black
             box's confidence.
+
+    >>> answer, share = vote(np.array([[0, 1], [0, 2], [1, 2]]), np.full((3, 2), 0.9))
+    >>> answer.tolist(), share.round(3).tolist()
+    ([0, 2], [0.667, 0.667])
 
     Source: Kolawole et al. 2024, Eq. 3 (vote(x; H), the majority prediction H(x)).
     """
@@ -132,9 +139,34 @@ def vote_threshold(given: str, members: int, compare: Compare = "ge") -> float:
     return math.floor((share + slack) * members) / members
 
 
+def agreement_text(threshold: float, members: int, compare: Compare = "ge") -> str:
+    """How many of a tier's ``members`` must agree for an example to leave there.
+
+    >>> agreement_text(2 / 3, 3), agreement_text(1.0, 3), agreement_text(1 / 3, 3, "gt")
+    ('at least 2 of 3 agree', 'all 3 agree', 'at least 2 of 3 agree')
+    """
+    if math.isinf(threshold):
+        return condition("votes", threshold, compare)
+    votes = range(1, members + 1)
+    enough = [
+        k
+        for k in votes
+        if (k / members >= threshold) and (compare == "ge" or k / members > threshold)
+    ]
+    if not enough:
+        return "never"
+    if enough[0] == 1:
+        return "always"
+    return (
+        f"all {members} agree"
+        if enough[0] == members
+        else f"at least {enough[0]} of {members} agree"
+    )
+
+
 @dataclass
 class TierPool:
-    """Tiers of models on one split, as a :class:`~cascade_exp.cascade.stages.StagePool`.
+    """Tiers of models on one split, as a :class:`~cascade_exp.cascade.pools.base.StagePool`.
 
     Make one with :meth:`build`.
 
@@ -217,12 +249,36 @@ class TierPool:
         """Whether a stage depends on its own tier only: so without ensembling across tiers."""
         return self.ensemble == "none"
 
+    @property
+    def confidence(self) -> Confidence:
+        """The share of votes, or the metric of the tiers' mean."""
+        return self.metric
+
+    def describe(
+        self, members: Sequence[int], thresholds: Sequence[float], compare: Compare
+    ) -> list[str]:
+        """When an example leaves each tier but the last, in words; of votes, how many agree."""
+        if self.combine != VOTE:
+            return conditions(self.confidence, thresholds, compare)
+        sizes = [len(self.tiers[member]) for member in members]
+        return [
+            agreement_text(threshold, size, compare)
+            for threshold, size in zip(thresholds, sizes, strict=False)
+        ]
+
+    def describe_shared(self, threshold: float, compare: Compare) -> str:
+        """When an example leaves a tier of any size, in words: ``share of votes ≥ 2/3``."""
+        share = None
+        if self.combine == VOTE and math.isfinite(threshold):
+            share = str(Fraction(threshold).limit_denominator(1000))
+        return condition(self.confidence.label, threshold, compare, share)
+
     def stage(self, members: tuple[int, ...]) -> Stage:
         """The stage that answers once the tiers ``members`` have run.
 
         Under a mean ensemble it is the mean over all models that have run, each counting once.
         """
-        if self.ensemble == "none" or len(members) == 1:
+        if self.prefix_free or len(members) == 1:
             return self._tier(self.tiers[members[-1]])
         if self.ensemble == "comparison":
             return reduce(comparison, (self._tier(self.tiers[m]) for m in members))

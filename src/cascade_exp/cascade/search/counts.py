@@ -1,9 +1,9 @@
-"""Accuracy, exactly: the search over counts of right answers, led through the compiled kernels.
+"""Accuracy, exactly: the search over counts of right answers, by the compiled kernels.
 
 Where the score is the number of right answers over N, the front is an array over that number, and
 whole regions of settings can be ruled out by what they could reach at best. This module holds that
-front, the threads' copies of it, and the cascades of one and two stages; three stages are in
-``search_triples``, other objectives in ``search_sweep``.
+front, the threads' copies of it, and the cascades of one and two stages; three and four stages
+are in ``triples`` and ``quads``, other objectives in ``sweep``.
 """
 
 from __future__ import annotations
@@ -86,22 +86,17 @@ Item = TypeVar("Item")
 
 
 class Crew(Generic[Holder]):
-    """A front, and one worker per thread that works on a copy of it.
-
-    ``narrow``, if any, is applied to the front's costs whenever it has changed.
-    """
+    """A front, and one worker per thread that works on a copy of it."""
 
     def __init__(
         self,
         front: CountedFront,
         workers: list[Holder],
         ticker: Ticker,
-        narrow: Callable[[Floats], None] | None = None,
     ) -> None:
         self.front = front
         self.workers = workers
         self.ticker = ticker
-        self.narrow = narrow
 
     def run(self, items: Iterable[Item], work: Callable[[Holder, Item], int]) -> None:
         """Work on every item (see ``run_items``), then bring all fronts together."""
@@ -110,8 +105,6 @@ class Crew(Generic[Holder]):
         run_items(items, self.workers, work, self.ticker)
         for worker in self.workers:
             self.front.merge(worker.front)
-        if self.narrow is not None:
-            self.narrow(self.front.cost)
 
 
 def add_singles(front: CountedFront, source: Source, ranking: Ranking) -> None:

@@ -1,8 +1,8 @@
 """Every cascade out of a pool at every threshold: the front of non-dominated settings.
 
-``search`` gives the whole front, the ``query_*`` functions one point of it. How it is found lives
-in ``search_counts`` (accuracy: exact, by bounds) and ``search_sweep`` (any objective: by scoring
-every setting); the sweep of one cascade in ``sweep``; choosing an operating point in ``selection``.
+How the Pareto front is found is in ``bounds`` (accuracy: exact, by bounds) and ``sweep`` (any
+objective: by scoring every setting). The sweep of one cascade is ``cascade.sweep``, choosing an
+operating point ``cascade.selection``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint
 from cascade_exp.cascade.objective import Objective
-from cascade_exp.cascade.search.bounds import Narrow, search_by_bounds, seek_cost, seek_score
+from cascade_exp.cascade.pools.base import StagePool
+from cascade_exp.cascade.search.bounds import search_by_bounds
 from cascade_exp.cascade.search.front import (
     Ranking,
     Settings,
@@ -26,7 +27,7 @@ from cascade_exp.cascade.search.front import (
 from cascade_exp.cascade.search.source import Source
 from cascade_exp.cascade.search.sweep import Grids, grid_sizes, sweep_cascades
 from cascade_exp.cascade.search.threads import Progress, Ticker, thread_count
-from cascade_exp.cascade.stages import Compare, Floats, Ints, StagePool
+from cascade_exp.cascade.stages import Compare, Floats, Ints
 from cascade_exp.cascade.sweep import ordering_of
 from cascade_exp.errors import CascadeError
 
@@ -59,7 +60,7 @@ def cascades_of(
 
     Models of equal cost come in either order. ``cost`` float64 [M] need not be sorted. With
     ``worst_case_cost`` only the cascades that cost no more when every stage runs (under
-    ``exit_tier``: whose dearest stage costs no more) are kept.
+    ``exit_tier``: whose most expensive stage costs no more) are kept.
 
     >>> cascades_of(np.array([1.0, 2.0, 2.0]), 2)
     [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (2, 1)]
@@ -132,72 +133,6 @@ def search(
     return task.result(settings, notes)
 
 
-def query_target_cost(
-    pool: StagePool,
-    objective: Objective,
-    budget: float,
-    *,
-    cascades: Iterable[Sequence[int]] | None = None,
-    max_stages: int = 2,
-    accounting: Accounting = "cumulative",
-    compare: Compare = "ge",
-    shared: bool = False,
-    worst_case_cost: float | None = None,
-    progress: Progress | None = None,
-    threads: int | None = None,
-) -> SearchResult:
-    """The best score of mean cost at most ``budget`` (Wang et al. 2020, Eq. 1), without the front.
-
-    The result's front holds the one point that ``search`` would find there, or none where every
-    setting costs more. Arguments and errors are those of ``search``.
-    """
-    task = task_of(
-        pool, objective, cascades, max_stages, accounting, compare, shared, worst_case_cost
-    )
-    narrow = seek_cost(_largest_total(budget, pool.size))
-    settings, notes = task.find(thread_count(threads), progress, narrow=narrow)
-    within = np.flatnonzero(settings.cost / pool.size <= budget)
-    return task.result(settings[within[-1:]], notes)
-
-
-def query_target_accuracy(
-    pool: StagePool,
-    objective: Objective,
-    goal: float,
-    *,
-    cascades: Iterable[Sequence[int]] | None = None,
-    max_stages: int = 2,
-    accounting: Accounting = "cumulative",
-    compare: Compare = "ge",
-    shared: bool = False,
-    worst_case_cost: float | None = None,
-    progress: Progress | None = None,
-    threads: int | None = None,
-) -> SearchResult:
-    """The cheapest setting of score at least ``goal`` (Wang et al. 2020, Eq. 2), without the front.
-
-    The result's front holds the one point that ``search`` would find there, or none where no
-    setting scores so much. Arguments and errors are those of ``search``.
-    """
-    task = task_of(
-        pool, objective, cascades, max_stages, accounting, compare, shared, worst_case_cost
-    )
-    right = int(np.searchsorted(np.arange(pool.size + 1) / pool.size, goal))
-    settings, notes = task.find(thread_count(threads), progress, narrow=seek_score(right))
-    reached = np.flatnonzero(settings.score >= goal)
-    return task.result(settings[reached[:1]], notes)
-
-
-def _largest_total(mean: float, size: int) -> float:
-    """The largest total cost whose mean over ``size`` examples is at most ``mean``."""
-    total = np.float64(mean) * size
-    while total / size > mean:
-        total = np.nextafter(total, -np.inf)
-    while np.isfinite(total) and np.nextafter(total, np.inf) / size <= mean:
-        total = np.nextafter(total, np.inf)
-    return float(total)
-
-
 @dataclass(frozen=True)
 class SearchTask:
     """What is searched, made ready; see :func:`task_of`."""
@@ -213,12 +148,12 @@ class SearchTask:
         threads: int,
         progress: Progress | None,
         gap: float = 0.0,
-        narrow: Narrow | None = None,
         grids: Grids | None = None,
     ) -> tuple[Settings, list[str]]:
-        """The front, or where only counts are searched the point that ``narrow`` asks for.
+        """The front, and notes on what was not searched exactly.
 
-        ``grids`` are those of a larger search that this one is a part of; by default its own.
+        Args:
+            grids: those of a larger search that this one is a part of; by default its own.
         """
         source, ranking = self.source, self.ranking
         if self.counts_right_answers() and not self.shared:
@@ -229,7 +164,6 @@ class SearchTask:
                 threads=threads,
                 progress=progress,
                 gap=gap,
-                narrow=narrow,
             )
         ticker = Ticker(len(ranking.cascades), progress)
         score = self.objective.score
@@ -302,7 +236,9 @@ def _points(source: Source, ranking: Ranking, settings: Settings, shared: bool) 
             score=float(settings.score[row]),
             worst_case_cost=float(ranking.worst_case[settings.rank[row]]),
         )
-        if points and points[-1].cost == point.cost:  # totals that differ by less than a mean tells
+        if (
+            points and points[-1].cost == point.cost
+        ):  # totals that differ by less than their means show
             points.pop()
         points.append(point)
     return points

@@ -49,7 +49,7 @@ class Ranking:
 def worst_cases(
     cascades: Sequence[tuple[int, ...]], cost: Floats, accounting: Accounting
 ) -> Floats:
-    """Cost of running every stage (``exit_tier``: of the dearest) of each cascade: float64 [T]."""
+    """Cost of running every stage (``exit_tier``: the costliest) of each cascade: float64 [T]."""
     worst = np.zeros(len(cascades))
     lengths = np.array([len(members) for members in cascades], dtype=np.int64)
     for length in np.unique(lengths[lengths > 0]):
@@ -67,7 +67,7 @@ def rank_cascades(
     accounting: Accounting = "cumulative",
     worst_case_cost: float | None = None,
 ) -> Ranking:
-    """Order cascades as ties are broken; leave out those dearer than ``worst_case_cost``.
+    """Order cascades as ties are broken; leave out those costlier than ``worst_case_cost``.
 
     Raises:
         CascadeError: if a cascade has no stage or names a model that the pool lacks.

@@ -1,12 +1,11 @@
 """Four stages, exactly: which stages the kernels are run on, in which order, on which grids.
 
-What the kernels do is told in ``kernels.quads_grid``, ``quads_cells`` and ``quads_boxes``. Costs
+What the kernels do is in ``kernels.quads_grid``, ``quads_cells`` and ``quads_boxes``. Costs
 are cumulative.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -27,7 +26,6 @@ from cascade_exp.cascade.search.kernels.quads_types import (
 )
 from cascade_exp.cascade.search.source import Source
 from cascade_exp.cascade.search.threads import Ticker
-from cascade_exp.cascade.stages import Floats
 
 STRIPS = 7.0
 """Strips of the grid along each axis, per cube root of the number of words of 64 cutoffs."""
@@ -110,6 +108,8 @@ class Worker(FrontHolder):
             boxes=np.zeros((3 * 64, 6), dtype=np.int64),
             records=np.zeros((3, size + 2, 4), dtype=np.int64),
             tally=np.zeros(6, dtype=np.int64),
+            run_gain=np.zeros((strips + 2, WIDTH), dtype=np.int32),
+            highest_gain=np.zeros(strips + 2, dtype=np.int64),
         )
 
 
@@ -127,11 +127,10 @@ class QuadSearch:
         front: CountedFront,
         threads: int,
         ticker: Ticker,
-        narrow: Callable[[Floats], None] | None = None,
     ) -> None:
         """Offer to ``front`` all that can be on it."""
         workers = [Worker(front, self.source.size, self.grids) for _ in range(threads)]
-        crew = Crew(front, workers, ticker, narrow)
+        crew = Crew(front, workers, ticker)
         several = max(8 * threads, -(-len(self.items) // ROUNDS))
         for start in range(0, len(self.items), several):
             crew.run(self.items[start : start + several], self.work)

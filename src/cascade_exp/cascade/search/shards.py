@@ -1,7 +1,7 @@
 """One search in parts that need not share memory: cut up, run anywhere, joined to the same front.
 
-The parts are plain data, for worker processes or other machines; who runs them is told from
-outside. A search within one process, over threads, is ``search``'s own.
+The parts are data without state, for worker processes or other machines; the caller says who runs
+them. A search within one process, over threads, is ``search``'s own.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import numpy as np
 
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.objective import Objective
+from cascade_exp.cascade.pools.base import StagePool
 from cascade_exp.cascade.search.engine import SearchResult, task_of
 from cascade_exp.cascade.search.front import Settings, front_of
 from cascade_exp.cascade.search.sweep import Grids
 from cascade_exp.cascade.search.threads import Progress
-from cascade_exp.cascade.stages import Compare, StagePool
+from cascade_exp.cascade.stages import Compare
 
 Cascade = tuple[int, ...]
 SHARDS_PER_WORKER = 4

@@ -1,6 +1,6 @@
 """The pool's stages as the search reads them: sorted, ranked, packed into words, kept at hand.
 
-Only this module asks the pool what a stage says. A stage is named by its prefix, the models that
+Only here is the pool asked for a stage's outputs. A stage is named by its prefix, the models that
 have run by then; where the pool says that only the last of them matters (``prefix_free``), the
 stage of one model serves every cascade.
 """
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascade_exp.cascade.costs import Accounting
+from cascade_exp.cascade.pools.base import StagePool
 from cascade_exp.cascade.search.kernels.bits import LANES, gather, pack_flags, pack_lanes
-from cascade_exp.cascade.stages import Compare, Ints, Stage, StagePool, StageTable
+from cascade_exp.cascade.stages import Compare, Ints, Stage, StageTable
 from cascade_exp.cascade.sweep import Ordering, ordering_of, require_examples
 
 Bytes = NDArray[np.uint8]
@@ -35,7 +36,7 @@ class Ranked:
     """A stage's examples by confidence, as the kernels read it.
 
     Attributes:
-        order: int32 [N], examples from the least sure to the surest.
+        order: int32 [N], examples from the least to the most confident.
         rank: int32 [N], by example, its place in that order.
         valid: uint64 [N // 64 + 1], a bit for each valid cutoff 0..N.
         is_valid: bool [N + 1], the same.
@@ -51,8 +52,8 @@ class Source:
     """The stages of a pool in every form that is needed; safe to be used from many threads.
 
     Args:
-        inner: the prefixes after which some cascade goes on. Of any other stage nothing but its
-            answers is asked for, which a pool may give faster (``final_statistics``).
+        inner: prefixes after which some cascade has another stage. Of any other stage only the answers
+            are asked for, which a pool may give faster (``final_statistics``).
 
     Raises:
         CascadeError: if the pool has no examples.
@@ -64,7 +65,7 @@ class Source:
         self.inner = inner
         self.compare = compare
         self.size = pool.size
-        self.prefix_free = bool(getattr(pool, "prefix_free", False))
+        self.prefix_free = pool.prefix_free
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()

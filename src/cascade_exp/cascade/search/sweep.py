@@ -1,6 +1,6 @@
 """Any objective, by sweeping: every setting is scored, nothing is bounded.
 
-Serves the objectives whose score is no plain count (F1, mean IoU), where the bounds of the counted
+Serves the objectives whose score is not a count (F1, mean IoU), where the bounds of the counted
 search do not hold, and shared thresholds. One model and two stages are exact always; from three
 stages on every setting is scored as long as there are few enough, else a grid of them.
 """
@@ -193,7 +193,7 @@ def _grid(
 
 
 def _strips(ordering: Ordering, axis: Ints) -> NDArray[np.int64]:
-    """Per example, the index of the first cutoff of ``axis`` that lets it go on: int64 [N].
+    """Per example, the index of the first cutoff of ``axis`` that defers it: int64 [N].
 
     ``len(axis)`` where none does.
     """

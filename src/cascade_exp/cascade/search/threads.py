@@ -21,7 +21,7 @@ def thread_count(threads: int | None) -> int:
 
 
 class Ticker:
-    """Counts finished work and tells the caller's progress function, from the main thread only.
+    """Counts finished work and calls the caller's progress function, from the main thread only.
 
     ``stopped`` is set once no more work is wanted; long work looks at it now and then.
     """
@@ -38,7 +38,7 @@ class Ticker:
         with self._lock:
             self.done += amount
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Report where the work stands (main thread)."""
         if self._progress is not None:
             self._progress(self.done, self.total)
@@ -54,7 +54,7 @@ def run_items(
 
     Items are handed out in order, as workers become free. The first exception, or an interrupt of
     the main thread, stops the handing out; the threads finish the item at hand and are gone before
-    the exception goes on.
+    the exception is raised again.
     """
     lock = threading.Lock()
     stop = ticker.stopped
@@ -79,7 +79,7 @@ def run_items(
         try:
             while running:
                 finished, running = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
-                ticker.tell()
+                ticker.report()
                 for future in finished:
                     future.result()
         finally:

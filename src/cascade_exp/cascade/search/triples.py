@@ -1,12 +1,12 @@
 """Three stages, exactly: a grid pass over every first and second model, then the cells it leaves.
 
-What the kernels do is told in ``kernels.triples_grid`` and ``kernels.triples_cells``; here is what
+What the kernels do is in ``kernels.triples_grid`` and ``kernels.triples_cells``; here is what
 they are run on, in which order, and what is kept between the two passes. Costs are cumulative.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,12 +124,11 @@ class TripleSearch:
         front: CountedFront,
         threads: int,
         ticker: Ticker,
-        narrow: Callable[[Floats], None] | None = None,
     ) -> None:
         """Offer to ``front`` all that can be on it; an item counts twice in the ticker."""
         words = self.source.size // 64 + 1
         workers = [Worker(front, self.strips, words) for _ in range(threads)]
-        crew = Crew(front, workers, ticker, narrow)
+        crew = Crew(front, workers, ticker)
         for batch in batches(self.source, self.items):
             crew.run(batch, self.grid)
             crew.run(batch, self.cells)

@@ -14,7 +14,7 @@ from cascade_exp.cascade.pools.learned import LEARNED
 from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.evaluation import evaluate_recordings
 from cascade_exp.evaluation.kinds.registry import kind_of
-from cascade_exp.evaluation.learned import learned_from, plain
+from cascade_exp.evaluation.learned import learned_from, unlearned
 from cascade_exp.jobs.job import Job
 from cascade_exp.jobs.progress import methods_progress
 from cascade_exp.recordings.folder import Recordings
@@ -30,7 +30,7 @@ def check_methods(settings: CommonConfig) -> None:
     Raises:
         CascadeError: naming the method.
     """
-    kind, base = kind_of(plain(settings)), learned_from(settings).base
+    kind, base = kind_of(unlearned(settings)), learned_from(settings).base
     for name, method in settings.methods.items():
         try:
             kind.check(method if method.metric != LEARNED else replace(method, metric=base))

@@ -15,10 +15,11 @@ import numpy as np
 
 from cascade_exp.cascade.costs import Parallel, exit_costs, tier_cost
 from cascade_exp.cascade.frontier import FrontPoint
+from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.pools.tiers import TierPool
 from cascade_exp.cascade.search.engine import search
-from cascade_exp.cascade.stages import Floats, table_of
+from cascade_exp.cascade.stages import Floats
 from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pools import OneSplit
 from cascade_exp.evaluation.pricing import unit_of

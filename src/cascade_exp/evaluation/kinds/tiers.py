@@ -1,7 +1,7 @@
 """``cascade=tiers``: stages are tiers of several recorded models (Kolawole et al. 2024, CoE).
 
 Single models, baseline and references stay the recorded models. What a tier answers is
-``cascade.tiers``, which tiers a search looks at is ``cascade.tier_search``.
+``cascade.pools.tiers``, which tiers a search looks at is ``cascade.search.tiers``.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from typing_extensions import override
 
 from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.costs import Parallel
 from cascade_exp.cascade.ensembling import RECORDED
+from cascade_exp.cascade.pools.base import StagePool
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.pools.tiers import VOTE, TierPool, check_tiers, vote_threshold
 from cascade_exp.cascade.search.tiers import Tier, TierSets, tier_sets, within_budget
-from cascade_exp.cascade.stages import Compare, Floats, StagePool
+from cascade_exp.cascade.stages import Compare, Floats
 from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.kinds.base import Candidates, CascadeKind, RecordedModels, check_model
+from cascade_exp.evaluation.kinds.registry import kind
 from cascade_exp.evaluation.pricing import link_costs, places_of, refuse_places, tier_links
 from cascade_exp.recordings.folder import Split
 from cascade_exp.recordings.names import models_of
@@ -39,8 +42,8 @@ class _Tiers(RecordedModels):
         assert isinstance(cascade, TiersCascade)
         return cascade
 
+    @override
     def check(self, method: Method) -> None:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
         check_tiers(method.metric, self.cascade.combine, method.ensemble)
         if method.metric == VOTE and self.settings.objective.name == "topk_accuracy":
             raise CascadeError(
@@ -48,11 +51,9 @@ class _Tiers(RecordedModels):
                 "objective=accuracy or f1"
             )
 
+    @override
     def scoring(self, split: Split) -> tuple[str, str]:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`.
-
-        Of voters, the probability of the class they name, or a black box's own confidence.
-        """
+        """Of voters, the probability of the class they name, or a black box's own confidence."""
         if self.cascade.combine != VOTE:
             return self.settings.metric.name, "none"
         black_boxes = any(isinstance(out, RecordedAnswers) for out in split.outputs.values())
@@ -77,10 +78,11 @@ class _Tiers(RecordedModels):
             links=links,
         )
 
+    @override
     def thresholds(
         self, stages: StagePool, members: Sequence[int], given: Sequence[object]
     ) -> list[float]:
-        """See :class:`CascadeKind`; votes are snapped to k / n."""
+        """Votes are snapped to k / n."""
         if self.cascade.combine != VOTE:
             return super().thresholds(stages, members, given)
         assert isinstance(stages, TierPool)
@@ -93,8 +95,8 @@ class _Tiers(RecordedModels):
         compare = cast(Compare, self.settings.threshold.compare)
         return [vote_threshold(str(t), n, compare) for t, n in zip(given, sizes, strict=True)]
 
-    def told(self) -> Mapping[str, object]:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
+    @override
+    def summary(self) -> Mapping[str, object]:
         return {
             "name": self.cascade.name,
             "combine": self.cascade.combine,
@@ -135,8 +137,8 @@ class GivenTiers(_Tiers):
                 seen[name] = str(tier)
         return written
 
+    @override
     def check(self, method: Method) -> None:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
         super().check(method)
         refuse_places(self.settings.cost, "cascade.tiers")
         for tier, names in list(self.written.items())[:-1]:
@@ -146,8 +148,8 @@ class GivenTiers(_Tiers):
                     "metric=vote only the last tier may be one model"
                 )
 
+    @override
     def stages(self, models: LogitsPool) -> StagePool:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
         for tier, names in self.written.items():
             for name in names:
                 check_model(name, models.names, f"cascade.tiers.{tier}")
@@ -159,27 +161,28 @@ class GivenTiers(_Tiers):
         running = models.cost - links.mean[[tier_of(name) for name in models.names]]
         return self.pool_of(models, tiers, running, link_costs(self.settings.cost, len(tiers)))
 
+    @override
     def places(self) -> tuple[int, Callable[[str], int]]:
-        """See :class:`RecordedModels`; a model of no tier runs in the last one."""
+        """A model of no tier runs in the last one."""
         written = list(self.written.values())
         where = {name: tier for tier, names in enumerate(written) for name in names}
         return len(written), lambda name: where.get(name, len(written) - 1)
 
+    @override
     def candidates(self, stages: StagePool) -> Candidates:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
         return Candidates([tuple(range(len(stages.names)))])
 
-    def told(self) -> Mapping[str, object]:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
-        return {**super().told(), "tiers": self.written}
+    @override
+    def summary(self) -> Mapping[str, object]:
+        return {**super().summary(), "tiers": self.written}
 
 
 class SearchedTiers(_Tiers):
     """Without ``cascade.tiers``: tiers of ``cascade.sizes`` models out of the pool, in cascades of
     up to ``search.max_stages`` tiers by growing cost, at most ``cascade.budget`` of them."""
 
+    @override
     def check(self, method: Method) -> None:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
         super().check(method)
         sizes = self.cascade.sizes
         if not isinstance(sizes, list) or not sizes or not all(_counts(size) for size in sizes):
@@ -189,11 +192,11 @@ class SearchedTiers(_Tiers):
         if self.cascade.budget < 1:
             raise CascadeError(f"cascade.budget={self.cascade.budget}: expected at least 1")
 
+    @override
     def stages(self, models: LogitsPool) -> StagePool:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`; single models first.
+        """Single models first.
 
-        Where models have places, each tier once for every place before it (``Placement``).
-        """
+        Where models have places, each tier once for every place before it (``Placement``)."""
         tiers = self._sets(models).tiers
         placement = self.placement(models.names, tiers)
         if placement is None:
@@ -205,11 +208,9 @@ class SearchedTiers(_Tiers):
         members = [tiers[tier] for tier in placement.stage.tolist()]
         return self.pool_of(models, members, running, placement.adds)
 
+    @override
     def candidates(self, stages: StagePool) -> Candidates:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`.
-
-        Over the budget, tiers are taken layer by layer from their front of score and cost.
-        """
+        """Over the budget, tiers are taken layer by layer from their front of score and cost."""
         assert isinstance(stages, TierPool)
         objective, budget = stages.models.objective, self.cascade.budget
         sets = self._sets(stages.models)
@@ -244,12 +245,12 @@ class SearchedTiers(_Tiers):
             left_out += f"{'; ' if left_out else ''}larger tiers beyond {budget:,} left out"
         return Candidates(cascades, left_out)
 
-    def told(self) -> Mapping[str, object]:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
-        return {**super().told(), "sizes": self.cascade.sizes, "budget": self.cascade.budget}
+    @override
+    def summary(self) -> Mapping[str, object]:
+        return {**super().summary(), "sizes": self.cascade.sizes, "budget": self.cascade.budget}
 
+    @override
     def members(self, stages: StagePool, names: Sequence[str]) -> tuple[int, ...]:
-        """See :class:`~cascade_exp.evaluation.kinds.base.CascadeKind`."""
         assert isinstance(stages, TierPool)
         found = super().members(stages, names)
         placement = self.placement(stages.models.names, self._sets(stages.models).tiers)
@@ -269,6 +270,7 @@ def _counts(size: object) -> bool:
     return isinstance(size, int) and not isinstance(size, bool) and size >= 1
 
 
+@kind("tiers", metrics={VOTE: "only the models of a tier can vote"})
 def tiers(settings: CommonConfig) -> CascadeKind:
     """``cascade=tiers``: the tiers that were given, else a search over them."""
     cascade = settings.cascade

@@ -202,8 +202,8 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
         return None
     figure = style.new_figure(Size(size.width, size.height * 1.15, size.title))
     upper, lower = figure.subplots(2, sharex=True)
-    metric, first = str(results.settings["metric"]), point.thresholds[0]
-    places = house_axes.ThresholdScale.of([*curve.thresholds, first], metric, size.ticks)
+    first, swept = point.thresholds[0], view.confidence_name(results)
+    places = house_axes.ThresholdScale.of([*curve.thresholds, first], swept, size.ticks)
     x, at = places.positions[:-1], float(places.positions[-1])
     keep = _spread(len(x), _DRAWN_CURVE)
     # Between two thresholds the same examples leave as at the upper one (under gt, the lower one).
@@ -221,8 +221,7 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
         axes.axvline(at, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.margins(y=0.12)
     told = view.told(point)
-    words = numbers.share(first) if metric == "vote" else numbers.threshold(first)
-    _mark(upper, [(at, told.score)], f"chosen threshold {words}")
+    _mark(upper, [(at, told.score)], f"chosen: {point.conditions[0]}")
     _mark(lower, [(at, told.cost)], "")
     upper.set_ylim(*house_axes.score_limits([*curve.score["report"], *curve.score["selection"]]))
     house_axes.percent_ticks(upper.yaxis, 5)
@@ -232,8 +231,7 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
     upper.set_ylabel(f"{name} (%)")
     lower.set_ylabel(f"mean cost ({unit})" if unit else "mean cost")
     stage = numbers.shorten(point.stages[0], size.name_width)
-    shown = f"−{metric}" if metric == "entropy" else metric
-    lower.set_xlabel(f"threshold on {shown} of {stage}")
+    lower.set_xlabel(f"threshold on {view.confidence(results)} of {stage}")
     if size.title:
         cascade = " > ".join(numbers.shorten(stage, size.name_width) for stage in point.stages)
         upper.set_title(f"Every threshold of {cascade}")

@@ -41,7 +41,7 @@ def exits_by_threshold_figure(results: Results, found: TierAnalyses, size: Size)
     axes = figure.add_subplot()
     stacked_bars(
         axes,
-        [view.leaves(results, at.threshold) for at in shown],
+        [at.condition for at in shown],
         [
             (
                 f"at {numbers.shorten(stage, size.name_width)}",

@@ -162,7 +162,7 @@ def flat(mapping: Mapping[str, object], prefix: str = "") -> Sequence[tuple[str,
 
 
 def _answers_if(results: Results, row: FrontRow) -> tuple[list[str]]:
-    return ([view.leaves(results, threshold) for threshold in row.thresholds],)
+    return (row.conditions,)
 
 
 def _trade_offs(results: Results) -> list[FrontRow]:

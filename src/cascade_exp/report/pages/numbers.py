@@ -7,8 +7,8 @@ A number and its unit are joined by a no-break space (``SPACE``).
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
+from cascade_exp.cascade.pools.base import threshold_text
 from cascade_exp.report.results.schema import Interval
 
 NOTHING = "–"
@@ -153,34 +153,8 @@ def cost_parts(value: float, unit: str) -> tuple[str, str]:
     return _significant(value / 1000.0**power), _SI[power]
 
 
-def threshold(value: float) -> str:
-    """A threshold, rounded for reading; near 1 two digits of its distance from 1 are kept.
-
-    >>> threshold(0.8671234), threshold(0.99998712), threshold(float("inf"))
-    ('0.8671', '0.999987', '+∞')
-    """
-    if math.isinf(value):
-        return "+∞" if value > 0 else "−∞"
-    size = abs(value)
-    if 0.99 < size < 1:
-        digits = 1 - math.floor(math.log10(1 - size))
-        text = f"{size:.{min(digits, 16)}f}"
-    elif size and (size < 1e-4 or size >= 1e6):
-        text = f"{size:.3e}"
-    else:
-        text = f"{size:.0f}" if size >= 1e4 else f"{size:.4g}"
-    return f"−{text}" if value < 0 else text
-
-
-def share(value: float) -> str:
-    """A share of the votes of up to a thousand models as the fraction that it is.
-
-    >>> share(2 / 3), share(1.0), share(float("inf"))
-    ('2/3', '1', '+∞')
-    """
-    if math.isinf(value):
-        return threshold(value)
-    return str(Fraction(value).limit_denominator(1000))
+threshold = threshold_text
+"""A threshold, rounded for reading, as the pools of stages write it."""
 
 
 def shorten(name: str, width: int) -> str:

@@ -45,7 +45,7 @@ class StageView:
     """One stage of an operating point, as measured on the report split.
 
     Attributes:
-        leaves: what the confidence must be for an example to leave here, in words.
+        leaves: when an example leaves here, in words.
         reaches, exits: shares of all examples that come here, and that leave here.
         own_cost: the cost of running this stage; paid: what an example pays that leaves here.
     """
@@ -165,16 +165,14 @@ def improvement_words(results: Results, point: OperatingPoint) -> str:
     return f"{numbers.factor(found)} against single models of the same {objective(results)}"
 
 
-def leaves(results: Results, threshold: float) -> str:
-    """When an example leaves a stage with this threshold: ``max_softmax ≥ 0.9812``."""
-    if math.isinf(threshold):
-        return "never" if threshold > 0 else "always"
-    metric = str(results.settings["metric"])
-    # entropy is negated (docs/definitions.md#confidence): surer is higher for every metric.
-    confidence = f"−{metric}" if metric == "entropy" else metric
-    sign = ">" if results.settings["compare"] == "gt" else "≥"
-    value = numbers.share(threshold) if metric == "vote" else numbers.threshold(threshold)
-    return f"{confidence} {sign} {value}"
+def confidence_name(results: Results) -> str:
+    """What thresholds are compared with, by its name in files: ``entropy``."""
+    return str(_mapping(results, "confidence")["name"])
+
+
+def confidence(results: Results) -> str:
+    """What thresholds are compared with, as axes and tables name it: ``−entropy``."""
+    return str(_mapping(results, "confidence")["label"])
 
 
 def stages(results: Results, point: OperatingPoint) -> list[StageView]:
@@ -186,7 +184,7 @@ def stages(results: Results, point: OperatingPoint) -> list[StageView]:
     return [
         StageView(
             name=name,
-            leaves=leaves(results, point.thresholds[i]) if i < len(point.thresholds) else "always",
+            leaves=point.conditions[i] if i < len(point.conditions) else "always",
             reaches=1.0 if i == 0 else min(max(1 - sum(rates[:i]), 0.0), 1.0),
             exits=rates[i],
             selection_exits=selection[i],
@@ -345,8 +343,8 @@ def front_label(results: Results, row: FrontRow) -> list[str]:
     """What a front's point is, in lines: cascade, thresholds, both splits' cost and score."""
     lines = [">".join(row.stages)]
     lines += [
-        f"{name} answers if {leaves(results, threshold)}"
-        for name, threshold in zip(row.stages, row.thresholds, strict=False)
+        f"{name} answers if {condition}"
+        for name, condition in zip(row.stages, row.conditions, strict=False)
     ]
     for role, score, cost in (
         ("report", row.report_score, row.report_cost),

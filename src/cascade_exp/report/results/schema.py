@@ -40,7 +40,8 @@ class Measured:
 class OperatingPoint:
     """The setting that one selection rule chose on the selection split, or why it chose none.
 
-    ``stage_costs`` is the cost of running each stage.
+    ``stage_costs`` is the cost of running each stage; ``conditions`` say, by stage but the last,
+    when an example leaves it, in the words of the kind of cascade.
     """
 
     rule: str
@@ -48,6 +49,7 @@ class OperatingPoint:
     reason: str | None = None
     stages: list[str] = field(default_factory=list)
     thresholds: list[float] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
     stage_costs: list[float] = field(default_factory=list)
     worst_case_cost: float | None = None
     selection: Measured | None = None
@@ -65,7 +67,10 @@ class SingleModel:
 
 @dataclass(frozen=True)
 class FrontRow:
-    """One row of ``frontier.csv``: a non-dominated setting of the selection split."""
+    """One row of ``frontier.csv``: a non-dominated setting of the selection split.
+
+    ``conditions``, the thresholds in words, are for what is shown and not in the file.
+    """
 
     stages: list[str]
     thresholds: list[float]
@@ -76,6 +81,7 @@ class FrontRow:
     improvement: float | None
     report_cost: float
     report_score: float
+    conditions: list[str] = field(default_factory=list, compare=False, metadata={"column": False})
 
     def __post_init__(self) -> None:
         if not len(self.thresholds) + 1 == len(self.exit_rates) == len(self.stages):
@@ -136,8 +142,9 @@ class Results:
     """All that one evaluation found.
 
     Attributes:
-        settings: the choices made by name: metric, ensemble, calibration, objective, cost (name,
-            column and unit), accounting, baseline, compare, splits and their sizes, exact.
+        settings: the choices made by name: metric, confidence (name and label of what thresholds
+            are compared with), ensemble, calibration, objective, cost (name, column and unit),
+            accounting, baseline, compare, splits and their sizes, exact.
         operating_points: by rule, in the order the rules were given; ``chosen`` is the first
             feasible one's rule.
         baseline: by split, the knots (score, cost) of the single-model baseline.

@@ -41,7 +41,7 @@ class AtThreshold:
     """The cascade with one threshold for all of its tiers (Fig. 7), run in two ways (Fig. 8).
 
     Attributes:
-        threshold: +inf lets every example go on to the last tier.
+        threshold: +inf defers every example to the last tier; condition: the same in words.
         examples, wrong, wrong_at_last_too: per tier, as of :class:`TierRow`.
         score: of the whole cascade.
         sequential_cost, parallel_cost: mean cost where the models of a tier run one after another
@@ -49,6 +49,7 @@ class AtThreshold:
     """
 
     threshold: float
+    condition: str
     examples: list[int]
     wrong: list[int]
     wrong_at_last_too: list[int]
@@ -76,9 +77,14 @@ class WrongAgreement:
 
 @dataclass(frozen=True)
 class TierAnalyses:
-    """All of it. ``stages`` are the tiers; ``agreements`` is empty where tiers do not vote."""
+    """All of it.
+
+    ``stages`` are the tiers; ``conditions`` say, of all but the last, when an example leaves there;
+    ``agreements`` is empty where tiers do not vote.
+    """
 
     stages: list[str]
+    conditions: list[str]
     rows: list[TierRow]
     thresholds: list[AtThreshold]
     agreements: list[WrongAgreement]

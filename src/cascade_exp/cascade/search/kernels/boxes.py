@@ -96,33 +96,12 @@ def search_boxes(stages, state, limit, share, rank, front, witness):  # type: ig
         if end + (end - start) > state.arena.shape[0] or top + 2 > state.boxes.shape[0]:
             return ROOM, searched
         state.depth[0] = top
-        empty = False
-        for d in range(thresholds):
-            low[d] = stages.valid[d, state.boxes[top, 2 * d]]
-            high[d] = stages.last_valid[d, state.boxes[top, 2 * d + 1]]
-            empty = empty or low[d] >= high[d]
-        if empty:
+        if not valid_range(stages, state, top, low, high):
             continue
-        # ---- the examples that were open, decided as far as this box goes
+        kept = decide_open(stages, state, top, low, high, first_open, rank_sum)
+        # ---- at the least cutoffs, and at best
         right = state.decided[top, 0]
         left[:] = state.decided[top, 1:]
-        first_open[:] = 0
-        rank_sum[:] = 0
-        kept = end
-        for k in range(start, end):
-            x = state.arena[k]
-            s = first_stage(stages.place, x, low)
-            if s == thresholds or stages.place[s, x] >= high[s] - 1:
-                right += stages.right[s, x]
-                left[s] += 1
-            else:
-                state.arena[kept] = x
-                kept += 1
-                first_open[s] += 1
-                rank_sum[s] += stages.place[s, x]
-        state.decided[top, 0] = right
-        state.decided[top, 1:] = left
-        # ---- at the least cutoffs, and at best
         low_left[:] = left
         most = right
         shared = False
@@ -149,17 +128,61 @@ def search_boxes(stages, state, limit, share, rank, front, witness):  # type: ig
         # ---- halve along the threshold that most open examples meet first
         axis = first_open.argmax()
         middle = rank_sum[axis] // first_open[axis] + 1
-        for half in range(2):
-            z = top + half
-            for d in range(thresholds):
-                state.boxes[z, 2 * d] = low[d]
-                state.boxes[z, 2 * d + 1] = high[d]
-            state.lists[z, 0], state.lists[z, 1] = end, kept
-            state.decided[z] = state.decided[top]
-        state.boxes[top, 2 * axis] = middle
-        state.boxes[top + 1, 2 * axis + 1] = middle
-        state.depth[0] = top + 2
+        halve_box(state, top, low, high, axis, middle, kept)
     return MORE, limit
+
+
+@njit(nogil=True, cache=True)
+def valid_range(stages, state, top, low, high):  # type: ignore[no-untyped-def]
+    """Set the least and the end valid cutoff of every axis of a box; whether it has any setting."""
+    some = True
+    for d in range(low.shape[0]):
+        low[d] = stages.valid[d, state.boxes[top, 2 * d]]
+        high[d] = stages.last_valid[d, state.boxes[top, 2 * d + 1]]
+        some = some and low[d] < high[d]
+    return some
+
+
+@njit(nogil=True, cache=True)
+def decide_open(stages, state, top, low, high, first_open, rank_sum):  # type: ignore[no-untyped-def]
+    """Count the examples open in a box's parent that are decided in the box; list the others.
+
+    They are listed in ``arena`` after their parent's; the end of that list is returned.
+    ``first_open`` and ``rank_sum`` int64 [d] receive their number and sum of ranks by the threshold
+    that they meet first.
+    """
+    start, end = state.lists[top, 0], state.lists[top, 1]
+    first_open[:] = 0
+    rank_sum[:] = 0
+    kept = end
+    for k in range(start, end):
+        x = state.arena[k]
+        s = first_stage(stages.place, x, low)
+        if s == low.shape[0] or stages.place[s, x] >= high[s] - 1:
+            state.decided[top, 0] += stages.right[s, x]
+            state.decided[top, 1 + s] += 1
+        else:
+            state.arena[kept] = x
+            kept += 1
+            first_open[s] += 1
+            rank_sum[s] += stages.place[s, x]
+    return kept
+
+
+@njit(nogil=True, cache=True)
+def halve_box(state, top, low, high, axis, middle, kept):  # type: ignore[no-untyped-def]
+    """Replace the box on top by its halves along ``axis``, whose open examples end at ``kept``."""
+    end = state.lists[top, 1]
+    for half in range(2):
+        z = top + half
+        for d in range(low.shape[0]):
+            state.boxes[z, 2 * d] = low[d]
+            state.boxes[z, 2 * d + 1] = high[d]
+        state.lists[z, 0], state.lists[z, 1] = end, kept
+        state.decided[z] = state.decided[top]
+    state.boxes[top, 2 * axis] = middle
+    state.boxes[top + 1, 2 * axis + 1] = middle
+    state.depth[0] = top + 2
 
 
 @njit(nogil=True, cache=True)
@@ -197,7 +220,7 @@ def combine_axes(  # type: ignore[no-untyped-def]
     Right answers and cost are then a part of each cutoff alone; only those cutoffs count that gain
     more than every earlier one of their axis.
     """
-    thresholds, size = stages.place.shape
+    thresholds = stages.place.shape[0]
     number = end - start
     cutoff = np.empty((thresholds, number + 1), np.int64)
     gain = np.empty((thresholds, number + 1), np.int64)
@@ -205,33 +228,8 @@ def combine_axes(  # type: ignore[no-untyped-def]
     kept = np.zeros(thresholds, np.int64)
     keys = np.empty(number, np.int64)
     for d in range(thresholds):
-        count = 0
-        for k in range(start, end):
-            x = state.arena[k]
-            if first_stage(stages.place, x, low) == d:
-                keys[count] = (np.int64(stages.place[d, x]) << 32) | x
-                count += 1
-        keys[:count].sort()
-        g, best = np.int64(0), np.int64(-1 - size)
-        moved = np.zeros(thresholds + 1, np.int64)
-        for e in range(count + 1):
-            # the cutoffs that let just the first e of them go on
-            least = low[d] if e == 0 else (keys[e - 1] >> 32) + 1
-            most = high[d] - 1 if e == count else keys[e] >> 32
-            first = np.int64(stages.valid[d, least])
-            if g > best and first <= most:
-                best = g
-                cutoff[d, kept[d]], gain[d, kept[d]] = first, g
-                on[d, kept[d]] = moved
-                kept[d] += 1
-            if e < count:
-                x = keys[e] & 0xFFFFFFFF
-                t = d + 1
-                while t < thresholds and stages.place[t, x] < low[t]:
-                    t += 1
-                g += np.int64(stages.right[t, x]) - np.int64(stages.right[d, x])
-                moved[d] -= 1
-                moved[t] += 1
+        opened = state.arena[start:end]
+        kept[d] = list_axis(stages, opened, d, low, high, keys, cutoff[d], gain[d], on[d])
     if kept.min() == 0:
         return
     right = state.decided[top, 0]
@@ -267,3 +265,42 @@ def combine_axes(  # type: ignore[no-untyped-def]
             d -= 1
         if d < 0:
             return
+
+
+@njit(nogil=True, cache=True)
+def list_axis(stages, opened, d, low, high, keys, cutoff, gain, on):  # type: ignore[no-untyped-def]
+    """The valid cutoffs of axis ``d`` that gain more than every earlier one: their number.
+
+    ``opened`` int32 [.]: a box's open examples, ``keys`` int64 [.]: scratch of that length. Each
+    found cutoff receives its place in ``cutoff``, its right answers gained in ``gain`` and, in
+    ``on`` [., 1 + d], the change of the number leaving at each stage.
+    """
+    thresholds, size = stages.place.shape
+    count = 0
+    for x in opened:
+        if first_stage(stages.place, x, low) == d:
+            keys[count] = (np.int64(stages.place[d, x]) << 32) | x
+            count += 1
+    keys[:count].sort()
+    g, best = np.int64(0), np.int64(-1 - size)
+    moved = np.zeros(thresholds + 1, np.int64)
+    found = 0
+    for e in range(count + 1):
+        # the cutoffs at which just the first e of them are deferred
+        least = low[d] if e == 0 else (keys[e - 1] >> 32) + 1
+        most = high[d] - 1 if e == count else keys[e] >> 32
+        first = np.int64(stages.valid[d, least])
+        if g > best and first <= most:
+            best = g
+            cutoff[found], gain[found] = first, g
+            on[found] = moved
+            found += 1
+        if e < count:
+            x = keys[e] & 0xFFFFFFFF
+            t = d + 1
+            while t < thresholds and stages.place[t, x] < low[t]:
+                t += 1
+            g += np.int64(stages.right[t, x]) - np.int64(stages.right[d, x])
+            moved[d] -= 1
+            moved[t] += 1
+    return found

@@ -32,28 +32,7 @@ def settle(shared, listed, box, base, sums, bits, place):  # type: ignore[no-unt
         if y >= box[1] - 1:
             continue
         if y >= box[0]:
-            if z2 >= box[3] - 1:
-                sums[3] += max(0, r2 - r1)
-                if place:
-                    decide(bits[0], y - 64 * base[0], r1, r2, False, False)
-            elif z2 < box[2] and z3 >= box[5] - 1:
-                sums[3] += max(0, r3 - r1)
-                if place:
-                    decide(bits[0], y - 64 * base[0], r1, r3, True, False)
-            elif z2 < box[2] and z3 < box[4]:
-                sums[3] += max(0, r4 - r1)
-                if place:
-                    decide(bits[0], y - 64 * base[0], r1, r4, True, True)
-            else:
-                best = r1
-                if z2 >= box[2]:
-                    best = max(best, r2)
-                if z3 >= box[4]:
-                    best = max(best, r3)
-                if z3 < box[5] - 1:
-                    best = max(best, r4)
-                sums[3] += best - r1
-                tight += 1
+            tight += settle_first(e, box, base, sums, bits[0], place)
             continue
         before = r2 if y < 0 else r1
         if z2 >= box[2]:
@@ -86,8 +65,36 @@ def settle(shared, listed, box, base, sums, bits, place):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
+def settle_first(e, box, base, sums, bits, place):  # type: ignore[no-untyped-def]
+    """An example that the first threshold leaves open (see ``settle``): 1 if it is still shared."""
+    y, z2, z3 = e[0], e[1], e[2]
+    r1, r2, r3, r4 = e[3], e[4], e[5], e[6]
+    after, three, four = r2, False, False
+    if z2 >= box[3] - 1:
+        pass
+    elif z2 < box[2] and z3 >= box[5] - 1:
+        after, three = r3, True
+    elif z2 < box[2] and z3 < box[4]:
+        after, three, four = r4, True, True
+    else:
+        best = r1
+        if z2 >= box[2]:
+            best = max(best, r2)
+        if z3 >= box[4]:
+            best = max(best, r3)
+        if z3 < box[5] - 1:
+            best = max(best, r4)
+        sums[3] += best - r1
+        return 1
+    sums[3] += max(0, after - r1)
+    if place:
+        decide(bits, y - 64 * base[0], r1, after, three, four)
+    return 0
+
+
+@njit(nogil=True, cache=True)
 def decide(bits, position, before, after, three, four):  # type: ignore[no-untyped-def]
-    """Add an example that one axis alone decides, right or wrong before and after going on."""
+    """Add an example that one axis alone decides, right or wrong before and after deferral."""
     flag = np.uint64(1) << np.uint64(position & 63)
     w = position >> 6
     if after > before:
@@ -104,7 +111,7 @@ def decide(bits, position, before, after, three, four):  # type: ignore[no-untyp
 def list_records(bits, valid, start, end, base, records):  # type: ignore[no-untyped-def]
     """The valid cutoffs of [start, end) that gain more than every earlier one: their number.
 
-    records int64 [., 4] receives cutoff, gain, examples that go on to stage 3 and to stage 4; all
+    records int64 [., 4] receives cutoff, gain, examples deferred to stage 3 and to stage 4; all
     counted from the start of the word of ``start``.
     """
     kept = 0
@@ -149,23 +156,23 @@ def combine(group, front, bits, records, box, base, lane, sums):  # type: ignore
     threes = list_records(bits[2], group.valid[2], box[4], box[5], base[2], three)
     if ones == 0 or twos == 0 or threes == 0:
         return
-    share, price, dearest = front.share, group.cost[2], group.cost_fourth[lane]
+    share, price, costliest = front.share, group.cost[2], group.cost_fourth[lane]
     best2, best3 = two[twos - 1, 1], three[threes - 1, 1]
     for x in range(ones):
         cost_two = float(group.size) * group.cost[0] + float(one[x, 0]) * group.cost[1]
         m1, n1, k1 = sums[0] + one[x, 1], sums[1] + one[x, 2], sums[2] + one[x, 3]
         least = cost_two + float(n1 + two[0, 2]) * price
-        least += float(k1 + two[0, 3] + three[0, 3]) * dearest
+        least += float(k1 + two[0, 3] + three[0, 3]) * costliest
         if least > share * front.cost[m1 + best2 + best3]:
             continue
         for y in range(twos):
             cost_three = cost_two + float(n1 + two[y, 2]) * price
             m2, k2 = m1 + two[y, 1], k1 + two[y, 3]
-            if cost_three + float(k2 + three[0, 3]) * dearest > share * front.cost[m2 + best3]:
+            if cost_three + float(k2 + three[0, 3]) * costliest > share * front.cost[m2 + best3]:
                 continue
             for z in range(threes):
                 m = m2 + three[z, 1]
-                cost = cost_three + float(k2 + three[z, 3]) * dearest
+                cost = cost_three + float(k2 + three[z, 3]) * costliest
                 if cost <= front.cost[m]:
                     at = (one[x, 0], two[y, 0], three[z, 0])
                     offer(front.cost, front.witness, m, cost, group.rank[lane], at)

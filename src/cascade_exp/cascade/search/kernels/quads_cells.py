@@ -73,21 +73,7 @@ def search_cell(group, stream, grid, front, scratch, cell, lane, corner):  # typ
         for k in range(3):
             sums[k] = corner[k]
         tight = settle(scratch.shared, listed, box, base, sums, scratch.bits[0], False)
-        most = np.int64(0)
-        widest = np.int64(-1)
-        axis = 0
-        for d in range(3):
-            bits, curve = scratch.bits[0, d], scratch.curves[d]
-            gain = axis_corner(bits, curve, box[2 * d], base[d], sums)
-            reach = axis_top(bits, curve, group.valid[d], box[2 * d], box[2 * d + 1], base[d])
-            if reach == NEVER:
-                most = np.int64(NEVER)
-                break
-            sums[0] += gain
-            reach += sums[3 + d] - gain
-            most += reach
-            if reach > widest and box[2 * d + 1] - box[2 * d] > 1:
-                axis, widest = d, reach
+        most, axis = bound_box(group, scratch, box, base, sums)
         if most < 0:
             continue
         low = least_cost(group, lane, box[0], sums[1], sums[2])
@@ -101,8 +87,31 @@ def search_cell(group, stream, grid, front, scratch, cell, lane, corner):  # typ
 
 
 @njit(nogil=True, cache=True)
+def bound_box(group, scratch, box, base, sums):  # type: ignore[no-untyped-def]
+    """What a box gains at most over its corner (NEVER: no setting), and the axis that leaves most.
+
+    ``sums`` are those of ``settle``; the corner's own gains and deferred examples are added.
+    """
+    most = np.int64(0)
+    widest = np.int64(-1)
+    axis = 0
+    for d in range(3):
+        bits, curve = scratch.bits[0, d], scratch.curves[d]
+        gain = axis_corner(bits, curve, box[2 * d], base[d], sums)
+        reach = axis_top(bits, curve, group.valid[d], box[2 * d], box[2 * d + 1], base[d])
+        if reach == NEVER:
+            return np.int64(NEVER), axis
+        sums[0] += gain
+        reach += sums[3 + d] - gain
+        most += reach
+        if reach > widest and box[2 * d + 1] - box[2 * d] > 1:
+            axis, widest = d, reach
+    return most, axis
+
+
+@njit(nogil=True, cache=True)
 def least_cost(group, lane, first, at_three, at_four):  # type: ignore[no-untyped-def]
-    """Total cost when so many examples go on from stage 1, 2 and 3."""
+    """Total cost when so many examples are deferred from stage 1, 2 and 3."""
     cost = float(group.size) * group.cost[0] + float(first) * group.cost[1]
     return cost + float(at_three) * group.cost[2] + float(at_four) * group.cost_fourth[lane]
 
@@ -237,7 +246,7 @@ def list_shared(group, stream, grid, scratch, cell, lane, box):  # type: ignore[
 
 @njit(nogil=True, cache=True)
 def axis_corner(bits, curve, start, base, sums):  # type: ignore[no-untyped-def]
-    """Gain of an axis up to the cutoff ``start``; what goes on is added to the sums."""
+    """Gain of an axis up to the cutoff ``start``; the number deferred is added to the sums."""
     w = (start >> 6) - base
     before = span(0, start & 63)
     sums[1] += curve[AT_THREE, w] + count(bits[THREE, w] & before)

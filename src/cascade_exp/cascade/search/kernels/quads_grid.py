@@ -63,28 +63,24 @@ def grid_pass(group, stream, grid, front, change, scratch):  # type: ignore[no-u
     column_gain = np.zeros((strips + 2, WIDTH), np.int32)
     column_number = np.zeros(strips + 2, np.int64)
     run_hope = np.zeros((strips + 2, WIDTH), np.int32)
-    run_gain = np.zeros((strips + 2, WIDTH), np.int32)
     highest = np.zeros(strips + 2, np.int64)
-    highest_gain = np.zeros(strips + 2, np.int64)
-    lanes = group.rank.shape[0]
-    cheapest = group.cost_fourth.min()
     right = np.int64(0)
     for y in range(size):
         right += np.int64(stream.right[y] & np.uint16(1))
     most = right
     for p in range(grid.end[0]):
         first, last = step[0] * p, min(step[0] * (p + 1), size)
-        # those of the strip that are wrong at stage 1 may do better by going on, the others not
+        # those of the strip that are wrong at stage 1 may do better when deferred, the others not
         for y in range(first, last):
             if not stream.right[y] & np.uint16(1):
                 most += add_hope(stream, y, place_of, two[0], hope, change)
         column_hope[:] = 0
         column_gain[:] = 0
         column_number[:] = 0
-        best, sure, at_three = most, right, np.int64(0)
+        best, corner, at_three = most, right, np.int64(0)
         for q in range(grid.end[1] if p >= grid.start[0] else 0):
             best += two[0, q]
-            sure += two[1, q]
+            corner += two[1, q]
             at_three += two[2, q]
             add_flat(column_hope, hope[q])
             add_flat(column_gain, gain[q])
@@ -93,45 +89,54 @@ def grid_pass(group, stream, grid, front, change, scratch):  # type: ignore[no-u
             if q < grid.start[1]:
                 continue
             sum_strips(column_hope, run_hope, highest)
-            low = float(size) * group.cost[0] + float(first) * group.cost[1]
-            low += float(at_three) * group.cost[2]
-            at_four = np.int64(0)
-            summed = False
-            for s in range(strips):
-                at_four += column_number[s]
-                if low + float(at_four) * cheapest > front.share * front.cost[best + highest[s]]:
-                    continue
-                if not summed:
-                    sum_strips(column_gain, run_gain, highest_gain)
-                    summed = True
-                for t in range(lanes):
-                    cost = low + float(at_four) * group.cost_fourth[t]
-                    top = best + run_hope[s, t]
-                    at = (first, step[1] * q, step[2] * s)
-                    if cost > front.share * front.cost[top] or not may_join(
-                        front.cost, front.witness, top, cost, group.rank[t], at
-                    ):
-                        continue
-                    m = sure + run_gain[s, t]
-                    if is_setting(group.valid, at):
-                        offer(front.cost, front.witness, m, cost, group.rank[t], at)
-                    search_cell(
-                        group, stream, grid, front, scratch,
-                        (p, q, s), t, (m, at_three, at_four),
-                    )  # fmt: skip
+            visit_column(
+                group, stream, grid, front, scratch, (p, q), (best, corner, at_three),
+                column_number, column_gain, run_hope, highest,
+            )  # fmt: skip
         for y in range(first, last):
-            bits = np.int64(stream.right[y])
-            if bits & 1:
+            if stream.right[y] & np.uint16(1):
                 most += add_hope(stream, y, place_of, two[0], hope, change) - 1
-            at_two, at_last = bits >> 1 & 1, bits >> 2 & 1
-            right += at_two - (bits & 1)
-            q = place_of[0, stream.second[y] >> 6] + 1
-            s = place_of[1, stream.third[y] >> 6] + 1
-            if q < rows:
-                two[1, q] += at_last - at_two
-                two[2, q] += 1
-                number[q, s] += 1
-                add_lanes(gain[q, s], change[at_last, bits >> 3])
+            right += add_gain(stream, y, place_of, two, gain, number, change)
+
+
+@njit(nogil=True, cache=True)
+def visit_column(  # type: ignore[no-untyped-def]
+    group, stream, grid, front, scratch, at_cell, counts, column_number, column_gain, run_hope,
+    highest,
+):  # fmt: skip
+    """Search the cells of strips ``at_cell`` of the first two axes that can be on the front.
+
+    ``counts``: right answers at most and at the corner, and number at stage 3. By strip of the
+    third axis: ``column_number`` int64 [.], what is deferred to stage 4; ``column_gain`` int32
+    [., WIDTH]; ``run_hope`` int32 [., WIDTH] and its largest lane, ``highest`` int64 [.].
+    """
+    p, q = at_cell
+    best, corner, at_three = counts
+    first, cheapest = 64 * grid.words[0] * p, group.cost_fourth.min()
+    low = float(group.size) * group.cost[0] + float(first) * group.cost[1]
+    low += float(at_three) * group.cost[2]
+    run_gain = scratch.run_gain
+    at_four = np.int64(0)
+    summed = False
+    for s in range(grid.strips[2]):
+        at_four += column_number[s]
+        if low + float(at_four) * cheapest > front.share * front.cost[best + highest[s]]:
+            continue
+        if not summed:
+            sum_strips(column_gain, run_gain, scratch.highest_gain)
+            summed = True
+        for t in range(group.rank.shape[0]):
+            cost = low + float(at_four) * group.cost_fourth[t]
+            top = best + run_hope[s, t]
+            at = (first, 64 * grid.words[1] * q, 64 * grid.words[2] * s)
+            if cost > front.share * front.cost[top] or not may_join(
+                front.cost, front.witness, top, cost, group.rank[t], at
+            ):
+                continue
+            m = corner + run_gain[s, t]
+            if is_setting(group.valid, at):
+                offer(front.cost, front.witness, m, cost, group.rank[t], at)
+            search_cell(group, stream, grid, front, scratch, (p, q, s), t, (m, at_three, at_four))
 
 
 @njit(nogil=True, cache=True)
@@ -146,10 +151,10 @@ def strips_of_words(grid, words):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def add_hope(stream, y, place_of, two, hope, change):  # type: ignore[no-untyped-def]
-    """Count an example that went on from stage 1 by its best exit; right at stage 2 is returned.
+    """Count an example deferred from stage 1 by its best exit; right at stage 2 is returned.
 
-    Where stage 2 is right it stays as long as it may, else it goes on as soon as it may, and so at
-    stage 3: a step function of the cell, told by where its steps are.
+    Where stage 2 is right it stays as long as it may, else it is deferred as soon as it may, and so
+    at stage 3: a step function of the cell, stored as its steps.
     """
     bits = np.int64(stream.right[y])
     at_two, at_three = bits >> 1 & 1, bits >> 2 & 1
@@ -159,6 +164,24 @@ def add_hope(stream, y, place_of, two, hope, change):  # type: ignore[no-untyped
         two[q] += at_three - at_two
         add_lanes(hope[q, s], change[at_three, bits >> 3])
     return at_two
+
+
+@njit(nogil=True, cache=True)
+def add_gain(stream, y, place_of, two, gain, number, change):  # type: ignore[no-untyped-def]
+    """Count an example that is deferred from stage 1 from here on; what right answers change by.
+
+    ``two`` int64 [3, .]: of stage 3 against stage 2, at most, at the corner, and their number.
+    """
+    bits = np.int64(stream.right[y])
+    at_two, at_last = bits >> 1 & 1, bits >> 2 & 1
+    q = place_of[0, stream.second[y] >> 6] + 1
+    s = place_of[1, stream.third[y] >> 6] + 1
+    if q < two.shape[1]:
+        two[1, q] += at_last - at_two
+        two[2, q] += 1
+        number[q, s] += 1
+        add_lanes(gain[q, s], change[at_last, bits >> 3])
+    return at_two - (bits & 1)
 
 
 @njit(nogil=True, cache=True)

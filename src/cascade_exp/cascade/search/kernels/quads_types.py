@@ -1,7 +1,7 @@
 """Four stages: what one group of cascades and one thread hand from kernel to kernel.
 
 A group is all cascades of the same three stages with up to ``WIDTH`` fourth ones. Arrays in the
-order of stage d list its examples from the least sure to the surest.
+order of stage d list its examples from the least to the most confident.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ WIDTH = 8
 """Fourth models taken side by side."""
 
 GAINED, LOST, THREE, FOUR = 0, 1, 2, 3
-"""Bits of an axis: right answers gained, lost by going on; paid for at stage 3, at stage 4."""
+"""Bits of an axis: right answers gained, lost by deferral; paid for at stage 3, at stage 4."""
 GAIN, AT_THREE, AT_FOUR, TOP = 0, 1, 2, 3
 """Words of an axis: the sums of those bits before the word, and the most gained within it."""
 NEVER = -(1 << 40)
@@ -87,6 +87,7 @@ class Scratch(NamedTuple):
         shared: int64 [., 7], examples that more than one threshold decides: their ranks at the
             three stages (the first -1 where it has passed) and right or wrong at the four.
         boxes: int64 [., 6], records: int64 [3, ., 4], tally: int64 [6].
+        run_gain: int32 [., WIDTH], highest_gain: int64 [.]: prefix sums along a column of cells.
     """
 
     sums: NDArray[np.int32]
@@ -98,6 +99,8 @@ class Scratch(NamedTuple):
     boxes: NDArray[np.int64]
     records: NDArray[np.int64]
     tally: NDArray[np.int64]
+    run_gain: NDArray[np.int32]
+    highest_gain: NDArray[np.int64]
 
 
 class Front(NamedTuple):

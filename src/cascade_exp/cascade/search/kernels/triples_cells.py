@@ -67,7 +67,7 @@ def search_cells(found, group, first, second, front, witness):  # type: ignore[n
 
 @njit(nogil=True, cache=True)
 def total_cost(group, lane, at_two, at_three):  # type: ignore[no-untyped-def]
-    """Total cost when so many examples go on from stage 1 and from stage 2."""
+    """Total cost when so many examples are deferred from stage 1 and from stage 2."""
     cost = float(group.size) * group.cost_first + float(at_two) * group.cost_second
     return cost + float(at_three) * group.cost_third[lane]
 

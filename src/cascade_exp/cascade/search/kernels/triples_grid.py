@@ -19,7 +19,7 @@ def strip_bounds(hits, column, run, counts, base, gain_second, width):  # type: 
     """Right answers at the corner, and at most, of one strip's cells.
 
     hits [G, 4, LANES] and column [G, 4, LANES] flattened: examples of the strip by column, right at
-    stage 1 and 2 and lane; per column and lane, over the strips before, what going on to stage 3
+    stage 1 and 2 and lane; per column and lane, over the strips before, what deferral to stage 3
     gains in all and at most, then the two results. ``counts`` int64 [G, 4]: the strip's examples.
     """
     run[:] = 0
@@ -28,7 +28,7 @@ def strip_bounds(hits, column, run, counts, base, gain_second, width):  # type: 
         only_second = counts[q, 2]
         gain_second -= only_second
         reached = np.int32(only_second + counts[q, 3])
-        sure = np.int32(base)
+        corner = np.int32(base)
         hope = np.int32(only_second + gain_second)
         cell = 4 * LANES * q
         # flat arrays and 32-bit sums, all loads before all stores: only so is it vectorised
@@ -41,7 +41,7 @@ def strip_bounds(hits, column, run, counts, base, gain_second, width):  # type: 
             run_hope = run[LANES + lane]
             column_gain = column[cell + lane]
             column_hope = column[cell + LANES + lane]
-            right = np.int32(sure + run_gain)
+            right = np.int32(corner + run_gain)
             gains = np.int32(np.int32(neither + lost) + np.int32(regained + kept))
             run[lane] = np.int32(run_gain + column_gain)
             run[LANES + lane] = np.int32(run_hope + np.int32(neither + regained))
@@ -81,13 +81,8 @@ def grid_pass(group, order, right_first, code, right_third, corner, front, witne
     for p in range(strips):
         histogram[:] = 0
         counts[:] = 0
-        for y in range(step * p, min(step * (p + 1), size)):
-            kind = code[order[y]] + right_first[y]
-            counts[kind >> 2, kind & 3] += 1
-            cell = histogram[kind]
-            row = right_third[y]
-            for lane in range(width):
-                cell[lane] += row[lane]
+        strip = (step * p, min(step * (p + 1), size))
+        count_strip(strip, order, right_first, code, right_third, histogram, counts)
         gain_second = np.int64(0)  # of the strip's examples that would leave at stage 2
         change = np.int64(0)
         for q in range(strips):
@@ -115,6 +110,19 @@ def grid_pass(group, order, right_first, code, right_third, corner, front, witne
             on_before[q] += counts[q, 0] + counts[q, 1] + counts[q, 2] + counts[q, 3]
         base += change
     return listed
+
+
+@njit(nogil=True, cache=True)
+def count_strip(strip, order, right_first, code, right_third, histogram, counts):  # type: ignore[no-untyped-def]
+    """Count a strip's examples by column and by right at stage 1 and 2, all and right by lane."""
+    width = right_third.shape[1]
+    for y in range(strip[0], strip[1]):
+        kind = code[order[y]] + right_first[y]
+        counts[kind >> 2, kind & 3] += 1
+        cell = histogram[kind]
+        row = right_third[y]
+        for lane in range(width):
+            cell[lane] += row[lane]
 
 
 @njit(nogil=True, cache=True)
