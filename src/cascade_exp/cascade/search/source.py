@@ -52,7 +52,7 @@ class Source:
     """The stages of a pool in every form that is needed; safe to be used from many threads.
 
     Args:
-        inner: prefixes after which some cascade has another stage. Of any other stage only the answers
+        inner: prefixes after which some cascade has another stage; of any other only the answers
             are asked for, which a pool may give faster (``final_statistics``).
 
     Raises:
