@@ -25,7 +25,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("evaluate.py", "+metrik=entropy", "metrik: nothing reads this key (did you mean"),
         ("evaluate.py", "+metric.temperature=2", "metric.temperature: nothing reads this key"),
         ("evaluate.py", "metric.k=3", "metric.k: no such key"),
-        ("evaluate.py", "seed=one", "seed: "),
+        ("evaluate.py", "seed=one", "seed=one: Value 'one'"),
         ("evaluate.py", "seed", "seed: expected key=value"),
         ("evaluate.py", "cascade=stages", "cascade.stages: a value is needed"),
         ("evaluate.py", "experiment=sst2_minilm", "it chooses data, which this command"),
