@@ -14,7 +14,14 @@ from cascade_exp.data.images import ImageDataModule
 from cascade_exp.data.splitting import Splits
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.classifier import Classifier
-from cascade_exp.learning.difficulty import AGAIN, LabelStore, Task, assign_folds
+from cascade_exp.learning.difficulty import (
+    AGAIN,
+    Labels,
+    LabelStore,
+    Task,
+    assign_folds,
+    label_quality,
+)
 from cascade_exp.learning.folds import fit_fold
 from tests.learning.settings import optimizer, trainer
 
@@ -68,6 +75,39 @@ def test_labels_of_hand_made_folds(tmp_path):
     key = json.loads((folder / "key.json").read_text())
     assert key == {"of": {"data": "d"}, "made_from": {"model": "m"}}
     np.testing.assert_array_equal(store(tmp_path).finish().correct, labels.correct)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), min_size=1, max_size=40),
+    st.integers(1, 3),
+)
+def test_quality_of_labels_by_hand(rows, folds):
+    targets = np.array([row[0] for row in rows])
+    correct = np.array([row[1:] for row in rows])
+    fold_of = np.arange(len(rows)) % min(folds, len(rows))
+    found = label_quality(Labels(np.arange(len(rows)), correct), targets, fold_of, "abc")
+    right = [sum(row[1:]) for row in rows]
+    assert found.held_out == pytest.approx(sum(right) / (2 * len(rows)))
+    assert found.majority == max(list(targets).count(c) for c in range(3)) / len(rows)
+    for c, name in enumerate("abc"):
+        mine = [not all(row[1:]) for row in rows if row[0] == c]
+        assert (name in found.difficult) == bool(mine)
+        if mine:
+            assert found.difficult[name] == pytest.approx(sum(mine) / len(mine))
+    for seed in (0, 1):
+        for fold, accuracy in enumerate(found.accuracy[seed]):
+            held = [row[1 + seed] for row, its in zip(rows, fold_of, strict=True) if its == fold]
+            assert accuracy == pytest.approx(sum(held) / len(held))
+
+
+@pytest.mark.parametrize(("right", "informative"), [(60, False), (69, False), (71, True)])
+def test_labels_inform_only_above_the_largest_class(right, informative):
+    targets = np.repeat([0, 1], [60, 40])  # two standard errors of 0.6 over 100: 9.8 points
+    correct = np.arange(100) < right
+    found = label_quality(
+        Labels(np.arange(100), correct[:, None]), targets, np.arange(100) % 2, ("no", "yes")
+    )
+    assert found.informative is informative
 
 
 def test_another_origin_is_another_table(tmp_path):

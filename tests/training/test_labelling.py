@@ -102,6 +102,20 @@ def test_only_the_stages_before_the_last_are_labelled_and_regularised(job):
     assert sum(bool(row["selection/dis"]) for row in first) == 4  # every epoch
 
 
+def test_labels_of_folds_that_learn_nothing_are_warned_of(job, tmp_path, capsys):
+    run("train", tmp_path / "job", *SMALL, "trainer.max_epochs=1", "optimizer.learning_rate=1e-9")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Warning: the fold models of resnet_16px are hardly better than always" in out
+    (labels,) = label_files(tmp_path)
+    quality = json.loads((labels.parent / "quality.json").read_text())
+    assert not quality["informative"]
+    learnt = json.loads((label_files(job.parent)[0].parent / "quality.json").read_text())
+    assert learnt["informative"] and learnt["held_out"] > 2 * learnt["majority"]
+    table = rows(label_files(job.parent)[0])
+    right = [int(row[f"correct_{seed}"]) for row in table for seed in (0, 1)]
+    assert learnt["held_out"] == pytest.approx(sum(right) / len(right))
+
+
 def test_labels_are_kept_whatever_the_margin_and_the_jobs_seed(job, tmp_path, capsys):
     run("train", job.parent / "again", *SMALL, "regularizer.margin=0.1", "seed=3")
     assert "taken from" in capsys.readouterr().out

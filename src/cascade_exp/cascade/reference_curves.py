@@ -29,7 +29,8 @@ def leave_iff_right(correct: Bools, exit_cost: Floats) -> tuple[float, float]:
     """(mean cost, score) when each example leaves at the first of n stages that is right.
 
     What no stage answers rightly runs them all. No deferral rule over these stages scores more
-    (Kolawole et al. (CoE), Prop. 1: r_ideal = 1 - I[h_1(x) = y]).
+    (Kolawole et al. (CoE), Prop. 1, meant as r(x) = I[h_1(x) = y] where r = 1 uses h_1; the paper
+    prints 1 - I[h_1(x) = y], which by its own definition of r would use h_1 where it is wrong).
 
     >>> right = np.array([[True, False, False, False], [True, True, False, True]])
     >>> leave_iff_right(right, np.array([1.0, 3.0]))

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,63 @@ class Labels:
         """bool [N]: wrong under one seed at least."""
         wrong: Bools = np.logical_not(np.all(self.correct, axis=1))
         return wrong
+
+
+@dataclass(frozen=True)
+class LabelQuality:
+    """Whether the fold models have learnt enough for their errors to say what is difficult.
+
+    Attributes:
+        accuracy: per seed, per fold, the share of held-out examples answered right.
+        held_out: the same over all folds and seeds.
+        majority: share of the largest class, which a constant answer gets right.
+        difficult: by class, the share of difficult examples.
+        examples: how many are labelled.
+    """
+
+    accuracy: list[list[float]]
+    held_out: float
+    majority: float
+    difficult: dict[str, float]
+    examples: int
+
+    @property
+    def informative(self) -> bool:
+        """Whether held-out answers are better than the largest class by over two standard errors.
+
+        The error is that of the majority's share m over N examples, sqrt(m (1 - m) / N). Below
+        it, *difficult* hardly means more than *not of the largest class*.
+        """
+        error = np.sqrt(self.majority * (1 - self.majority) / self.examples)
+        return bool(self.held_out > self.majority + 2 * error)
+
+
+def label_quality(
+    labels: Labels, targets: Ints, fold_of: Ints, classes: Sequence[str]
+) -> LabelQuality:
+    """Held-out accuracy against the largest class, and what share of each class is difficult.
+
+    Args:
+        targets, fold_of: int64 [N], class and fold of each example, in the order of ``labels``.
+        classes: names of the K classes; those without an example are left out of ``difficult``.
+    """
+    folds = range(int(fold_of.max()) + 1)
+    counts = np.bincount(targets, minlength=len(classes))
+    difficult = np.bincount(targets, weights=labels.difficult, minlength=len(classes))
+    return LabelQuality(
+        accuracy=[
+            [float(correct[fold_of == fold].mean()) for fold in folds]
+            for correct in labels.correct.T
+        ],
+        held_out=float(labels.correct.mean()),
+        majority=float(counts.max() / len(targets)),
+        difficult={
+            name: float(wrong / count)
+            for name, wrong, count in zip(classes, difficult, counts, strict=True)
+            if count
+        },
+        examples=len(targets),
+    )
 
 
 def assign_folds(labels: Ints, folds: int, seed: int) -> Ints:
@@ -186,6 +243,11 @@ class LabelStore:
                 f"are 1, else 1; {AGAIN}"
             )
         return labels
+
+    def keep_quality(self, quality: LabelQuality) -> None:
+        """Write ``quality.json`` beside the labels."""
+        record = {**asdict(quality), "informative": quality.informative}
+        write_text(self.folder / "quality.json", json.dumps(record, indent=2) + "\n")
 
     def _header(self) -> list[str]:
         return ["id", *(f"correct_{seed}" for seed in range(self.seeds)), "difficulty"]

@@ -1,6 +1,6 @@
 """The heads of early-exit networks: what turns the hidden states after layer i into logits.
 
-Three ways, each after its paper's own code: DeeBERT (Xin et al. 2020), PABEE (Zhou et al. 2020) and
+Three kinds, each as its paper describes it: DeeBERT (Xin et al. 2020), PABEE (Zhou et al. 2020) and
 FastBERT (Liu et al. 2020). The encoder they sit on is in ``exits``;
 which method has which heads, in ``exit_methods``.
 """
@@ -53,7 +53,8 @@ class Pooler(nn.Module):
 class PooledHeads(ExitHeads):
     """DeeBERT's off-ramps: a pooler and a classifier of its own after every layer (Xin et al., §3).
 
-    As in the authors' code the earlier poolers start from the fine-tuned last one.
+    The earlier poolers start from the fine-tuned last one, before the second phase. The authors'
+    code copies the pre-trained pooler into all of them, once, before the first phase.
     """
 
     def __init__(self, config: Any, exits: int, classes: int) -> None:

@@ -19,10 +19,12 @@ from cascade_exp.jobs.fold_jobs import has_launcher, run_fold_jobs
 from cascade_exp.jobs.progress import labelling_progress
 from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.difficulty import (
+    LabelQuality,
     Labels,
     LabelStore,
     Task,
     assign_folds,
+    label_quality,
 )
 from cascade_exp.learning.feeding import feed
 from cascade_exp.learning.folds import fit_fold
@@ -54,9 +56,32 @@ def difficulty_labels(pool: TrainingPool, name: str, dar: Dar) -> Labels:
     else:
         _make(pool, {name: store}, wait=True)
     labels = store.finish()
-    difficult = int(labels.difficult.sum())
-    pool.say(f"  {difficult:,} of {len(labels.ids):,} training examples are difficult for {name}")
+    quality = label_quality(labels, pool.splits.train.labels, store.fold_of, pool.source.classes)
+    store.keep_quality(quality)
+    for line in describe_quality(name, quality, int(labels.difficult.sum())):
+        pool.say(f"  {line}")
     return labels
+
+
+def describe_quality(name: str, quality: LabelQuality, difficult: int) -> list[str]:
+    """What is printed of the labels of ``name``: counts, and a warning where folds learnt nothing.
+
+    Args:
+        difficult: how many examples are.
+    """
+    by_class = ", ".join(f"{100 * share:.1f} % of {it}" for it, share in quality.difficult.items())
+    lines = [
+        f"{difficult:,} of {quality.examples:,} training examples are difficult for {name} "
+        f"({by_class}); held-out accuracy {100 * quality.held_out:.1f} %, largest class "
+        f"{100 * quality.majority:.1f} %"
+    ]
+    if not quality.informative:
+        lines.append(
+            f"Warning: the fold models of {name} are hardly better than always answering the "
+            "largest class, so these labels say little about difficulty; expected more epochs, "
+            "more data or a higher learning rate"
+        )
+    return lines
 
 
 def label_stages(pool: TrainingPool, names: Sequence[str], dar: Dar) -> bool:
