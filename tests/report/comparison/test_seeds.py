@@ -43,8 +43,9 @@ def runs(tmp_path, make_results: Make):
         folder = job(tmp_path / f"{regularizer}-{seed}", results, config)
         rows = [("full", "1.0", 0.9, 1.0), ("a>b", "2.0", score, 2 + seed / 10)]
         rows += [("cascade_1_2_6", f"{at}.0", score, at) for at in (2, 3, 4)]
-        lines = "".join(f"{','.join(map(str, row))}\n" for row in rows)
-        header = "method,target,report_score,report_speed_up\n"
+        rows += [("slow", "4.0", score, 3.0)]
+        lines = "".join(f"{','.join(map(str, row))},{row[-1]}\n" for row in rows)
+        header = "method,target,report_score,report_speed_up,selection_speed_up\n"
         (folder / "results" / "speed_ups.csv").write_text(header + lines)
         made.append(folder)
     made.append(job(tmp_path / "killed", None, "seed: 4\n", "running"))
@@ -105,6 +106,7 @@ def test_tables_are_written_printed_and_on_the_page(runs, tmp_path):
     lines = [line.split() for line in printed.splitlines()]
     assert ["a>b", "3", "86.7", "±", "4.2", "%"] in lines and ["(2.20×)"] in lines
     assert ["cascade_1_2_6", "3", *["86.7", "±", "4.2", "%"] * 3] in lines
+    assert ["slow", "3", "–"] in lines  # 3×, where 4× was wanted
     page = page_text(runs, title="x", command="y")
     assert "86.7 ± 4.2 %" in page and "speed_ups_over_seeds.csv" in page
 
@@ -119,7 +121,10 @@ def test_one_job_of_each_kind_has_no_spread_to_tell(runs, tmp_path):
     ("text", "said"),
     [
         ("method,target\na,2\n", "line 2 has no report_score"),
-        ("method,target,report_score,report_speed_up\na,2,x,1\n", "line 2: report_score=x"),
+        (
+            "method,target,report_score,report_speed_up,selection_speed_up\na,2,x,1,1\n",
+            "line 2: report_score=x",
+        ),
     ],
 )
 def test_a_broken_file_is_named(runs, text, said):

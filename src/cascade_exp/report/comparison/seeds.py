@@ -25,6 +25,8 @@ from rich.text import Text
 from cascade_exp.atomic import write_text
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.comparison.runs import ComparedRun, varied
+from cascade_exp.report.pages import numbers
+from cascade_exp.report.pages.speed_ups_view import is_near
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
 from cascade_exp.tables import Cell, csv_records
 
@@ -33,6 +35,13 @@ _NAMED_IN_ROWS = ("models.members.", "speed_ups.", "seed")
 
 # How the spread is named wherever a table is shown.
 SPREAD = "the sample standard deviation over jobs that differ only in the seed"
+
+# By quantity, the column of ``speed_ups.csv`` that holds it.
+_SPEED_UP_VALUES = {
+    "score": "report_score",
+    "speed_up": "report_speed_up",
+    "selection_speed_up": "selection_speed_up",
+}
 
 Values = dict[str, list[float]]
 
@@ -127,7 +136,7 @@ def models_over_seeds(runs: Iterable[ComparedRun]) -> list[OverSeeds]:
 
 
 def speed_ups_over_seeds(runs: Iterable[ComparedRun]) -> list[OverSeeds]:
-    """Score and speed-up on report of every method at every wanted speed-up, per variant.
+    """Score and speed-ups of every method at every wanted speed-up, per variant.
 
     Raises:
         CascadeError: if a ``speed_ups.csv`` lacks a column or holds what is no number.
@@ -137,14 +146,14 @@ def speed_ups_over_seeds(runs: Iterable[ComparedRun]) -> list[OverSeeds]:
         found: dict[tuple[str, str], Values] = {}
         for run in members:
             for record in _read_speed_ups(run):
-                told = found.setdefault(
-                    (record["method"], record["target"]), {"score": [], "speed_up": []}
+                values = found.setdefault(
+                    (record["method"], record["target"]), {name: [] for name in _SPEED_UP_VALUES}
                 )
-                for name, values in told.items():
-                    values.append(float(record[f"report_{name}"]))
+                for name, column in _SPEED_UP_VALUES.items():
+                    values[name].append(float(record[column]))
         rows += [
-            OverSeeds(variant, {"method": method, "target": target}, told)
-            for (method, target), told in found.items()
+            OverSeeds(variant, {"method": method, "target": target}, values)
+            for (method, target), values in found.items()
         ]
     return rows
 
@@ -214,6 +223,8 @@ def _speed_ups(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str
 
 def _at_speed_up(row: OverSeeds) -> str:
     speed_up = statistics.fmean(row.values["speed_up"])
+    if not is_near(statistics.fmean(row.values["selection_speed_up"]), float(row.key["target"])):
+        return numbers.NOTHING
     return f"{mean_and_spread(row.values['score'])}\n({speed_up:.2f}×)"
 
 
@@ -247,7 +258,7 @@ def _read_speed_ups(run: ComparedRun) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         records = list(csv.DictReader(file))
     for number, record in enumerate(records, 2):
-        for name in ("method", "target", "report_score", "report_speed_up"):
+        for name in ("method", "target", *_SPEED_UP_VALUES.values()):
             if not record.get(name):
                 raise CascadeError(f"{path}: line {number} has no {name}")
             if name != "method" and not _is_number(record[name]):

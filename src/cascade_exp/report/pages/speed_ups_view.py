@@ -34,22 +34,32 @@ def lines(found: SpeedUpAnalyses) -> list[SpeedUpLine]:
 
 
 NEAR = 0.1
-"""How far, of the wanted speed-up, one may be off for its score to be held against others there."""
+"""Share of the wanted speed-up by which one may miss it and still be compared with others there."""
+
+
+def is_near(speed_up: float, target: float) -> bool:
+    """Whether ``speed_up`` may be compared with others at ``target``."""
+    return abs(speed_up / target - 1) <= NEAR
+
+
+def is_reached(row: SpeedUpRow) -> bool:
+    """Whether a setting of the method has about this speed-up, by the selection split."""
+    return is_near(row.selection_speed_up, row.target)
 
 
 def is_best(found: SpeedUpAnalyses, row: SpeedUpRow) -> bool:
     """Whether no method scores higher at this wanted speed-up; never of the full model.
 
-    Those that missed the speed-up on the report split by more than ``NEAR`` do not count.
+    Those that miss the speed-up on either split by more than ``NEAR`` do not count.
     """
-    if row.target <= 1 or not _is_near(row):
+    if row.target <= 1 or not _is_comparable(row):
         return False
-    column = [other for other in found.rows if other.target == row.target and _is_near(other)]
+    column = [other for other in found.rows if other.target == row.target and _is_comparable(other)]
     return row.report_score == max(other.report_score for other in column)
 
 
-def _is_near(row: SpeedUpRow) -> bool:
-    return abs(row.report_speed_up / row.target - 1) <= NEAR
+def _is_comparable(row: SpeedUpRow) -> bool:
+    return is_reached(row) and is_near(row.report_speed_up, row.target)
 
 
 def added(found: SpeedUpAnalyses) -> list[tuple[str, str, str, list[AddedRow]]]:

@@ -87,9 +87,9 @@ def _print_all(
     paragraph(
         console,
         f"Speed-up: {unit} of {found.full} over mean {unit}. In each column the setting whose "
-        f"speed-up on {splits.selection} comes closest, and what it does here; *: the best "
-        f"score among those within {speed_ups_view.NEAR:.0%} of their column's speed-up; compare "
-        "no others.",
+        f"speed-up on {splits.selection} is closest, and what it does here; –: none within "
+        f"{speed_ups_view.NEAR:.0%} of the speed-up; *: the best score among those that are within "
+        f"{speed_ups_view.NEAR:.0%} here as well.",
         "dim",
     )
     console.print()
@@ -106,6 +106,9 @@ def _table(found: SpeedUpAnalyses) -> Table:
         for row in line.cells:
             if row is None:
                 cells.append(plain(""))
+                continue
+            if not speed_ups_view.is_reached(row):
+                cells.append(plain(numbers.NOTHING))
                 continue
             text = f"{numbers.score(row.report_score)} ({row.report_speed_up:.2f}×)"
             top = speed_ups_view.is_best(found, row)
