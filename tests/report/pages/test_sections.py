@@ -190,7 +190,7 @@ def test_speed_ups_on_a_further_split_have_a_table_of_their_own(speed_ups):
     here, there = read.split("On mnli_mismatched ")
     assert "On report " in here and "on report and mnli_mismatched" in here
     for text, rows in ((here, found.rows), (there, halved)):
-        for row in rows:
+        for row in filter(speed_ups_view.is_reached, rows):
             assert numbers.score(row.report_score).replace(numbers.SPACE, " ") in text
 
 
