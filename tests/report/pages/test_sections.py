@@ -14,8 +14,7 @@ from cascade_exp.report.figures import style
 from cascade_exp.report.figures.registry import all_figures
 from cascade_exp.report.figures.speed_ups import emitted_figure
 from cascade_exp.report.findings import Findings
-from cascade_exp.report.pages import numbers, tiers_view, view
-from cascade_exp.report.pages import speed_ups_view as speed_ups_view
+from cascade_exp.report.pages import numbers, speed_ups_view, tiers_view, view
 from cascade_exp.report.pages.html import html_text
 from tests.evaluating import evaluated, settings_of
 from tests.evaluation.comparisons.test_speed_ups import EXITS, MEMBERS, MODELS, with_members
