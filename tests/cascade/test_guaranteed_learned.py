@@ -1,4 +1,4 @@
-"""Whether ``guaranteed`` holds with ``metric=learned``: by simulation, with the project's own parts.
+"""Whether ``guaranteed`` holds with ``metric=learned``: a simulation with the project's own parts.
 
 Theory: the regressions, the candidates and their order are functions of the searching half alone.
 Given that half, each candidate is one fixed cascade (threshold and deployed regression), and the

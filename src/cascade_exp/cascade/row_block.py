@@ -168,13 +168,9 @@ class LogitBlock(RowBlock):
         self.rows, self.runner_up, self.temperature = rows, runner_up, temperature
 
     @kept
-    def shifted(self) -> Floats:
-        """y - y(1) [n, K], at most 0."""
-        return shifted_logits(self.rows, self.best, self.temperature)
-
-    @kept
     def exponentials(self) -> Floats:
         """exp(y - y(1)) [n, K]."""
+        self.shifted = shifted_logits(self.rows, self.best, self.temperature)
         return np.exp(self.shifted)
 
     @kept
@@ -200,7 +196,9 @@ class LogitBlock(RowBlock):
     @kept
     @override
     def plogp(self) -> Floats:
-        products = self.shifted * self.exponentials
+        exponentials = self.exponentials
+        # in place: nothing else reads the shifted logits, and one more array would leave the cache
+        products = np.multiply(self.shifted, exponentials, out=self.shifted)
         return np.asarray(products.sum(axis=1) / self.total - np.log(self.total))
 
     @kept
