@@ -8,10 +8,17 @@ import pytest
 from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.evaluation import evaluate_recordings
 from cascade_exp.recordings.folder import open_recordings
+from cascade_exp.report.pages.view import split_sentence
 from cascade_exp.report.results.files import read_results, write_results
-from tests.evaluating import settings_of, write_answers
+from tests.evaluating import settings_of as all_settings_of
+from tests.evaluating import write_answers
 from tests.recordings.making import make_recordings
 from tests.running import run
+
+
+def settings_of(*overrides: str):
+    return all_settings_of("cost.column=macs", *overrides)
+
 
 COSTS = {"small": 1.0, "base": 4.0, "large": 10.0}
 
@@ -94,7 +101,12 @@ def test_shared_repeated_and_classless_splits_are_noticed(folder):
     shared = ids[1500:3000].copy()
     shared[:150], shared[-1] = ids[:150], shared[-2]
     np.save(folder / "report" / "ids.npy", shared)
-    found = warnings_of(folder)
+    results = evaluate_recordings(
+        open_recordings(folder), settings_of("analyses=false"), {}
+    ).results
+    found = results.warnings
+    assert results.settings["shared_examples"] == 150
+    assert "150 of which are in selection, too" in split_sentence(results)
     assert any(line.startswith("150 of 1500 examples of report are in selection") for line in found)
     assert any("ids come more than once" in line for line in found)
     for split in ("selection", "report"):  # numbers of rows say nothing across splits

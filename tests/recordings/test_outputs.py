@@ -79,7 +79,7 @@ def test_answers_carry_their_ids(tmp_path):
 @pytest.mark.parametrize(
     ("ids", "own", "said"),
     [
-        (None, range(30), "ids.npy: missing; small.ids.npy says which example"),
+        (None, range(30), "ids.npy: missing; small.ids.npy gives the example"),
         (range(30), [*range(29), 0], "small.ids.npy: id 0 more than once"),
         ([*range(29), 0], range(30), "ids.npy: id 0 more than once"),
         (range(30), range(1, 31), "small.ids.npy: 1 of 30 examples .* the first with id 0"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cascade_exp.cascade.frontier import average_improvement, max_improvement, top_score
 from cascade_exp.evaluation.analyses import check_published
-from cascade_exp.evaluation.findings import findings
+from cascade_exp.evaluation.findings import findings, shared_examples
 from cascade_exp.evaluation.kinds.base import own_method
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import deferral_models, unlearned
@@ -143,6 +143,7 @@ def _choices(splits: BothSplits) -> dict[str, object]:
         "recordings": str(splits.recordings.path),
         "splits": {"selection": selection.name, "report": report.name},
         "sizes": {"selection": selection.pool.size, "report": report.pool.size},
+        "shared_examples": shared_examples(splits),
     }
 
 

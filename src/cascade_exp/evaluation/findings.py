@@ -126,16 +126,30 @@ def _shared(selection: Split, report: Split) -> Iterator[str]:
             f"{selection.name} and {report.name} share no class: thresholds that are chosen on one "
             "say nothing about the other. Are the files sorted by class?"
         )
-    ids = (selection.ids, report.ids)
-    if ids[0] is None or ids[1] is None or all(_numbered(it) for it in ids if it is not None):
-        return
-    both = np.isin(ids[1].astype(np.str_), ids[0].astype(np.str_))
-    if both.any():
+    shared = _shared_examples(selection, report)
+    if shared:
         yield (
-            f"{int(both.sum())} of {len(ids[1])} examples of {report.name} are in "
+            f"{shared} of {len(report.labels)} examples of {report.name} are in "
             f"{selection.name}, too (ids.npy): results on them are optimistic, as thresholds were "
             "chosen on them."
         )
+
+
+def shared_examples(splits: BothSplits) -> int:
+    """How many examples of the report split are in the selection split, by their ids."""
+    if splits.selection.name == splits.report.name:
+        return splits.report.models.size
+    read = [
+        splits.kind.read(splits.recordings, one.name) for one in (splits.selection, splits.report)
+    ]
+    return _shared_examples(*read)
+
+
+def _shared_examples(selection: Split, report: Split) -> int:
+    chosen_on, reported = selection.ids, report.ids
+    if chosen_on is None or reported is None or (_numbered(chosen_on) and _numbered(reported)):
+        return 0
+    return int(np.isin(reported.astype(np.str_), chosen_on.astype(np.str_)).sum())
 
 
 def _numbered(ids: object) -> bool:

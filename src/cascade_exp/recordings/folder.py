@@ -91,6 +91,7 @@ class Recordings:
     listed: tuple[str, ...]
     absent: str = "defer"
     pool: Recordings | None = None
+    _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -98,11 +99,15 @@ class Recordings:
         return tuple(row.name for row in self.models)
 
     def complete(self) -> Recordings:
-        """The same without its networks with exits.
+        """The same without its networks with exits; the same object each time.
 
         Raises:
             CascadeError: if nothing is left.
         """
+        return self._complete
+
+    @cached_property
+    def _complete(self) -> Recordings:
         models = tuple(row for row in self.models if row.name not in self.exits)
         if not models:
             raise CascadeError(
@@ -179,13 +184,18 @@ class Recordings:
         return np.array(values, dtype=np.float64)
 
     def split(self, name: str) -> Split:
-        """Open the split ``name`` for these models.
+        """Open the split ``name`` for these models; it is read once.
 
         Raises:
             CascadeError: if a file of the pool is missing or truncated, sizes or class counts
                 differ, ``models.csv`` does not list a recording, the split is empty, or a label is
                 outside the classes.
         """
+        if name not in self._splits:
+            self._splits[name] = self._read_split(name)
+        return self._splits[name]
+
+    def _read_split(self, name: str) -> Split:
         folder = self.path / name
         if not folder.is_dir():
             there = sorted(p.name for p in self.path.iterdir() if p.is_dir())

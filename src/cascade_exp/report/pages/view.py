@@ -301,10 +301,16 @@ def split_sentence(results: Results) -> str:
             "these numbers flatter the cascades. Choose on a split of its own before relying on "
             "them."
         )
+    shared = int(cast(int, results.settings.get("shared_examples", 0)))
+    seen = (
+        f"{numbers.count(shared)} of which are in {chosen_on}, too"
+        if shared
+        else "which no choice has seen"
+    )
     return (
         f"Thresholds were chosen on {chosen_on} ({n} examples); scores, costs and their "
         f"{INTERVALS} bootstrap intervals are from {split(results, 'report')} "
-        f"({numbers.count(size(results, 'report'))} examples), which no choice has seen."
+        f"({numbers.count(size(results, 'report'))} examples), {seen}."
     )
 
 

@@ -239,6 +239,7 @@ class Summary(TypedDict):
     recordings: NotRequired[str]
     splits: SplitNames
     sizes: SplitSizes
+    shared_examples: NotRequired[int]
     exact: bool
     search_note: NotRequired[str | None]
     cascades: NotRequired[int]
