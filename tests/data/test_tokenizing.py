@@ -10,7 +10,13 @@ from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerFast
 
 from cascade_exp.data import tokenizing
 from cascade_exp.data.examples import Examples, Text
-from cascade_exp.data.tokenizing import Tokens, build_tokenizer, load_tokenizer, tokenise
+from cascade_exp.data.tokenizing import (
+    Tokens,
+    build_tokenizer,
+    frequent_words,
+    load_tokenizer,
+    tokenise,
+)
 from cascade_exp.errors import CascadeError
 from tests.data.shared import shared
 
@@ -107,6 +113,24 @@ def test_the_cache_is_read_back(tokenizer, tmp_path: Path, monkeypatch):
     assert read.token_type_ids is not None and made.token_type_ids is not None
     assert read.token_type_ids.tolist() == made.token_type_ids.tolist()
     assert read.input_ids.dtype == np.int32 and read.offsets.dtype == np.int64
+
+
+def test_texts_that_lose_their_end_are_counted(tokenizer, tmp_path: Path):
+    texts = examples(("the film", None), ("the film is not dull", None), ("dull " * 9, None))
+    for _ in range(2):  # made, then read from the cache
+        assert tokenise(texts, tokenizer, 7, tmp_path).cut == 1
+        assert tokenise(texts, tokenizer, 6, tmp_path).cut == 2
+    assert tokenise(texts, tokenizer, 16).cut == 0
+    pairs = examples(("the film", "is not dull"), ("dull", "dull"))
+    assert tokenise(pairs, tokenizer, 7).cut == 1
+
+
+def test_frequent_words_are_those_that_the_tokenizer_can_be_built_from():
+    texts = examples(("The film, the FILM!", "dull [SEP] film"), ("café", None))
+    words = frequent_words(texts)
+    assert words[:2] == ("film", "the") and set(words) >= {",", "!", "dull", "cafe"}
+    assert frequent_words(texts, 2) == ("film", "the")
+    assert len(build_tokenizer(words)) == len(words) + 5
 
 
 def test_another_text_length_or_vocabulary_is_another_entry(tokenizer, tmp_path: Path):

@@ -84,14 +84,7 @@ def carve(
             the source brings do not fit.
     """
     _check(source, selection, validation_share, selection_share, limit_train, seed)
-    left, test = source.train, source.test
-    if test is None:
-        if len(left) < 2:
-            raise CascadeError(
-                f"data {source.name}: {len(left)} example and no labelled test set; "
-                "expected at least 2, half of them to report on"
-            )
-        test, left = _part(left, len(left) // 2, seed, "public")
+    test, left = (source.test, source.train) if source.test else _halved(source, seed)
     base = len(left)
     chosen, report = source.selection, test
     if selection == "report_half":
@@ -115,6 +108,17 @@ def carve(
         left, _ = _part(left, limit_train, seed, "limit")
     assert chosen is not None
     return _none_empty(source.name, Splits(left, validation, chosen, report, source.further))
+
+
+def _halved(source: Source, seed: int) -> tuple[Examples, Examples]:
+    """(test, train) of a source without a labelled test set: two halves of its train."""
+    size = len(source.train)
+    if size < 2:
+        raise CascadeError(
+            f"data {source.name}: {size} example and no labelled test set; "
+            "expected at least 2, half of them to report on"
+        )
+    return _part(source.train, size // 2, seed, "public")
 
 
 def _check(

@@ -10,6 +10,7 @@ from cascade_exp.data.labels import Classes, is_missing, label_of, means_no_labe
 from cascade_exp.data.table_files import Table, TableFormat, is_separated, read_table
 from cascade_exp.errors import CascadeError, choice
 
+FILES = ("data.train_file", "data.test_file", "data.selection_file")
 DROPS = ("empty", "unlabelled")
 
 
@@ -41,10 +42,8 @@ def load(
             name of its class, so that ``{0: bearish, 1: bullish}`` names numbers and
             ``{Good: good, good: good}`` makes two ways to write a label one. None takes the labels
             of ``train_file``, whole numbers in order of value, else words in alphabetical order.
-        header: see :class:`~cascade_exp.data.table_files.TableFormat`, as the next three.
-        separator: of the fields of csv and tsv files.
-        encoding: of csv, tsv and jsonl files.
-        escape: the escape character of csv and tsv files.
+        header, separator, encoding, escape: see
+            :class:`~cascade_exp.data.table_files.TableFormat`.
         drop: rows to leave out instead of refusing the file: ``empty`` (no text) and ``unlabelled``
             (no label, or one that says so: ``-``, ``-1``, ``NaN``, ``?``). Their number is noted.
 
@@ -56,12 +55,8 @@ def load(
     columns = {"data.text": text, "data.label": label}
     if text_pair is not None:
         columns["data.text_pair"] = text_pair
-    named = {
-        "data.train_file": train_file,
-        "data.test_file": test_file,
-        "data.selection_file": selection_file,
-    }
-    files = {key: Path(file) for key, file in named.items() if file is not None}
+    named = zip(FILES, (train_file, test_file, selection_file), strict=True)
+    files = {key: Path(file) for key, file in named if file is not None}
     _check_read(form, list(files.values()))
     tables = {key: read_table(path, key, columns, form) for key, path in files.items()}
     texts = [text, text_pair] if text_pair is not None else [text]
@@ -69,7 +64,7 @@ def load(
     sets: list[tuple[Ints, list[Text]] | None] = []
     words = {key: _words(table, label) for key, table in tables.items()}
     found = Classes(classes, tables["data.train_file"], words["data.train_file"])
-    for key in named:
+    for key in FILES:
         table = tables.get(key)
         read = None if table is None else (found.of(table, words[key]), _texts(table, texts))
         sets.append(read)
