@@ -8,6 +8,7 @@ import pytest
 from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.evaluation import evaluate_recordings
 from cascade_exp.recordings.folder import open_recordings
+from cascade_exp.recordings.write import write_data_warnings
 from cascade_exp.report.pages.view import split_sentence
 from cascade_exp.report.results.files import read_results, write_results
 from tests.evaluating import settings_of as all_settings_of
@@ -44,6 +45,18 @@ def change(folder: Path, model: str, by) -> None:
 
 
 def test_sound_recordings_have_no_warnings(folder):
+    assert warnings_of(folder) == []
+
+
+def test_what_was_wrong_with_the_data_is_shown_with_the_results(folder):
+    write_data_warnings(
+        folder, ["9 of 9 texts of report are in train, too", "class 'a\nb' has few"]
+    )
+    assert warnings_of(folder) == [
+        "9 of 9 texts of report are in train, too",
+        "class 'a b' has few",
+    ]
+    write_data_warnings(folder, [])
     assert warnings_of(folder) == []
 
 

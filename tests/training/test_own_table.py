@@ -47,6 +47,8 @@ def test_the_classes_and_what_is_doubtful_are_printed_before_training(table, tmp
     ):
         assert line in said, line
     assert said.index("class train") < said.index("Tokenizer: the ") < said.index("are cut")
+    kept = (tmp_path / "job" / "recordings" / "data_warnings.txt").read_text()
+    assert "label '-' (1 row) usually says" in kept
     recorded = np.load(tmp_path / "job" / "recordings" / "report" / "bert_1l.npy")
     assert recorded.shape[1] == 4  # bad, good, Good and -
 

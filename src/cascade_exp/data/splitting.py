@@ -84,7 +84,9 @@ def carve(
             the source brings do not fit.
     """
     _check(source, selection, validation_share, selection_share, limit_train, seed)
-    test, left = (source.test, source.train) if source.test else _halved(source, seed)
+    test, left = source.test, source.train
+    if test is None:
+        test, left = _halved(source, seed)
     base = len(left)
     chosen, report = source.selection, test
     if selection == "report_half":

@@ -19,7 +19,7 @@ from cascade_exp.evaluation.learned import deferral_models, unlearned
 from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.points import operating_points
 from cascade_exp.evaluation.pools import BothSplits, open_pools, reliability
-from cascade_exp.evaluation.pricing import check_cost, unit_of
+from cascade_exp.evaluation.pricing import check_cost, unit_of, with_column
 from cascade_exp.evaluation.searching import Searching
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.results.schema import FrontFigures, FrontRow, OperatingPoint, Results
@@ -66,6 +66,7 @@ def evaluate_recordings(
         CascadeError: if the recordings or the settings do not fit.
     """
     check_settings(settings)
+    settings = with_column(settings, recordings)
     splits = open_pools(
         recordings,
         settings,

@@ -37,6 +37,7 @@ def findings(splits: BothSplits) -> list[str]:
         found |= dict.fromkeys(_repeated(read[role]))
     if splits.selection.name != splits.report.name:
         found |= dict.fromkeys(_shared(read["selection"], read["report"]))
+    found |= dict.fromkeys(splits.recordings.data_warnings)
     found |= dict.fromkeys(note for split in read.values() for note in split.notes)
     return list(found)
 

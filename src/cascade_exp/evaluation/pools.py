@@ -23,6 +23,7 @@ from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.evaluation.kinds.base import CascadeKind
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import deferral_of, unlearned
+from cascade_exp.evaluation.pricing import with_column
 from cascade_exp.recordings.folder import Recordings, Split
 from cascade_exp.recordings.outputs import RecordedAnswers
 from cascade_exp.report.results.schema import ReliabilityRow
@@ -93,10 +94,8 @@ def open_pools(
     Raises:
         CascadeError: if the recordings are damaged or do not fit the settings.
     """
-    objective = make_objective(
-        settings.objective.name,
-        **_own(settings.objective),
-    )
+    settings = with_column(settings, recordings)
+    objective = make_objective(settings.objective.name, **_own(settings.objective))
     kind = kind_of(unlearned(settings))
     selection = kind.read(recordings, settings.splits.selection)
     report = kind.read(recordings, settings.splits.report)

@@ -41,6 +41,9 @@ from cascade_exp.recordings.outputs import (
 ABSENT_AS = ("defer", "wrong")
 
 
+DATA_WARNINGS = "data_warnings.txt"
+
+
 @dataclass(frozen=True)
 class Split:
     """One recorded split.
@@ -97,6 +100,14 @@ class Recordings:
     def names(self) -> tuple[str, ...]:
         """The pool's model names, in the order of ``models.csv``."""
         return tuple(row.name for row in self.models)
+
+    @cached_property
+    def data_warnings(self) -> tuple[str, ...]:
+        """What was found wrong with the data that were recorded, before any training."""
+        path = self.path / DATA_WARNINGS
+        if not path.is_file():
+            return ()
+        return tuple(path.read_text(encoding="utf-8", errors="replace").splitlines())
 
     def complete(self) -> Recordings:
         """The same without its networks with exits; the same object each time.

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from cascade_exp.atomic import locked, replacing, sha256_of, write_text
 from cascade_exp.recordings.exits import EXIT_COSTS, EXITS
+from cascade_exp.recordings.folder import DATA_WARNINGS
 from cascade_exp.recordings.models import COST_COLUMNS
 from cascade_exp.tables import write_table
 
@@ -177,6 +178,16 @@ def write_labels(
         save_array(path, array.astype(np.int64))
         about = {"sha256": sha256_of(path), "recorded": _now(), "job": job}
         write_text(path.with_suffix(".json"), json.dumps(about, indent=2))
+
+
+def write_data_warnings(folder: Path, warnings: Sequence[str]) -> None:
+    """Write what was wrong with the data that were recorded, a line each; none: no file."""
+    path = folder / DATA_WARNINGS
+    if not warnings:
+        path.unlink(missing_ok=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(f"{' '.join(warning.split())}\n" for warning in warnings))
 
 
 def code_revision(packages: Sequence[str] = ("models", "data", "recordings")) -> str:

@@ -30,7 +30,12 @@ from cascade_exp.learning.feeding import Feed, feed
 from cascade_exp.learning.fit import make_trainer, quiet_lightning
 from cascade_exp.models.complete import CompleteModel, build_model
 from cascade_exp.recordings.record import record
-from cascade_exp.recordings.write import RecordingStore, code_revision, write_labels
+from cascade_exp.recordings.write import (
+    RecordingStore,
+    code_revision,
+    write_data_warnings,
+    write_labels,
+)
 from cascade_exp.schema.checks import Member
 from cascade_exp.schema.training import TrainConfig, TrainerOptions
 
@@ -79,6 +84,7 @@ class TrainingPool:
         self.say(f"Data {self.settings.data.name}: " + ", ".join(f"{s} {n:,}" for s, n in sizes))
         for line in found.table():
             self.say(escape(line))
+        write_data_warnings(self.job.folder / "recordings", found.warnings)
         for warning in found.warnings:
             self.say(f"[yellow]Warning:[/] {escape(warning)}")
 

@@ -23,6 +23,7 @@ from cascade_exp.evaluation.kinds.base import own_method
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pools import OneSplit, open_pools
+from cascade_exp.evaluation.pricing import with_column
 from cascade_exp.jobs.job import Job
 from cascade_exp.recordings.exits import exit_name
 from cascade_exp.recordings.folder import Recordings
@@ -213,6 +214,7 @@ def compare_speed_ups(
         CascadeError: if the recordings do not fit a method, which is named.
     """
     check_speed_ups(settings)
+    settings = with_column(settings, recordings)
     full, members = _full_model(recordings, settings), settings.speed_ups.members
     swept = _sweep_all(full, recordings, settings)
     chosen = _chosen(swept, settings)
