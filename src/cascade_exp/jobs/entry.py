@@ -155,10 +155,11 @@ def one_line(error: BaseException) -> str:
             f"{chosen}={option}: it chooses {group}, which this command does not have; the first "
             f"lines of conf/{chosen}/{option}.yaml show the command that it is for"
         )
-    if "multirun" in str(error) and "Sweep" in str(error):
+    found = re.match(r"Ambiguous value for argument '(.*)'", str(error))
+    if found:
         return (
-            f"{shortened(error)}; a value that holds a comma is quoted twice: "
-            """'key="value, with a comma"'"""
+            f"{found[1]}: a comma separates the values of a sweep, which --multirun runs; "
+            f"{_how_to_quote(found[1])}"
         )
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return shortened(str(error).split("See https")[0])
@@ -171,14 +172,18 @@ def _unknown(error: BaseException) -> str:
 
 def _not_parsed(override: str, error: Exception) -> str:
     """An override that Hydra's grammar does not read; the message shows how to quote it."""
-    key, equals, value = override.partition("=")
+    _, equals, value = override.partition("=")
     if not equals or not value:
         return f"{override}: expected key=value ({_first_line(error)})"
+    return f"{override}: Hydra cannot read this value; {_how_to_quote(override)}"
+
+
+def _how_to_quote(override: str) -> str:
+    key, _, value = override.partition("=")
     quote = "'" if '"' in value else '"'
-    quoted = value.replace("\\", "\\\\") if value.endswith("\\") else value
     return (
-        f"{override}: Hydra cannot read this value; where it is one text, such as a path with "
-        f"signs of its grammar, quote it twice: {shlex.quote(f'{key}={quote}{quoted}{quote}')}"
+        "where it is one text, such as a path, quote it twice: "
+        f"{shlex.quote(f'{key}={quote}{value}{quote}')}"
     )
 
 
