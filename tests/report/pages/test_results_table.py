@@ -96,5 +96,5 @@ def test_what_a_reader_must_know_is_printed(make_results, results):
 
 def test_a_pool_of_one_model(make_results):
     text = printed(make_results(models=(("only", 4.0, 1e6),), size=50))
-    assert "No cascade was chosen: only alone answers best" in text
+    assert "No cascade was chosen: only alone, the best model on selection" in text
     assert "answers if" not in text

@@ -45,7 +45,9 @@ def test_headline_tells_keeping_beating_and_falling_short(results):
 
 def test_headline_without_a_cascade_and_without_a_choice(make_results, results):
     alone = make_results(models=(("only", 4.0, 1e6),), size=50)
-    assert said(view.headline(alone)).startswith("No cascade was chosen: only alone answers best")
+    assert said(view.headline(alone)).startswith(
+        "No cascade was chosen: only alone, the best model on selection"
+    )
     none = dataclasses.replace(
         results,
         chosen=None,

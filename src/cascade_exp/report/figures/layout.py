@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -58,9 +59,9 @@ def _fit(figure: Figure) -> None:
 
 
 def _ticks(figure: Figure) -> list[list[float]]:
-    """Where every axis has its ticks, of those that it shows."""
+    """Where every axis has its ticks, of those that it shows; of categories they are a list."""
     return [
-        [place for place in axis.get_majorticklocs().tolist() if low <= place <= high]
+        [place for place in np.asarray(axis.get_majorticklocs()).tolist() if low <= place <= high]
         for axes in figure.axes
         for axis in (axes.xaxis, axes.yaxis)
         for low, high in [sorted(axis.get_view_interval())]

@@ -243,7 +243,7 @@ def headline(results: Results) -> Sentence:
         return [
             Words("No cascade was chosen: "),
             name,
-            Words(f" alone answers best, {score} at {cost}."),
+            Words(f" alone, the best model on {split(results, 'selection')}, {score} at {cost}."),
         ]
     against = saving(results, point)
     price = f"at {numbers.percent(_relative(found.cost, best.report.cost), 0)} of its cost."
@@ -271,7 +271,9 @@ def figures_sentence(results: Results) -> str:
     name = objective(results)
     parts = []
     if figures.average_improvement is None:
-        parts.append(f"No average improvement: all single models score {high}.")
+        parts.append(
+            f"No average improvement: no single model scores above the cheapest one, {high}."
+        )
     else:
         parts.append(
             f"Average improvement {numbers.factor(figures.average_improvement)} "
