@@ -1,7 +1,7 @@
 """The four pictures of an evaluation: front, improvement, thresholds, reliability.
 
-Each ``*_figure`` builds one matplotlib figure within ``style.house_style()``; :func:`write_plots`
-writes them as PNG, ``html`` puts the same ones into the page.
+Each ``*_figure`` builds one matplotlib figure within ``style.house_style()``; ``registry`` puts it
+into files, page, terminal and W&B.
 """
 
 from __future__ import annotations
