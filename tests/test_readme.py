@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from cascade_exp.schema.checks import check_keys
+from cascade_exp.schema.checks import to_settings
 from cascade_exp.schema.registry import register
 from tests.docs.commands import ROOT, Block, bare_clone, blocks, commands, run, tracked
 
@@ -91,7 +91,7 @@ def check_job(script: str, given: list[str]) -> None:
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         parsed = one_of_each(overrides)
-        check_keys(compose(script.removesuffix(".py"), parsed))
+        to_settings(compose(script.removesuffix(".py"), parsed))
 
 
 def check_module(module: str, given: list[str]) -> None:
