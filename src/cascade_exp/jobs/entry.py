@@ -68,9 +68,9 @@ def _run_job(name: str, config: DictConfig) -> float | None:
         return None
     if config.optimize is None:
         return None
-    from cascade_exp.report.results.headline import told_number
+    from cascade_exp.report.results.headline import reported_number
 
-    return told_number(folder if name == "train" else folder.parent, str(config.optimize))
+    return reported_number(folder if name == "train" else folder.parent, str(config.optimize))
 
 
 class _Failed(BaseException):

@@ -26,7 +26,7 @@ EPOCHS = "/val/"
 """In the names of numbers that a training job has after every epoch, and in no others."""
 
 
-def told_after_epochs(members: Mapping[str, Member]) -> list[str]:
+def reported_after_epochs(members: Mapping[str, Member]) -> list[str]:
     """The numbers that a job has after every epoch: ``<model>/val/accuracy.max`` and the like."""
     from cascade_exp.models.exit_methods import METHODS
     from cascade_exp.report.tracking.lightning_loggers import BEST
@@ -45,7 +45,7 @@ def check_optimize(optimize: str | None, members: Mapping[str, Member]) -> None:
         CascadeError: naming ``optimize``.
     """
     if optimize is not None and EPOCHS in optimize:
-        choice(optimize, told_after_epochs(members), "optimize")
+        choice(optimize, reported_after_epochs(members), "optimize")
 
 
 def check_search(config: DictConfig, swept: Collection[str]) -> None:
@@ -93,7 +93,7 @@ def check_search(config: DictConfig, swept: Collection[str]) -> None:
             "epoch, such as optimize=MODEL/val/accuracy.max"
         )
     if not any(key.partition(".")[0] == "models" for key in swept):
-        choice(name, told_after_epochs(check_members(config.models)), "optimize")
+        choice(name, reported_after_epochs(check_members(config.models)), "optimize")
 
 
 def quiet_optuna() -> None:

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs import sweeps
 from cascade_exp.jobs.trials import check_search, make_pruner, open_storage, quiet_optuna
-from cascade_exp.report.results.headline import told_number
+from cascade_exp.report.results.headline import reported_number
 from cascade_exp.report.results.status import FAILED, FINISHED, PRUNED
 
 from ._jobs import SweepJobs
@@ -160,7 +160,7 @@ class Search(OptunaSweeperImpl):  # type: ignore[misc]
                     trial.report(said, step)
         elif job.state == FINISHED and job.folder is not None:
             try:
-                value = told_number(job.folder, self.optimize)
+                value = reported_number(job.folder, self.optimize)
                 state = TrialState.COMPLETE
             except CascadeError as error:
                 self.jobs.fail(place, error)

@@ -18,7 +18,7 @@ from cascade_exp.report.comparison.runs import (
     varied,
     write_csv,
 )
-from cascade_exp.report.figures.runs import told_rows, write_runs_figure
+from cascade_exp.report.figures.runs import reported_rows, write_runs_figure
 from cascade_exp.report.pages import runs_page
 from cascade_exp.report.results.files import write_results
 from cascade_exp.report.results.schema import Results
@@ -112,7 +112,7 @@ def test_best_per_budget_is_the_literal_best(runs):
 
 
 def test_told_rows_are_those_no_other_beats(runs):
-    rows = told_rows(runs[0].results)
+    rows = reported_rows(runs[0].results)
     every = runs[0].results.frontier
     expected = {
         (r.report_cost, r.report_score)

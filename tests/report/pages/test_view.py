@@ -38,7 +38,7 @@ def test_headline_tells_keeping_beating_and_falling_short(results):
     assert kept.startswith("resnet20>resnet56 keeps the score of resnet56 (")
     assert "beats resnet56 (94.8 %" in better and ", 1.0 points more)" in better
     assert "comes within 2.0 points of resnet56" in worse
-    share = view.told(view.chosen(results)).cost / view.best_single(results).report.cost
+    share = view.reported(view.chosen(results)).cost / view.best_single(results).report.cost
     for sentence in (kept, better, worse):
         assert sentence.endswith(f"at {100 * share:.0f} % of its cost.")
 

@@ -243,10 +243,10 @@ def dots(axes):
 def test_transfer_draws_both_fronts_and_both_baselines(found):
     figure, results, analyses = drawn(found, "transfer")
     left, right = figure.axes
-    curves, frozen = lines(left), dots(left)["the front's settings on report"]
+    curves, frozen = lines(left), dots(left)["the Pareto front's settings on report"]
     assert frozen.tolist() == [[row.report_cost, row.report_score] for row in results.frontier]
     oracle = [[row.cost, row.score] for row in analyses.reoptimised.rows]
-    assert curves["oracle: front re-optimised on report"].tolist() == oracle
+    assert curves["oracle: Pareto front re-optimised on report"].tolist() == oracle
     for role in ("selection", "report"):
         line = curves[f"single models mixed, on {role}"]
         ends = [[cost, score] for score, cost in results.baseline[role]]
@@ -312,7 +312,7 @@ def test_published_points_are_drawn_as_they_are_and_relatively(found):
         assert dots(right)[label].tolist() == [[point.cost_share, point.score_change]]
         assert len(dots(left)[label]) == 0
     best = view.best_single(results).report
-    relative = dots(right)["the front's settings on report"]
+    relative = dots(right)["the Pareto front's settings on report"]
     assert relative.tolist() == [
         [row.report_cost / best.cost, row.report_score - best.score] for row in results.frontier
     ]

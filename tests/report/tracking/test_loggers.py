@@ -9,7 +9,7 @@ import pytest
 import wandb
 
 from cascade_exp.errors import CascadeError, Pruned
-from cascade_exp.report.results.headline import headline, told_number
+from cascade_exp.report.results.headline import headline, reported_number
 from cascade_exp.report.tracking.loggers import _mode_by_key, open_loggers
 from cascade_exp.report.tracking.workspace import WorkspaceOptions, build, main, serialised
 from cascade_exp.schema.evaluating import MlflowLogger, WandbLogger
@@ -128,9 +128,9 @@ def test_a_number_to_optimise_is_of_the_selection_split(tmp_path):
     results = simulated_results()
     write_results(results, tmp_path / "results")
     name = "front/selection/average_improvement"
-    assert told_number(tmp_path, name) == results.figures["selection"].average_improvement
+    assert reported_number(tmp_path, name) == results.figures["selection"].average_improvement
     with pytest.raises(CascadeError, match="did you mean"):
-        told_number(tmp_path, "front/report/average_improvement")
+        reported_number(tmp_path, "front/report/average_improvement")
 
 
 def test_the_workspace_shows_what_runs_log(capsys):

@@ -66,8 +66,7 @@ def load(
     found = Classes(classes, tables["data.train_file"], words["data.train_file"])
     for key in FILES:
         table = tables.get(key)
-        read = None if table is None else (found.of(table, words[key]), _texts(table, texts))
-        sets.append(read)
+        sets.append(None if table is None else (found.of(table, words[key]), _texts(table, texts)))
     train, test, selection = sets
     assert train is not None
     name = "/".join(Path(train_file).parts[-2:])

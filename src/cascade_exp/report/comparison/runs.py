@@ -18,7 +18,7 @@ from yaml import YAMLError
 from cascade_exp.atomic import write_text
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.results.files import read_results
-from cascade_exp.report.results.headline import told_number
+from cascade_exp.report.results.headline import reported_number
 from cascade_exp.report.results.schema import FrontRow, OperatingPoint, Results
 from cascade_exp.report.results.status import (
     FAILED,
@@ -83,8 +83,8 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         if status.state == FINISHED and choices.get("evaluate") == "False":
             reason = "not evaluated (evaluate=false)"
         elif status.state != FINISHED:
-            told = status.reason if status.state in (FAILED, PRUNED) else None
-            reason = told or "not finished"
+            known = status.reason if status.state in (FAILED, PRUNED) else None
+            reason = known or "not finished"
     return ComparedRun(
         name=name,
         folder=folder,
@@ -231,7 +231,7 @@ def _optimized(folder: Path, name: str | None, status: JobStatus | None) -> floa
     if name is None or status is None or status.state != FINISHED:
         return None
     try:
-        return told_number(folder, name)
+        return reported_number(folder, name)
     except CascadeError:
         return None
 

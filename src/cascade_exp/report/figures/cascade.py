@@ -23,10 +23,16 @@ from cascade_exp.report.figures.analysis_style import (
 from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
-from cascade_exp.report.results.analyses_schema import Analyses, CascadeAnalyses, ClassExits
+from cascade_exp.report.results.analyses_schema import (
+    Analyses,
+    CascadeAnalyses,
+    ClassExits,
+    Deferral,
+)
 from cascade_exp.report.results.schema import Results
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Classes that are drawn; of more, those at both ends.
@@ -49,9 +55,25 @@ def deferral_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
     found = analyses.cascade.deferral
     figure = style.new_figure(size)
     axes = figure.add_subplot()
-    curves = [found.random, found.cascade]
+    _deferral_curves(axes, found, several=len(analyses.cascade.stages) > 2)
+    _deferral_points(axes, found, f"chosen: {results.chosen}")
+    curves = [curve for curve in (found.random, found.cascade, found.ideal) if curve is not None]
+    scores = [score for curve in curves for score in curve.score.tolist()]
+    axes.set_ylim(*house_axes.score_limits(scores))
+    house_axes.percent_ticks(axes.yaxis)
+    house_axes.linear_cost(axes.xaxis, view.unit(results))
+    unit = numbers.unit_title(view.unit(results))
+    axes.set_xlabel(f"mean cost per example ({unit})" if unit else "mean cost per example")
+    axes.set_ylabel(f"{view.objective(results)} (%)")
+    if size.title:
+        axes.set_title(f"Deferral in {_cascade(analyses.cascade, size)}, {on_report(results)}")
+    style.legend_below(figure, axes)
+    return figure
+
+
+def _deferral_curves(axes: Axes, found: Deferral, *, several: bool) -> None:
+    """The cascade's own curve between random and ideal deferral; ``several`` thresholds or one."""
     if found.ideal is not None:
-        curves.append(found.ideal)
         axes.plot(
             found.ideal.cost,
             found.ideal.score,
@@ -59,13 +81,12 @@ def deferral_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
             linewidth=1.4,
             label="ideal deferral: the labels are known",
         )
-    many = len(analyses.cascade.stages) > 2
     axes.plot(
         found.cascade.cost,
         found.cascade.score,
         color=CASCADE,
         linewidth=1.8,
-        label="every first threshold, the later ones held" if many else "every threshold",
+        label="every first threshold, the later ones held" if several else "every threshold",
     )
     axes.plot(
         found.random.cost,
@@ -75,6 +96,9 @@ def deferral_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
         linestyle=DASHED,
         label="random deferral: as many leave, by chance",
     )
+
+
+def _deferral_points(axes: Axes, found: Deferral, chosen: str) -> None:
     if found.leave_iff_right is not None:
         axes.scatter(
             *found.leave_iff_right,
@@ -93,19 +117,8 @@ def deferral_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
         edgecolors=CHOSEN,
         linewidths=2.0,
         zorder=6,
-        label=f"chosen: {results.chosen}",
+        label=chosen,
     )
-    scores = [score for curve in curves for score in curve.score.tolist()]
-    axes.set_ylim(*house_axes.score_limits(scores))
-    house_axes.percent_ticks(axes.yaxis)
-    house_axes.linear_cost(axes.xaxis, view.unit(results))
-    unit = numbers.unit_title(view.unit(results))
-    axes.set_xlabel(f"mean cost per example ({unit})" if unit else "mean cost per example")
-    axes.set_ylabel(f"{view.objective(results)} (%)")
-    if size.title:
-        axes.set_title(f"Deferral in {_cascade(analyses.cascade, size)}, {on_report(results)}")
-    style.legend_below(figure, axes)
-    return figure
 
 
 @figure(

@@ -1,4 +1,4 @@
-"""Pictures beside other numbers: the front re-optimised on the report split, and published points.
+"""Pictures beside other numbers: the Pareto front re-optimised on report, and published points.
 
 Each ``*_figure`` builds one matplotlib figure within ``style.house_style()``, or None where there
 is nothing to compare with.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     of="analyses",
 )
 def transfer_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
-    """The front frozen on selection beside the one re-optimised on report (Lebovitz Fig. 6, 12).
+    """The Pareto front of selection beside the one re-optimised on report (Lebovitz Fig. 6, 12).
 
     Cost and improvement factor against score, each split with its own single-model baseline.
     """
@@ -45,49 +45,7 @@ def transfer_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
         return None
     figure, (left, right) = _two_panels(size)
     selection, report = (view.split(results, role) for role in ("selection", "report"))
-    rows = results.frontier
-    left.plot(
-        [row.cost for row in rows],
-        [row.score for row in rows],
-        color=FAINT,
-        drawstyle="steps-post",
-        linewidth=1.6,
-        marker="o" if len(rows) == 1 else "",
-        label=f"front on {selection}, where it was found",
-    )
-    left.plot(
-        [row.cost for row in oracle.rows],
-        [row.score for row in oracle.rows],
-        color=GREEN,
-        drawstyle="steps-post",
-        linewidth=1.4,
-        marker="o" if len(oracle.rows) == 1 else "",
-        label=f"oracle: front re-optimised on {report}",
-    )
-    drawn = plots.drawn_rows(results)
-    _frozen(left, [(row.report_cost, row.report_score) for row in drawn], results)
-    for role, color in (("selection", FAINT), ("report", MUTED)):
-        line = np.array(plots.baseline_line(results, role))
-        left.plot(
-            line[:, 1],
-            line[:, 0],
-            color=color,
-            linestyle=DASHED,
-            linewidth=1.2,
-            marker="s" if len(line) == 1 else "",
-            label=f"single models mixed, on {view.split(results, role)}",
-        )
-    scores = [row.score for row in rows] + [row.report_score for row in rows]
-    costs = [row.cost for row in rows] + [row.report_cost for row in rows]
-    scores += [row.score for row in oracle.rows]
-    costs += [row.cost for row in oracle.rows]
-    for role in ("selection", "report"):
-        scores += [score for score, _ in results.baseline[role]]
-        costs += [cost for _, cost in results.baseline[role]]
-    _cost_axis(left, results, costs, size)
-    left.set_ylim(*house_axes.score_limits(scores))
-    house_axes.percent_ticks(left.yaxis)
-    left.set_ylabel(f"{view.objective(results)} (%)")
+    _transferred(left, results, oracle, size)
     _improvements(right, results, oracle)
     if size.narrow:
         right.set_ylabel(f"{view.objective(results)} (%)")
@@ -99,6 +57,50 @@ def transfer_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
     return figure
 
 
+def _transferred(axes: Axes, results: Results, oracle: Reoptimised, size: Size) -> None:
+    """Cost against score: both Pareto fronts, the frozen settings, and single models mixed."""
+    selection, report = (view.split(results, role) for role in ("selection", "report"))
+    rows, best = results.frontier, oracle.rows
+    found = [(row.cost, row.score) for row in rows]
+    reoptimised = [(row.cost, row.score) for row in best]
+    _steps(axes, found, FAINT, 1.6, f"Pareto front on {selection}, where it was found")
+    _steps(axes, reoptimised, GREEN, 1.4, f"oracle: Pareto front re-optimised on {report}")
+    drawn = plots.drawn_rows(results)
+    _frozen(axes, [(row.report_cost, row.report_score) for row in drawn], results)
+    for role, color in (("selection", FAINT), ("report", MUTED)):
+        line = np.array(plots.baseline_line(results, role))
+        axes.plot(
+            line[:, 1],
+            line[:, 0],
+            color=color,
+            linestyle=DASHED,
+            linewidth=1.2,
+            marker="s" if len(line) == 1 else "",
+            label=f"single models mixed, on {view.split(results, role)}",
+        )
+    points = found + reoptimised + [(row.report_cost, row.report_score) for row in rows]
+    for role in ("selection", "report"):
+        points += [(cost, score) for score, cost in results.baseline[role]]
+    _cost_axis(axes, results, [cost for cost, _ in points], size)
+    axes.set_ylim(*house_axes.score_limits([score for _, score in points]))
+    house_axes.percent_ticks(axes.yaxis)
+    axes.set_ylabel(f"{view.objective(results)} (%)")
+
+
+def _steps(
+    axes: Axes, points: list[tuple[float, float]], color: str, width: float, label: str
+) -> None:
+    axes.plot(
+        [x for x, _ in points],
+        [y for _, y in points],
+        color=color,
+        drawstyle="steps-post",
+        linewidth=width,
+        marker="o" if len(points) == 1 else "",
+        label=label,
+    )
+
+
 @figure(
     "published",
     place="improvement",
@@ -108,9 +110,9 @@ def transfer_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
     of="analyses",
 )
 def published_figure(results: Results, analyses: Analyses, size: Size) -> Figure | None:
-    """The front on the report split among published points: as they are, and relatively.
+    """The Pareto front on the report split among published points: as they are, and relatively.
 
-    On the right cost and score are told against the model each method replaces: the best single
+    On the right cost and score are relative to the model each method replaces: the best single
     model here, the reference that its table names there.
     """
     points = analyses.published
@@ -129,8 +131,8 @@ def published_figure(results: Results, analyses: Analyses, size: Size) -> Figure
     label = f"single models {on_report(results)}"
     _scatter(left, own, "s", SINGLE, SINGLE, label)
     costs, scores = [cost for cost, _ in own], [score for _, score in own]
-    for (marker, face, edge, told), group in _groups(points):
-        label = textwrap.fill(told, 50 if size.narrow else 100)
+    for (marker, face, edge, name), group in _groups(points):
+        label = textwrap.fill(name, 50 if size.narrow else 100)
         absolute = _known([(point.cost, point.score) for point in group])
         relative = _known([(point.cost_share, point.score_change) for point in group])
         # drawn even where empty: the legend is the left panel's
@@ -208,7 +210,7 @@ def _two_panels(size: Size, sharey: bool = True) -> tuple[Figure, tuple[Axes, Ax
 
 
 def _frozen(axes: Axes, points: list[tuple[float, float]], results: Results) -> None:
-    """The front's settings on the report split, a dot each."""
+    """The Pareto front's settings on the report split, a dot each."""
     axes.scatter(
         [x for x, _ in points],
         [y for _, y in points],
@@ -216,7 +218,7 @@ def _frozen(axes: Axes, points: list[tuple[float, float]], results: Results) -> 
         color=CASCADE,
         linewidths=0,
         zorder=3,
-        label=f"the front's settings {on_report(results)}",
+        label=f"the Pareto front's settings {on_report(results)}",
     )
 
 
@@ -228,7 +230,7 @@ def _cost_axis(axes: Axes, results: Results, costs: list[float], size: Size) -> 
 def _improvements(axes: Axes, results: Results, oracle: Reoptimised) -> None:
     rows = results.frontier
     found = [(row.improvement, row.score) for row in rows if row.improvement is not None]
-    told = [
+    frozen = [
         (factor, row.report_score)
         for factor, row in zip(view.report_improvements(results), rows, strict=True)
         if factor is not None
@@ -243,16 +245,16 @@ def _improvements(axes: Axes, results: Results, oracle: Reoptimised) -> None:
                 linewidth=1.4,
                 marker="o" if len(line) == 1 else "",
             )
-    if told:
+    if frozen:
         axes.scatter(
-            [x for x, _ in told],
-            [y for _, y in told],
+            [x for x, _ in frozen],
+            [y for _, y in frozen],
             s=9,
             color=CASCADE,
             linewidths=0,
             zorder=3,
         )
-    if not (found or told or best):
+    if not (found or frozen or best):
         axes.set_xlim(0.8, 1.2)
         words = "no single model\nscores as high"
         axes.text(0.5, 0.5, words, ha="center", color=MUTED, transform=axes.transAxes)

@@ -220,7 +220,7 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
             )
         axes.axvline(at, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.margins(y=0.12)
-    told = view.told(point)
+    told = view.reported(point)
     _mark(upper, [(at, told.score)], f"chosen: {point.conditions[0]}")
     _mark(lower, [(at, told.cost)], "")
     upper.set_ylim(*house_axes.score_limits([*curve.score["report"], *curve.score["selection"]]))
@@ -322,7 +322,7 @@ def _spread(n: int, most: int) -> list[int]:
 def _chosen(results: Results) -> list[tuple[str, Measured]]:
     """What each setting that a rule chose does on the report split, named by its rules."""
     return [
-        ("\n".join(rules), view.told(point))
+        ("\n".join(rules), view.reported(point))
         for rules, point in view.rules_by_setting(results)
         if point.feasible
     ]
@@ -419,7 +419,7 @@ def _feasible(results: Results) -> list[tuple[list[str], OperatingPoint]]:
 
 
 def _point_tip(results: Results, rules: list[str], point: OperatingPoint) -> str:
-    cost = numbers.cost(view.told(point).cost, view.unit(results))
+    cost = numbers.cost(view.reported(point).cost, view.unit(results))
     return "\n".join(
         [
             " and ".join(rules),

@@ -58,7 +58,7 @@ def looks(runs: Sequence[ComparedRun], keys: Sequence[str]) -> Mapping[str, tupl
     return found
 
 
-def told_rows(results: Results) -> list[FrontRow]:
+def reported_rows(results: Results) -> list[FrontRow]:
     """The front's settings that no other of them beats on the report split, by cost."""
     kept: list[FrontRow] = []
     for row in sorted(results.frontier, key=lambda row: (row.report_cost, -row.report_score)):
@@ -82,7 +82,7 @@ def _panel(
     singles: dict[tuple[float, float], None] = {}
     for place, run in enumerate(ranked):
         assert run.results is not None
-        rows = told_rows(run.results)
+        rows = reported_rows(run.results)
         color, dashes = look[run.name]
         average = numbers.factor(run.results.figures["report"].average_improvement)
         axes.step(

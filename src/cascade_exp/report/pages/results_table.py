@@ -85,7 +85,7 @@ def _operating_point(results: Results, rules: list[str], point: OperatingPoint) 
         title.append(" (chosen)", style="cyan")
     if not point.feasible:
         return Group(title, _indented(plain(f"cannot be met: {point.reason}", "red")))
-    told, unit = view.told(point), view.unit(results)
+    told, unit = view.reported(point), view.unit(results)
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")

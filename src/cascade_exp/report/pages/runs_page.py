@@ -1,14 +1,14 @@
 """``report.html`` of a comparison: one self-contained page over many jobs.
 
-Fronts and parallel coordinates are drawn in the page by ``templates/runs.js.j2`` from data that
-lies in it, so that pointing at a job shows it in every part; ``runs_figure`` draws the fronts for
-those without a browser.
+Pareto fronts and parallel coordinates are drawn in the page by ``templates/runs.js.j2`` from data
+embedded in it, so that pointing at a job highlights it everywhere; ``runs_figure`` draws the Pareto
+fronts for those without a browser.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from cascade_exp.report.comparison.runs import (
 )
 from cascade_exp.report.comparison.seeds import SPREAD, seed_tables
 from cascade_exp.report.figures import axes, style
-from cascade_exp.report.figures.runs import COLORS, DASHES, by_improvement, looks, told_rows
+from cascade_exp.report.figures.runs import COLORS, DASHES, by_improvement, looks, reported_rows
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import FrontRow
 
@@ -55,9 +55,7 @@ def page_text(runs: Sequence[ComparedRun], *, title: str, command: str) -> str:
         lstrip_blocks=True,
     )
     keys = varied(runs)
-    groups = [
-        _group(members, keys, name, unit) for (name, unit), members in comparable(runs).items()
-    ]
+    groups = [_group(members, keys, unit) for (_, unit), members in comparable(runs).items()]
     # "<" could end the script element; as an escape it cannot
     data = json.dumps([group["data"] for group in groups]).replace("<", "\\u003c")
     return environment.get_template("runs.html.j2").render(
@@ -82,27 +80,45 @@ def page_text(runs: Sequence[ComparedRun], *, title: str, command: str) -> str:
 
 def _headline(runs: Sequence[ComparedRun], keys: Sequence[str]) -> str:
     compared = [run for run in runs if run.results is not None]
-    told = f"{len(runs)} job{'' if len(runs) == 1 else 's'}"
+    text = f"{len(runs)} job{'' if len(runs) == 1 else 's'}"
     if len(compared) < len(runs):
-        told += f", {len(compared)} with results"
+        text += f", {len(compared)} with results"
     groups = comparable(runs)
     best = max(compared, key=by_improvement, default=None)
     if best is None or best.results is None or len(groups) > 1:
-        return told
+        return text
     average = best.results.figures["report"].average_improvement
     if average is None:
-        return told
-    return f"{told}: best on average {label(best, keys)}, {numbers.factor(average)}"
+        return text
+    return f"{text}: best on average {label(best, keys)}, {numbers.factor(average)}"
 
 
-def _group(
-    runs: Sequence[ComparedRun], keys: Sequence[str], name: str, unit: str
-) -> dict[str, Any]:
-    """One kind of score and cost: what the page's table and its drawings say of its runs."""
+def _group(runs: Sequence[ComparedRun], keys: Sequence[str], unit: str) -> dict[str, Any]:
+    """One kind of score and cost: the contents of its tables and drawings."""
     ranked = sorted(runs, key=by_improvement, reverse=True)
-    look = looks(runs, keys)
-    each = max(8, _POINTS // len(runs))
-    drawn = {run.name: _spread(told_rows(run.results), each) for run in ranked if run.results}
+    report = ranked[0].results
+    assert report is not None
+    return {
+        "objective": view.objective(report),
+        "unit": numbers.unit_title(unit) or unit,
+        "rows": [_table_row(run, keys, unit) for run in ranked],
+        "rule": next((p.rule for run in ranked if (p := first_point(run))), None),
+        "budgets": [_budget(budget, keys, unit) for budget in best_per_budget(runs)],
+        "legend": _legend(runs, keys),
+        "data": _drawing(ranked, looks(runs, keys), keys, view.objective(report), unit),
+    }
+
+
+def _drawing(
+    ranked: Sequence[ComparedRun],
+    look: Mapping[str, tuple[int, int]],
+    keys: Sequence[str],
+    objective: str,
+    unit: str,
+) -> dict[str, Any]:
+    """What ``runs.js.j2`` draws of a group: limits and ticks, titles, single models, runs."""
+    each = max(8, _POINTS // len(ranked))
+    drawn = {run.name: _spread(reported_rows(run.results), each) for run in ranked if run.results}
     singles = {
         (model.report.cost, model.report.score): model.name
         for run in ranked
@@ -112,49 +128,48 @@ def _group(
     costs = [row.report_cost for rows in drawn.values() for row in rows] + [c for c, _ in singles]
     scores = [row.report_score for rows in drawn.values() for row in rows]
     low, high = axes.score_limits([*scores, *(s for _, s in singles)], 0.04)
-    report = ranked[0].results
-    assert report is not None
+    left, right = min(costs) / 1.08, max(costs) * 1.08
     title = numbers.unit_title(unit)
     return {
-        "objective": view.objective(report),
-        "unit": title or unit,
-        "rows": [_table_row(run, keys, unit) for run in ranked],
-        "rule": next((p.rule for run in ranked if (p := first_point(run))), None),
-        "budgets": [_budget(budget, keys, unit) for budget in best_per_budget(runs)],
-        "legend": _legend(runs, keys),
-        "data": {
-            "score": [low, high],
-            "cost": [min(costs) / 1.08, max(costs) * 1.08],
-            "costTicks": [
-                [tick, numbers.cost_tick(tick, unit)]
-                for tick in axes.cost_ticks(min(costs) / 1.08, max(costs) * 1.08, 8)
-            ],
-            "xTitle": f"mean cost per example on report{f' ({title})' if title else ''}",
-            "yTitle": f"{view.objective(report)} on report",
-            "singles": [
-                [cost, score, f"{model}\n{numbers.score(score)} at {numbers.cost(cost, unit)}"]
-                for (cost, score), model in singles.items()
-            ],
-            "axes": [*keys, "average improvement", f"{view.objective(report)}", "cost"],
-            "runs": [
-                {
-                    "label": label(run, keys),
-                    "color": COLORS[look[run.name][0]],
-                    "dash": " ".join(map(str, DASHES[look[run.name][1]])),
-                    "points": [
-                        [
-                            row.report_cost,
-                            row.report_score,
-                            "\n".join(view.front_label(run.results, row)),
-                        ]
-                        for row in drawn[run.name]
-                    ],
-                    "values": _values(run, keys, unit),
-                }
-                for run in ranked
-                if run.results
-            ],
-        },
+        "score": [low, high],
+        "cost": [left, right],
+        "costTicks": [
+            [tick, numbers.cost_tick(tick, unit)] for tick in axes.cost_ticks(left, right, 8)
+        ],
+        "xTitle": f"mean cost per example on report{f' ({title})' if title else ''}",
+        "yTitle": f"{objective} on report",
+        "singles": [
+            [cost, score, f"{model}\n{numbers.score(score)} at {numbers.cost(cost, unit)}"]
+            for (cost, score), model in singles.items()
+        ],
+        "axes": [*keys, "average improvement", objective, "cost"],
+        "runs": [
+            _drawn_run(run, drawn[run.name], look[run.name], keys, unit)
+            for run in ranked
+            if run.results
+        ],
+    }
+
+
+def _drawn_run(
+    run: ComparedRun,
+    rows: Sequence[FrontRow],
+    look: tuple[int, int],
+    keys: Sequence[str],
+    unit: str,
+) -> dict[str, Any]:
+    results = run.results
+    assert results is not None
+    color, dashes = look
+    return {
+        "label": label(run, keys),
+        "color": COLORS[color],
+        "dash": " ".join(map(str, DASHES[dashes])),
+        "points": [
+            [row.report_cost, row.report_score, "\n".join(view.front_label(results, row))]
+            for row in rows
+        ],
+        "values": _values(run, keys, unit),
     }
 
 
@@ -170,12 +185,12 @@ def _values(run: ComparedRun, keys: Sequence[str], unit: str) -> list[list[Any]]
     assert run.results is not None
     average = run.results.figures["report"].average_improvement
     point = first_point(run)
-    told = point.report if point else None
+    measured = point.report if point else None
     return [
         *([None, run.choices.get(key, numbers.NOTHING)] for key in keys),
         [average, numbers.factor(average)],
-        [told.score, numbers.score(told.score)] if told else [None, numbers.NOTHING],
-        [told.cost, numbers.cost(told.cost, unit)] if told else [None, numbers.NOTHING],
+        [measured.score, numbers.score(measured.score)] if measured else [None, numbers.NOTHING],
+        [measured.cost, numbers.cost(measured.cost, unit)] if measured else [None, numbers.NOTHING],
     ]
 
 
@@ -184,21 +199,21 @@ def _table_row(run: ComparedRun, keys: Sequence[str], unit: str) -> dict[str, An
     assert run.results is not None
     figures = run.results.figures["report"]
     point = first_point(run)
-    told = point.report if point else None
+    measured = point.report if point else None
     cells: list[tuple[str, str | float | None]] = [
         *((text := run.choices.get(key, numbers.NOTHING), text) for key in keys),
         (numbers.factor(figures.average_improvement), figures.average_improvement),
         (numbers.factor(figures.max_improvement), figures.max_improvement),
         (numbers.score(figures.top_score), figures.top_score),
     ]
-    if told is None or point is None:
+    if measured is None or point is None:
         cells += [(numbers.NOTHING, None)] * 4
     else:
         cells += [
             (">".join(point.stages), ">".join(point.stages)),
-            (numbers.score(told.score), told.score),
-            (numbers.cost(told.cost, unit), told.cost),
-            (numbers.factor(told.improvement), told.improvement),
+            (numbers.score(measured.score), measured.score),
+            (numbers.cost(measured.cost, unit), measured.cost),
+            (numbers.factor(measured.improvement), measured.improvement),
         ]
     return {"run": run, "cells": cells, "words": len(keys)}
 

@@ -109,7 +109,7 @@ def chosen(results: Results) -> OperatingPoint | None:
     return None if results.chosen is None else results.operating_points[results.chosen]
 
 
-def told(point: OperatingPoint) -> Measured:
+def reported(point: OperatingPoint) -> Measured:
     """A feasible point's report-split measurements."""
     if point.report is None:
         raise ValueError(f"operating point {point.rule!r} is feasible, but has no report numbers")
@@ -118,7 +118,7 @@ def told(point: OperatingPoint) -> Measured:
 
 def saving(results: Results, point: OperatingPoint) -> Saving:
     """``point`` against the best single model, on the report split."""
-    best, found = best_single(results).report, told(point)
+    best, found = best_single(results).report, reported(point)
     return Saving(
         share=1 - _relative(found.cost, best.cost),
         factor=best.cost / found.cost if found.cost > 0 else None,
@@ -145,7 +145,7 @@ def saving_words(results: Results, point: OperatingPoint) -> str:
 
 def score_words(results: Results, point: OperatingPoint) -> str:
     """``82.2 % [81.3, 83.2], 1.3 points below resnet56 alone``."""
-    found, best = told(point), best_single(results)
+    found, best = reported(point), best_single(results)
     text = numbers.score_with_interval(found.score, found.score_interval)
     if point.stages == [best.name]:
         return text
@@ -159,7 +159,7 @@ def score_words(results: Results, point: OperatingPoint) -> str:
 
 def improvement_words(results: Results, point: OperatingPoint) -> str:
     """``1.42× against single models of the same accuracy``."""
-    found = told(point).improvement
+    found = reported(point).improvement
     if found is None:
         return "no single model scores as high"
     return f"{numbers.factor(found)} against single models of the same {objective(results)}"
@@ -179,7 +179,7 @@ def stages(results: Results, point: OperatingPoint) -> list[StageView]:
     """The stages of a feasible operating point, in running order."""
     accounting = cast(Accounting, results.settings["accounting"])
     paid = exit_costs(np.array(point.stage_costs), accounting).tolist()
-    rates = told(point).exit_rates
+    rates = reported(point).exit_rates
     selection = point.selection.exit_rates if point.selection else rates
     return [
         StageView(
@@ -196,7 +196,7 @@ def stages(results: Results, point: OperatingPoint) -> list[StageView]:
 
 
 def rules_by_setting(results: Results) -> list[tuple[list[str], OperatingPoint]]:
-    """Operating points in their order, rules that chose the same setting told together."""
+    """Operating points in their order, rules that chose the same setting grouped together."""
     groups: list[tuple[list[str], OperatingPoint]] = []
     for rule, point in results.operating_points.items():
         same = [
@@ -234,7 +234,7 @@ def headline(results: Results) -> Sentence:
     if point is None:
         reasons = [p.reason for p in results.operating_points.values() if p.reason]
         return [Words(f"No rule could be met: {reasons[0] if reasons else 'none was asked for'}.")]
-    found = told(point)
+    found = reported(point)
     name = Words(">".join(point.stages), name=True)
     score = numbers.score_with_interval(found.score, found.score_interval)
     reference = Words(best.name, name=True)

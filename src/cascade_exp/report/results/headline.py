@@ -45,7 +45,7 @@ def keep_validation(job: Path, best: Mapping[str, float]) -> None:
     write_text(job / VALIDATION, json.dumps({**_validation(job), **best}, indent=2) + "\n")
 
 
-def told_number(job: Path, name: str) -> float:
+def reported_number(job: Path, name: str) -> float:
     """The number ``name`` of the job in the folder ``job``, for a sweeper to optimise.
 
     Raises:

@@ -20,6 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cascade_exp.errors import CascadeError
 
+_ON_REPORT = "front/report/average_improvement"
+_ON_SELECTION = "front/selection/average_improvement"
+
 
 @dataclass
 class WorkspaceOptions:
@@ -33,7 +36,7 @@ class WorkspaceOptions:
 
 
 def build(options: WorkspaceOptions) -> Any:
-    """The workspace: results of a rule, fronts, methods, training, what runs differ in.
+    """The workspace: results of a rule, Pareto fronts, training, what runs differ in.
 
     Raises:
         CascadeError: if wandb-workspaces is not installed.
@@ -46,68 +49,66 @@ def build(options: WorkspaceOptions) -> Any:
         raise CascadeError(
             "the workspace needs wandb-workspaces: uv sync --extra workspaces"
         ) from None
-    rule = options.rule
-    cost, score, improvement = (f"{rule}/{key}" for key in ("cost", "score", "improvement"))
-    average = "front/report/average_improvement"
-    chosen_by = "front/selection/average_improvement"
-    made_of = [wr.Config(f"{key}.name") for key in ("metric", "ensemble", "calibration")]
-    columns = [*made_of, *map(wr.SummaryMetric, (chosen_by, average, cost, score))]
-    sections = [
-        ws.Section(
-            name=f"Operating points of {rule}",
-            is_open=True,
-            panels=[
-                wr.ScatterPlot(
-                    title="Score against cost, on report",
-                    x=wr.SummaryMetric(cost),
-                    y=wr.SummaryMetric(score),
-                    log_x=True,
-                ),
-                wr.BarPlot(title="Improvement factor, on report", metrics=[improvement]),
-                wr.BarPlot(title="Score, on report", metrics=[score]),
-            ],
-        ),
-        ws.Section(
-            name="Fronts",
-            is_open=True,
-            panels=[
-                wr.BarPlot(title="Average improvement, on report", metrics=[average]),
-                wr.ScatterPlot(
-                    title="What selection promised, and what report kept",
-                    x=wr.SummaryMetric(chosen_by),
-                    y=wr.SummaryMetric(average),
-                ),
-                wr.MediaBrowser(media_keys=["plots/frontier", "plots/improvement"], num_columns=2),
-            ],
-        ),
-        ws.Section(
-            name="Choices",
-            is_open=True,
-            panels=[
-                wr.ParallelCoordinatesPlot(
-                    columns=[wr.ParallelCoordinatesPlotColumn(metric=c) for c in columns]
-                ),
-                wr.RunComparer(diff_only="split"),
-            ],
-        ),
-        ws.Section(
-            name="Training",
-            panels=[
-                wr.LinePlot(title="Validation accuracy by epoch", y=["val/accuracy"]),
-                wr.MediaBrowser(media_keys=["plots/reliability"]),
-            ],
-        ),
+    training = [
+        wr.LinePlot(title="Validation accuracy by epoch", y=["val/accuracy"]),
+        wr.MediaBrowser(media_keys=["plots/reliability"]),
     ]
     return ws.Workspace(
         entity=options.entity,
         project=options.project,
         name=options.name,
-        sections=sections,
+        sections=[
+            ws.Section(
+                name=f"Operating points of {options.rule}",
+                is_open=True,
+                panels=_operating_points(wr, options.rule),
+            ),
+            ws.Section(name="Pareto fronts", is_open=True, panels=_fronts(wr)),
+            ws.Section(name="Choices", is_open=True, panels=_choices(wr, options.rule)),
+            ws.Section(name="Training", panels=training),
+        ],
     )
 
 
+def _operating_points(wr: Any, rule: str) -> list[Any]:
+    return [
+        wr.ScatterPlot(
+            title="Score against cost, on report",
+            x=wr.SummaryMetric(f"{rule}/cost"),
+            y=wr.SummaryMetric(f"{rule}/score"),
+            log_x=True,
+        ),
+        wr.BarPlot(title="Improvement factor, on report", metrics=[f"{rule}/improvement"]),
+        wr.BarPlot(title="Score, on report", metrics=[f"{rule}/score"]),
+    ]
+
+
+def _fronts(wr: Any) -> list[Any]:
+    return [
+        wr.BarPlot(title="Average improvement, on report", metrics=[_ON_REPORT]),
+        wr.ScatterPlot(
+            title="Average improvement on report against that on selection",
+            x=wr.SummaryMetric(_ON_SELECTION),
+            y=wr.SummaryMetric(_ON_REPORT),
+        ),
+        wr.MediaBrowser(media_keys=["plots/frontier", "plots/improvement"], num_columns=2),
+    ]
+
+
+def _choices(wr: Any, rule: str) -> list[Any]:
+    made_of = [wr.Config(f"{key}.name") for key in ("metric", "ensemble", "calibration")]
+    numbers = (_ON_SELECTION, _ON_REPORT, f"{rule}/cost", f"{rule}/score")
+    columns = [*made_of, *map(wr.SummaryMetric, numbers)]
+    return [
+        wr.ParallelCoordinatesPlot(
+            columns=[wr.ParallelCoordinatesPlotColumn(metric=c) for c in columns]
+        ),
+        wr.RunComparer(diff_only="split"),
+    ]
+
+
 def serialised(workspace: Any) -> str:
-    """The workspace as W&B is sent it."""
+    """The workspace as the JSON that is sent to W&B."""
     text: str = workspace._to_model().model_dump_json(indent=2)
     return text
 
@@ -121,8 +122,8 @@ def main(arguments: list[str]) -> None:
         options = OmegaConf.to_object(merged)
         assert isinstance(options, WorkspaceOptions)
     except OmegaConfBaseException as error:
-        told = str(error).splitlines()[0]
-        raise CascadeError(f"{told}; expected entity=… project=… name=… rule=… save=…") from None
+        reason = str(error).splitlines()[0]
+        raise CascadeError(f"{reason}; expected entity=… project=… name=… rule=… save=…") from None
     workspace = build(options)
     if not options.save:
         print(serialised(workspace))
