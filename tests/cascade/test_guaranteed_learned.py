@@ -16,11 +16,11 @@ from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.frontier import Baseline, FrontPoint
 from cascade_exp.cascade.guaranteed import guaranteed, loss_differences, split_halves
 from cascade_exp.cascade.objective import make_objective
+from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.cascade.pools.learned import Deferral, LearnedPool
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
 from cascade_exp.cascade.search.engine import search
 from cascade_exp.cascade.selection import Goals, select
-from cascade_exp.cascade.stages import table_of
 
 ACCURACY = make_objective("accuracy")
 
