@@ -14,7 +14,6 @@ from cascade_exp.cascade.frontier import (
     local_maxima,
     max_improvement,
     scores_and_costs,
-    top_score,
 )
 from cascade_exp.errors import CascadeError
 from tests.oracles import frontier as oracle
@@ -172,13 +171,12 @@ class TestImprovement:
         assert average_improvement([0.9], [9.0], of([(0.9, 9.0)])) is None
         assert average_improvement([], [], baseline) == 0.0
 
-    def test_max_and_top(self):
+    def test_the_largest_improvement(self):
         baseline = of([(0.5, 1.0), (0.9, 9.0)])
         scores, costs = [0.5, 0.7, 0.8, 0.95], [1.0, 2.5, 3.5, 0.1]
         best = max_improvement(scores, costs, baseline)
         assert best is not None
         assert (best.index, best.score, best.factor) == (2, 0.8, pytest.approx(2.0))
-        assert top_score(scores, baseline) == pytest.approx((0.95, 0.05))
         assert max_improvement([0.95], [0.1], baseline) is None
 
     def test_of_equal_factors_the_better_score(self):

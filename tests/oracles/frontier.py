@@ -74,3 +74,18 @@ def prominences(heights: Sequence[float]) -> dict[int, float]:
 
 def _span(i: int, j: int) -> tuple[int, int]:
     return min(i, j), max(i, j) + 1
+
+
+def factor_at(line: Sequence[tuple[float, float]], score: float, cost: float) -> float | None:
+    """Baseline cost at ``score`` over ``cost``, on a line of (score, cost), scores growing.
+
+    None above the line; below it the first knot's cost.
+    """
+    if score > line[-1][0]:
+        return None
+    if score <= line[0][0]:
+        return line[0][1] / cost
+    for (low, cheap), (high, costly) in itertools.pairwise(line):
+        if low < score <= high:
+            return (cheap + (score - low) / (high - low) * (costly - cheap)) / cost
+    raise AssertionError((line, score))

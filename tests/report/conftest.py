@@ -158,12 +158,18 @@ def reliability(s: Simulated, role: str, m: int) -> ReliabilityRow:
     )
 
 
-def figures(front, line) -> FrontFigures:
-    """Headline figures of (cost, score) points; the mean factor on a fine grid of accuracies."""
+def figures(front, line, chosen_by=None) -> FrontFigures:
+    """Headline figures of (cost, score) points; the mean factor on a fine grid of accuracies.
+
+    The largest and the top one are chosen on ``chosen_by``, points and line of selection.
+    """
     low, high = line[0][0], line[-1][0]
-    reached = [(improvement(line, c, s), s) for c, s in front if low <= s <= high]
-    best = max(reached, default=(None, None))
-    top = max(s for _, s in front)
+    chosen_front, chosen_line = chosen_by or (front, line)
+    factor_of = {i: improvement(chosen_line, *point) for i, point in enumerate(chosen_front)}
+    reached = [(f, chosen_front[i][1], i) for i, f in factor_of.items() if f is not None]
+    peak = max(reached)[-1] if reached else None
+    best = (None, None) if peak is None else (improvement(line, *front[peak]), front[peak][1])
+    top = front[max(range(len(front)), key=lambda i: chosen_front[i][1])][1]
     grid = np.linspace(low, high, 500) if high > low else []
     factors = [
         improvement(line, min((c for c, s in front if s >= a), default=np.inf), a) for a in grid
@@ -301,7 +307,11 @@ def build_results(
         chosen="match_accuracy",
         figures={
             "selection": figures([(p[2], p[3]) for p in front], lines["selection"]),
-            "report": figures([(r.report_cost, r.report_score) for r in rows], lines["report"]),
+            "report": figures(
+                [(r.report_cost, r.report_score) for r in rows],
+                lines["report"],
+                ([(p[2], p[3]) for p in front], lines["selection"]),
+            ),
         },
         baseline=lines,
         reliability=[reliability(s, role, m) for role in ROLES for m in pool],

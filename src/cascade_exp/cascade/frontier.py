@@ -247,14 +247,3 @@ def local_maxima(scores: ArrayLike, costs: ArrayLike, baseline: Baseline, k: int
         Peak(index=int(i), score=float(score[i]), factor=float(factor[i]))
         for i in np.sort(found[best] - 1)
     ]
-
-
-def top_score(scores: ArrayLike, baseline: Baseline) -> tuple[float, float]:
-    """The best score among the points [P], and its gain over the best single model's.
-
-    >>> best, gain = top_score([0.75, 0.95], Baseline.of([0.6, 0.9], [1.0, 7.0]))
-    >>> best, round(gain, 6)
-    (0.95, 0.05)
-    """
-    best = float(np.max(np.asarray(scores, dtype=np.float64)))
-    return best, best - baseline.top

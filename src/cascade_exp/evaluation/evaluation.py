@@ -7,10 +7,16 @@ it applied unchanged to the report split.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cascade_exp.cascade.frontier import average_improvement, max_improvement, top_score
+from cascade_exp.cascade.frontier import (
+    Baseline,
+    average_improvement,
+    improvement_factor,
+    max_improvement,
+)
 from cascade_exp.evaluation.analyses import check_published
 from cascade_exp.evaluation.findings import findings, shared_examples
 from cascade_exp.evaluation.kinds.base import own_method
@@ -22,7 +28,13 @@ from cascade_exp.evaluation.pools import BothSplits, open_pools, reliability
 from cascade_exp.evaluation.pricing import check_cost, unit_of, with_column
 from cascade_exp.evaluation.searching import Searching
 from cascade_exp.recordings.folder import Recordings
-from cascade_exp.report.results.schema import FrontFigures, FrontRow, OperatingPoint, Results
+from cascade_exp.report.results.schema import (
+    FrontFigures,
+    FrontRow,
+    OperatingPoint,
+    Results,
+    Setting,
+)
 from cascade_exp.schema.evaluating import CommonConfig
 
 
@@ -89,7 +101,9 @@ def evaluate_recordings(
         frontier=rows,
         operating_points=points,
         chosen=chosen,
-        figures=_figures(rows, splits),
+        figures=front_figures(
+            rows, {"selection": splits.selection.baseline, "report": splits.report.baseline}
+        ),
         baseline={
             "selection": list(splits.selection.baseline.knots),
             "report": list(splits.report.baseline.knots),
@@ -148,22 +162,60 @@ def _choices(splits: BothSplits) -> dict[str, object]:
     }
 
 
-def _figures(rows: list[FrontRow], splits: BothSplits) -> dict[str, FrontFigures]:
-    """The headline figures of the front on each split, against that split's own baseline."""
-    seen = {
-        "selection": (splits.selection, [r.score for r in rows], [r.cost for r in rows]),
-        "report": (splits.report, [r.report_score for r in rows], [r.report_cost for r in rows]),
+def front_figures(
+    rows: Sequence[FrontRow], baselines: Mapping[str, Baseline]
+) -> dict[str, FrontFigures]:
+    """The headline figures of the front by role, each against that split's own baseline.
+
+    The settings of the largest improvement and of the top score are chosen on the selection split
+    alone; report says what the same two settings do there (docs/definitions.md#baseline).
+
+    Args:
+        rows: the selection split's Pareto front, at least one. baselines: of ``selection`` and of
+            ``report``.
+    """
+    scores, costs = [row.score for row in rows], [row.cost for row in rows]
+    peak = max_improvement(scores, costs, baselines["selection"])
+    peak_row = None if peak is None else rows[peak.index]
+    top_row = max(rows, key=lambda row: (row.score, -row.cost))
+    return {
+        role: _figures_on(role, rows, baselines[role], peak_row, top_row)
+        for role in ("selection", "report")
     }
-    figures = {}
-    for role, (one, scores, costs) in seen.items():
-        peak = max_improvement(scores, costs, one.baseline)
-        best, gain = top_score(scores, one.baseline)
-        figures[role] = FrontFigures(
-            average_improvement=average_improvement(scores, costs, one.baseline),
-            accuracy_range=(one.baseline.low, one.baseline.top),
-            max_improvement=peak.factor if peak else None,
-            max_improvement_score=peak.score if peak else None,
-            top_score=best,
-            top_gain=gain,
-        )
-    return figures
+
+
+def _figures_on(
+    role: str,
+    rows: Sequence[FrontRow],
+    baseline: Baseline,
+    peak: FrontRow | None,
+    top: FrontRow,
+) -> FrontFigures:
+    """The figures of one split, of which ``peak`` and ``top`` are the chosen settings."""
+    scores, costs = zip(*(_on(role, row) for row in rows), strict=True)
+    peak_score, peak_cost = (None, None) if peak is None else _on(role, peak)
+    top_score, _ = _on(role, top)
+    factor = None
+    if peak_score is not None and peak_cost is not None:
+        factor = float(improvement_factor([peak_score], [peak_cost], baseline)[0])
+    return FrontFigures(
+        average_improvement=average_improvement(scores, costs, baseline),
+        accuracy_range=(baseline.low, baseline.top),
+        max_improvement=None if factor is None or math.isnan(factor) else factor,
+        max_improvement_score=peak_score,
+        top_score=top_score,
+        top_gain=top_score - baseline.top,
+        max_improvement_setting=_setting(peak),
+        top_setting=_setting(top),
+    )
+
+
+def _on(role: str, row: FrontRow) -> tuple[float, float]:
+    """Score and mean cost of a setting on the split of ``role``."""
+    if role == "selection":
+        return row.score, row.cost
+    return row.report_score, row.report_cost
+
+
+def _setting(row: FrontRow | None) -> Setting | None:
+    return None if row is None else Setting(list(row.stages), list(row.thresholds))

@@ -190,23 +190,23 @@ def test_names_of_models_are_never_cut(make_results, width):
 
 
 def test_the_best_of_a_column_and_all_that_read_like_it_are_marked(methods):
-    (_, rows), *_ = parts(printed(methods), methods)
-    shown = [line.split()[1:4] for line in rows.values()]
+    (_, rows), (_, on_selection), *_ = parts(printed(methods), methods)
+    shown, ranked = ([line.split()[1:4] for line in r.values()] for r in (rows, on_selection))
     for column in range(3):
-        factors = [float(line[column].strip(f"{BEST}×")) for line in shown]
+        factors = [float(line[column].strip(f"{BEST}×")) for line in ranked]
         starred = [line[column].startswith(BEST) for line in shown]
+        assert starred == [line[column].startswith(BEST) for line in ranked]
         best = [factor == max(factors) for factor in factors]
         assert starred == (best if not all(best) else [False] * len(best))
 
 
 def test_the_least_cost_is_the_best_one(methods):
     *_, (_, rows) = parts(printed(methods, 120), methods)
-    costs = {row.method: row.point.report.cost for row in method_rows(methods)}
-    least = min(costs, key=costs.__getitem__)
-    told = numbers.short_cost(costs[least], "macs")
-    assert f"{BEST}{told}" in rows[least]
-    worst = max(costs, key=costs.__getitem__)
-    assert f"{BEST}{numbers.short_cost(costs[worst], 'macs')}" not in rows[worst]
+    points = {row.method: row.point for row in method_rows(methods)}
+    by_selection = sorted(points, key=lambda method: points[method].selection.cost)
+    least, most = by_selection[0], by_selection[-1]
+    assert f"{BEST}{numbers.short_cost(points[least].report.cost, 'macs')}" in rows[least]
+    assert f"{BEST}{numbers.short_cost(points[most].report.cost, 'macs')}" not in rows[most]
 
 
 def test_nothing_is_marked_where_all_are_equal(results):

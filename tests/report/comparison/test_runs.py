@@ -1,6 +1,7 @@
 """Jobs compared: what is read, what told them apart, what is best per budget, and the page."""
 
 import csv
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable
@@ -18,8 +19,8 @@ from cascade_exp.report.comparison.runs import (
     varied,
     write_csv,
 )
-from cascade_exp.report.figures.runs import reported_rows, write_runs_figure
-from cascade_exp.report.pages import runs_page
+from cascade_exp.report.figures.runs import by_improvement, reported_rows, write_runs_figure
+from cascade_exp.report.pages import numbers, runs_page
 from cascade_exp.report.results.files import write_results
 from cascade_exp.report.results.schema import Results
 from cascade_exp.report.results.status import JobStatus, write_status
@@ -109,6 +110,29 @@ def test_best_per_budget_is_the_literal_best(runs):
         assert budget.row.score == best
     for before, after in itertools.pairwise(found):
         assert before.cost < after.cost and before.row.score < after.row.score
+
+
+def test_jobs_are_ranked_by_the_selection_split(runs):
+    """A job that is best on report alone, as the luckiest of many is, does not come first."""
+    first = max(runs[:3], key=by_improvement)
+    assert first.results is not None
+    average = first.results.figures["selection"].average_improvement
+    lucky = dataclasses.replace(
+        first.results,
+        figures={
+            "selection": dataclasses.replace(
+                first.results.figures["selection"], average_improvement=average / 2
+            ),
+            "report": dataclasses.replace(
+                first.results.figures["report"], average_improvement=100.0
+            ),
+        },
+    )
+    both = [dataclasses.replace(first, results=lucky, name="lucky"), first]
+    assert max(both, key=by_improvement) is first
+    page = runs_page.page_text(both, title="t", command="c")
+    factor = numbers.factor(first.results.figures["report"].average_improvement)
+    assert f"which reaches {factor} on report" in page
 
 
 def test_told_rows_are_those_no_other_beats(runs):

@@ -142,8 +142,27 @@ def test_figures_in_words(results, make_results):
     told = view.figures_sentence(results).replace(numbers.SPACE, " ")
     average = results.figures["report"].average_improvement
     assert f"Average improvement {average:.2f}× over accuracy 80.5 % to 93.8 %." in told
+    figures = results.figures["report"]
+    score = numbers.score(figures.max_improvement_score).replace(numbers.SPACE, " ")
+    assert (
+        f"The setting of the largest improvement on selection: {figures.max_improvement:.2f}× at "
+        f"{score}."
+    ) in told
+    top = numbers.score(figures.top_score).replace(numbers.SPACE, " ")
+    assert f"The setting of the highest accuracy on selection: {top}, " in told
     alone = make_results(models=(("only", 4.0, 1e6),), size=50)
     assert view.figures_sentence(alone).startswith("No average improvement")
+
+
+def test_a_setting_that_scores_above_all_single_models_on_report_has_no_factor(results):
+    report = dataclasses.replace(
+        results.figures["report"], max_improvement=None, max_improvement_score=0.95
+    )
+    figures = {**results.figures, "report": report}
+    sentence = view.figures_sentence(dataclasses.replace(results, figures=figures))
+    assert "on selection: 95.0 %, more than any single model." in sentence.replace(
+        numbers.SPACE, " "
+    )
 
 
 def test_a_front_that_is_not_exact_says_what_was_done_instead(results):

@@ -19,6 +19,7 @@ from cascade_exp.report.results.schema import (
     OperatingPoint,
     ReliabilityRow,
     Results,
+    Setting,
     SingleModel,
 )
 
@@ -75,6 +76,9 @@ operating_point = st.builds(
     selection=st.none() | measured,
     report=st.none() | measured,
 )
+setting = st.builds(
+    Setting, stages=st.lists(name, max_size=3), thresholds=st.lists(threshold, max_size=2)
+)
 figures = st.builds(
     FrontFigures,
     average_improvement=maybe,
@@ -83,6 +87,8 @@ figures = st.builds(
     max_improvement_score=maybe,
     top_score=finite,
     top_gain=finite,
+    max_improvement_setting=st.none() | setting,
+    top_setting=st.none() | setting,
 )
 any_settings = st.fixed_dictionaries(
     {

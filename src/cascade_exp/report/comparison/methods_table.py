@@ -35,14 +35,17 @@ def print_methods(methods: Mapping[str, Results], folder: Path, console: Console
 
 @dataclass(frozen=True)
 class _Column:
-    """What a column shows of a row, and what ranks it there, higher being better.
+    """What a column shows of a row, and what ranks it, higher being better.
 
-    One of words is only shown where the width takes it.
+    Ranked is by the selection split, also where the report split's number is shown; rows with the
+    same ``rank_text``, that number as shown, are equal. A column of words is only shown where the
+    width takes it.
     """
 
     title: str
     text: Callable[[MethodRow], str]
     rank: Callable[[MethodRow], float | None] | None = None
+    rank_text: Callable[[MethodRow], str] | None = None
     words: bool = False
 
 
@@ -124,12 +127,12 @@ def _table(rows: Sequence[MethodRow], columns: Sequence[_Column]) -> Table:
 
 def _best(rows: Sequence[MethodRow], column: _Column) -> list[MethodRow]:
     """The rows that read like the highest ranked one; none where all do."""
-    rank = column.rank
+    rank, text = column.rank, column.rank_text or column.text
     ranked = [row for row in rows if rank is not None and rank(row) is not None]
     if rank is None or not ranked:
         return []
     top = max(ranked, key=lambda row: rank(row) or 0.0)
-    best = [row for row in ranked if column.text(row) == column.text(top)]
+    best = [row for row in ranked if text(row) == text(top)]
     return best if len(best) < len(rows) else []
 
 
@@ -137,32 +140,30 @@ def _front_columns(role: str, rows: Sequence[MethodRow], name: str) -> list[_Col
     def on(row: MethodRow) -> OnSplit:
         return row.selection if role == "selection" else row.report
 
-    def at(row: MethodRow) -> str:
-        score = on(row).max_improvement_score
-        return numbers.NOTHING if score is None else numbers.score(score)
+    def column(
+        title: str,
+        value: Callable[[OnSplit], float | None],
+        show: Callable[[float | None], str] = numbers.factor,
+    ) -> _Column:
+        return _Column(
+            title,
+            lambda row: show(value(on(row))),
+            rank=lambda row: value(row.selection),
+            rank_text=lambda row: show(value(row.selection)),
+        )
+
+    def score(found: float | None) -> str:
+        return numbers.NOTHING if found is None else numbers.score(found)
 
     return [
-        _Column(
-            "average",
-            lambda row: numbers.factor(on(row).average_improvement),
-            lambda row: on(row).average_improvement,
-        ),
-        _Column(
+        column("average", lambda found: found.average_improvement),
+        column(
             f"above\n{numbers.score(on(rows[0]).upper_from)}",
-            lambda row: numbers.factor(on(row).upper_improvement),
-            lambda row: on(row).upper_improvement,
+            lambda found: found.upper_improvement,
         ),
-        _Column(
-            "largest",
-            lambda row: numbers.factor(on(row).max_improvement),
-            lambda row: on(row).max_improvement,
-        ),
-        _Column(f"at\n{name}", at),
-        _Column(
-            f"top\n{name}",
-            lambda row: numbers.score(on(row).top_score),
-            lambda row: on(row).top_score,
-        ),
+        column("largest", lambda found: found.max_improvement),
+        _Column(f"at\n{name}", lambda row: score(on(row).max_improvement_score)),
+        column(f"top\n{name}", lambda found: found.top_score, score),
         _Column("gain", lambda row: numbers.gain(on(row).top_gain)),
     ]
 
@@ -174,13 +175,17 @@ def _point_columns(results: Results) -> list[_Column]:
     def column(
         title: str, show: Callable[[Measured], str], rank: Callable[[Measured], float | None]
     ) -> _Column:
-        def told(row: MethodRow) -> Measured | None:
-            return None if row.point is None else row.point.report
+        def on(row: MethodRow, role: str) -> Measured | None:
+            return None if row.point is None else getattr(row.point, role)
+
+        def text(row: MethodRow, role: str) -> str:
+            return numbers.NOTHING if (found := on(row, role)) is None else show(found)
 
         return _Column(
             title,
-            lambda row: numbers.NOTHING if (found := told(row)) is None else show(found),
-            lambda row: None if (found := told(row)) is None else rank(found),
+            lambda row: text(row, "report"),
+            rank=lambda row: None if (found := on(row, "selection")) is None else rank(found),
+            rank_text=lambda row: text(row, "selection"),
         )
 
     return [
@@ -210,15 +215,15 @@ def _remarks(results: Results, rows: Sequence[MethodRow]) -> list[str]:
     remarks = [
         f"Average: mean improvement factor over {name} {low} to {high} on {report}, from the "
         f"cheapest to the best single model; above: over the upper half of it. {BEST}: best of its "
-        "column."
+        f"column on {selection}."
     ]
     if view.same_split(results):
         remarks.append(view.split_sentence(results))
     else:
         remarks.append(
-            f"The first part takes, at each {name}, whichever of these settings does best on "
-            f"{report} itself, which flatters a little; what a rule chose, it chose on "
-            f"{selection} alone."
+            f"The averages on {report} take, at each {name}, the cheapest of these settings there, "
+            f"which is slightly optimistic; the settings of largest and top {name}, and what a "
+            f"rule chose, were chosen on {selection} alone."
         )
     inexact = ", ".join(row.method for row in rows if not row.exact)
     remarks.append(

@@ -90,7 +90,10 @@ def _headline(runs: Sequence[ComparedRun], keys: Sequence[str]) -> str:
     average = best.results.figures["report"].average_improvement
     if average is None:
         return text
-    return f"{text}: best on average {label(best, keys)}, {numbers.factor(average)}"
+    return (
+        f"{text}: best on average on selection is {label(best, keys)}, which reaches "
+        f"{numbers.factor(average)} on report"
+    )
 
 
 def _group(runs: Sequence[ComparedRun], keys: Sequence[str], unit: str) -> dict[str, Any]:

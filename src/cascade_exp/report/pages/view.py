@@ -265,7 +265,11 @@ def headline(results: Results) -> Sentence:
 
 
 def figures_sentence(results: Results) -> str:
-    """Average, maximum and top of the front on the report split, in one or two sentences."""
+    """Average, maximum and top of the front on the report split, in a few sentences.
+
+    The settings of the maximum and of the top were chosen on the selection split, and the sentences
+    say so.
+    """
     figures = results.figures["report"]
     low, high = (numbers.score(score) for score in figures.accuracy_range)
     name = objective(results)
@@ -279,18 +283,27 @@ def figures_sentence(results: Results) -> str:
             f"Average improvement {numbers.factor(figures.average_improvement)} "
             f"over {name} {low} to {high}."
         )
-    if figures.max_improvement is not None and figures.max_improvement_score is not None:
+    chosen_on = split(results, "selection")
+    if figures.max_improvement_score is not None:
+        at = numbers.score(figures.max_improvement_score)
         parts.append(
-            f"Largest {numbers.factor(figures.max_improvement)} "
-            f"at {numbers.score(figures.max_improvement_score)}."
+            f"The setting of the largest improvement on {chosen_on}: "
+            + (
+                f"{at}, more than any single model."
+                if figures.max_improvement is None
+                else f"{numbers.factor(figures.max_improvement)} at {at}."
+            )
         )
     gain = figures.top_gain
     against = (
-        "as the best single model"
+        "the same as the best single model"
         if numbers.points(gain) == numbers.points(0.0)
         else f"{numbers.points(gain)} {'above' if gain > 0 else 'below'} the best single model"
     )
-    parts.append(f"Top {name} {numbers.score(figures.top_score)}, {against}.")
+    parts.append(
+        f"The setting of the highest {name} on {chosen_on}: "
+        f"{numbers.score(figures.top_score)}, {against}."
+    )
     return " ".join(parts)
 
 

@@ -23,6 +23,7 @@ from cascade_exp.report.results.schema import (
     FrontRow,
     ReliabilityRow,
     Results,
+    Setting,
     Summary,
 )
 from cascade_exp.tables import csv_dataclasses, read_dataclasses
@@ -100,11 +101,16 @@ def summary(results: Results) -> dict[str, object]:
             for split, f in figures.items()
         },
         "max_improvement": {
-            split: {"factor": f.max_improvement, "score": f.max_improvement_score}
+            split: {
+                "factor": f.max_improvement,
+                "score": f.max_improvement_score,
+                "setting": _asdict(f.max_improvement_setting),
+            }
             for split, f in figures.items()
         },
         "top_score": {
-            split: {"score": f.top_score, "gain": f.top_gain} for split, f in figures.items()
+            split: {"score": f.top_score, "gain": f.top_gain, "setting": _asdict(f.top_setting)}
+            for split, f in figures.items()
         },
         "operating_points": {
             rule: dataclasses.asdict(point) for rule, point in results.operating_points.items()
@@ -144,6 +150,10 @@ def read_results(folder: Path) -> Results:
 
 
 # ------------------------------------------------------------------------------------- writing
+
+
+def _asdict(setting: Setting | None) -> dict[str, object] | None:
+    return None if setting is None else dataclasses.asdict(setting)
 
 
 def _plain(value: object, where: str) -> object:
@@ -238,4 +248,6 @@ def _figures(found: Summary, split: str) -> FrontFigures:
         max_improvement_score=maximum["score"],
         top_score=top["score"],
         top_gain=top["gain"],
+        max_improvement_setting=maximum.get("setting"),
+        top_setting=top.get("setting"),
     )

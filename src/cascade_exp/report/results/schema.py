@@ -107,14 +107,30 @@ class ReliabilityRow:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """A cascade and its thresholds, one fewer than its stages."""
+
+    stages: list[str]
+    thresholds: list[float]
+
+
+@dataclass(frozen=True)
 class FrontFigures:
     """Headline figures of one split's front against that split's single-model baseline.
+
+    The settings of the largest improvement and of the top score are chosen on the selection split;
+    the figures of the report split are what these same settings do there.
 
     Attributes:
         average_improvement: mean factor over ``accuracy_range``; None where the range is empty.
         accuracy_range: from the cheapest single model's score to the best one's.
-        max_improvement: largest factor along the front; ``max_improvement_score``: where.
-        top_score: best score on the front; ``top_gain``: that minus the best single model's.
+        max_improvement: factor of the setting whose factor is largest on selection; None without
+            such a setting, or where it scores above this split's single models.
+        max_improvement_score: the score of that setting.
+        top_score: score of the setting that scores best on selection; ``top_gain``: that minus the
+            best single model's.
+        max_improvement_setting, top_setting: those settings, the same on both splits; None in
+            results written before they were recorded.
     """
 
     average_improvement: float | None
@@ -123,6 +139,8 @@ class FrontFigures:
     max_improvement_score: float | None
     top_score: float
     top_gain: float
+    max_improvement_setting: Setting | None = None
+    top_setting: Setting | None = None
 
 
 @dataclass(frozen=True)
@@ -202,17 +220,20 @@ class AverageImprovement(TypedDict):
 
 
 class MaxImprovement(TypedDict):
-    """The largest improvement factor, and the score that it is reached at."""
+    """Factor and score of the setting whose improvement factor is largest on selection."""
 
     factor: float | None
     score: float | None
+    setting: NotRequired[Setting | None]
 
 
 class TopScore(TypedDict):
-    """The highest score, and that minus the best single model's (fractions)."""
+    """Score of the setting that scores best on selection, and that minus the best single model's
+    (fractions)."""
 
     score: float
     gain: float
+    setting: NotRequired[Setting | None]
 
 
 class Summary(TypedDict):
