@@ -20,7 +20,7 @@ from cascade_exp.report.figures import layout, style
 from cascade_exp.report.figures.analysis_style import SERIES
 
 CHARTS = {
-    "front": ("mean cost (MACs)", "accuracy", ("front on report",)),
+    "front": ("mean cost (MACs)", "accuracy", ("Pareto front on report",)),
     "improvement": ("accuracy", "improvement factor", ("report",)),
     "reliability": ("confidence", "accuracy", None),
 }

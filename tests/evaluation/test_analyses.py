@@ -289,7 +289,7 @@ def test_nothing_is_reoptimised_where_thresholds_were_chosen_on_report(tmp_path)
         (["published=imagnet"], "published=imagnet: expected one of imagenet (did you mean"),
         (["published=imagenet", "analyses=false"], "but analyses=false"),
         (["published=imagenet", "cost=layers"], "costs in macs, but these are in layers"),
-        (["published=imagenet", "objective=f1"], "tells accuracies, but objective=f1"),
+        (["published=imagenet", "objective=f1"], "gives accuracies, but objective=f1"),
     ],
 )
 def test_published_points_that_cannot_be_compared_are_refused(overrides, said):
@@ -304,7 +304,7 @@ def test_published_points_come_along_when_asked_for(tmp_path):
     assert len(evaluated(tmp_path, "published=imagenet")[1].published) == 45
 
 
-def test_a_job_writes_them_unless_told_not_to(tmp_path):
+def test_a_job_writes_them_unless_disabled(tmp_path):
     make_recordings(tmp_path / "rec", COSTS, size=60)
     job = tmp_path / "job"
     asked = (f"recordings={tmp_path / 'rec'}", "logger=none", *FIXED[1:])
@@ -323,7 +323,7 @@ def test_a_job_writes_them_unless_told_not_to(tmp_path):
     assert "Between random and ideal deferral" not in page
 
 
-def test_early_errors_are_the_surest_that_left_early_and_were_wrong(tmp_path):
+def test_early_errors_are_the_most_confident_that_left_early_and_were_wrong(tmp_path):
     labels = [0, 0, 1, 1, 0, 1]
     small = ([0, 1, 0, 1, 1, 0], [0.9, 0.8, 0.95, 0.2, 0.1, 0.85])
     large = ([0, 0, 1, 1, 0, 0], [0.9] * 6)
@@ -339,7 +339,7 @@ def test_early_errors_are_the_surest_that_left_early_and_were_wrong(tmp_path):
         "threshold.fixed=[0.8]",
     )
     assert analyses.cascade is not None
-    told = [(e.example, e.answer, e.label, e.last_answer) for e in analyses.cascade.early_errors]
-    assert told == [(2, 0, 1, 1), (5, 0, 1, 0), (1, 1, 0, 0)]
+    errors = [(e.example, e.answer, e.label, e.last_answer) for e in analyses.cascade.early_errors]
+    assert errors == [(2, 0, 1, 1), (5, 0, 1, 0), (1, 1, 0, 0)]
     assert [e.confidence for e in analyses.cascade.early_errors] == [0.95, 0.85, 0.8]
     assert {e.stage for e in analyses.cascade.early_errors} == {0}

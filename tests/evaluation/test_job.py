@@ -209,7 +209,7 @@ def test_the_same_split_is_allowed_when_asked_for_and_said(recordings, tmp_path)
     )
     assert summary["splits"] == {"selection": "selection", "report": "selection"}
     page = (tmp_path / "job" / "results" / "report.html").read_text()
-    assert "same" in page and "flatter" in page
+    assert "same" in page and "optimistic" in page
 
 
 def test_nan_logits_name_the_file_and_the_row(tmp_path):
@@ -221,7 +221,7 @@ def test_nan_logits_name_the_file_and_the_row(tmp_path):
         run("evaluate", tmp_path / "job", f"recordings={tmp_path / 'rec'}", *QUIET)
 
 
-def test_no_run_and_an_unfinished_run_are_told(tmp_path):
+def test_no_run_and_an_unfinished_run_are_reported(tmp_path):
     with pytest.raises(CascadeError, match=r"uv run train\.py"):
         run("evaluate", tmp_path / "out" / "job", *QUIET)
     with pytest.raises(CascadeError, match="no complete recordings"):

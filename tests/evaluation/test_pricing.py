@@ -144,7 +144,7 @@ def test_simulated_latencies_are_written(cifar10_row, tmp_path):
 
 def test_three_services_with_prices_from_answers_to_results(tmp_path):
     rng = np.random.default_rng(5)
-    # dollars per call; the dearest is not the best
+    # dollars per call; the most expensive is not the best
     prices = {"lite": 0.001, "plus": 0.004, "max": 0.02}
     skill = {"lite": 0.7, "plus": 0.9, "max": 0.85}
     for split in ("selection", "report"):
@@ -189,7 +189,7 @@ def test_three_services_with_prices_from_answers_to_results(tmp_path):
         (["cost=edge_cloud", "cost.distribution=normal"], "cost.distribution=normal"),
     ],
 )
-def test_costs_that_cannot_be_told_are_refused(tmp_path, overrides, said):
+def test_costs_that_are_unknown_are_refused(tmp_path, overrides, said):
     make_recordings(tmp_path, {"a": 1.0, "b": 2.0})
     with pytest.raises(CascadeError, match=said):
         evaluated(tmp_path, *overrides)

@@ -20,7 +20,7 @@ def recordings(tmp_path) -> Path:
     return tmp_path / "rec"
 
 
-def test_a_key_is_of_what_is_asked_and_not_of_where_it_is_told(recordings):
+def test_a_key_is_of_what_is_asked_and_not_of_where_it_is_logged(recordings):
     def key(*overrides: str) -> str:
         return job_key("evaluate", composed("evaluate", f"recordings={recordings}", *overrides))
 

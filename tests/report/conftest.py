@@ -247,7 +247,7 @@ def build_results(
 
     rows = []
     for members, thresholds, cost, score in front:
-        told = measure(s, "report", members, thresholds, lines["report"], rng, False)
+        measured = measure(s, "report", members, thresholds, lines["report"], rng, False)
         rows.append(
             FrontRow(
                 stages=[s.names[m] for m in members],
@@ -259,8 +259,8 @@ def build_results(
                 worst_case_cost=float(s.exit_costs(members).max()),
                 score=score,
                 improvement=improvement(lines["selection"], cost, score),
-                report_cost=told.cost,
-                report_score=told.score,
+                report_cost=measured.cost,
+                report_score=measured.score,
                 conditions=words(metric, thresholds),
             )
         )

@@ -311,7 +311,7 @@ def test_foreign_recordings_are_refused_before_anything_is_predicted(
         submit(Options(run=str(job), task="sst2", root=str(speed_ups_job[1])))
 
 
-def test_nothing_feasible_is_told_with_its_reason(speed_ups_job, tmp_path):
+def test_nothing_feasible_is_reported_with_its_reason(speed_ups_job, tmp_path):
     unmet = ("threshold.rules=[target_cost]", "threshold.target_cost=0.5")
     job = evaluated(speed_ups_job, tmp_path / "evaluation", *unmet)
     with pytest.raises(
@@ -337,7 +337,8 @@ def test_exits_are_left_as_the_evaluation_left_them(
         f"threshold.fixed={threshold}",
     )
     point = json.loads((job / "results" / "operating_point.json").read_text())
-    told = json.loads((job / "results" / "summary.json").read_text())["operating_points"]["fixed"]
+    summary = json.loads((job / "results" / "summary.json").read_text())
+    rates = summary["operating_points"]["fixed"]["report"]["exit_rates"]
     output = str(tmp_path / "submission.zip")
     options = Options(run=str(job), task="sst2", root=str(speed_ups_job[1]), output=output)
     answered, left = by_hand(speed_ups_job[0], point["stages"], metric, threshold)
@@ -345,7 +346,7 @@ def test_exits_are_left_as_the_evaluation_left_them(
     recorded = np.load(speed_ups_job[0] / "recordings" / "report" / f"{network}.npy")
     found = chosen_by_rule(job, None).run({network: recorded})
     assert found.exit_stage.tolist() == left and found.prediction.tolist() == answered
-    assert found.exit_rates.tolist() == told["report"]["exit_rates"]
+    assert found.exit_rates.tolist() == rates
     assert len(set(left)) > 1
 
 
@@ -361,8 +362,8 @@ def test_the_temperatures_of_the_evaluation_are_applied(speed_ups_job, tmp_path)
     }
     chosen = chosen_by_rule(job, None)
     assert any(abs(t - 1) > 0.1 for t in chosen.temperatures.values())
-    told = summary["operating_points"]["fixed"]["report"]
-    assert chosen.run(recorded).exit_rates.tolist() == told["exit_rates"]
+    reported = summary["operating_points"]["fixed"]["report"]
+    assert chosen.run(recorded).exit_rates.tolist() == reported["exit_rates"]
     labels = np.load(speed_ups_job[0] / "recordings" / "report" / "labels.npy")
     with (job / "results" / "speed_ups.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] != "full"]

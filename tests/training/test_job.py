@@ -165,7 +165,7 @@ def test_bad_settings_are_said_in_one_line(tmp_path, override, said):
     assert not (tmp_path / "job" / "recordings" / "models.csv").exists()
 
 
-def test_the_profiler_tells_where_the_time_went(tmp_path):
+def test_the_profiler_shows_where_the_time_went(tmp_path):
     run("train", tmp_path / "job", "debug=profiler", *SMALL, "evaluate=false")
     profile = (tmp_path / "job" / "checkpoints" / "resnet_16px" / "fit-profile.txt").read_text()
     assert "run_training_batch" in profile

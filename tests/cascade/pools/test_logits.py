@@ -90,7 +90,7 @@ def test_black_boxes_make_stages_of_their_own_word():
     assert pool.classes == 2
 
 
-def test_preparing_reads_every_model_and_tells_how_far_it_is(monkeypatch):
+def test_preparing_reads_every_model_and_reports_progress(monkeypatch):
     monkeypatch.setattr(rows, "CHUNK_BYTES", 100)
     pool = build(random_logits(40, 5, 3), np.zeros(40, np.int64))
     seen = []

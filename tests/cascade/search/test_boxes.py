@@ -72,7 +72,7 @@ def test_five_stages_that_all_order_differently():
         assert reapply(pool, point, Accuracy()) == (point.cost, point.score)
 
 
-def test_too_many_boxes_are_told():
+def test_too_many_boxes_are_reported():
     pool = random_pool(6, 5, 300, 10**9)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_boxes, "BOXES_BUDGET", 1)

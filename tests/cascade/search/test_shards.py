@@ -79,17 +79,17 @@ def test_a_worst_case_that_leaves_nothing_is_refused_as_ever():
 def test_progress_counts_cascades():
     pool = random_pool(5, 5, 40, 10)
     cascades = cascades_of(pool.cost, 2)
-    told = []
+    reports = []
     search_shards(
         pool,
         Accuracy(),
         cascades=cascades,
         run=in_turn,
         workers=2,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reports.append((done, total)),
     )
-    assert told[-1] == (len(cascades), len(cascades))
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert reports[-1] == (len(cascades), len(cascades))
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.integers(1, 20))

@@ -71,9 +71,11 @@ def test_threads_do_not_change_the_result(threads):
 
 
 def test_progress_reaches_its_total():
-    told = []
-    search(random_pool(0, 5, 50, 9), Accuracy(), max_stages=3, progress=lambda *at: told.append(at))
-    assert told[-1][0] == told[-1][1] == max(total for _, total in told)
+    reports = []
+    search(
+        random_pool(0, 5, 50, 9), Accuracy(), max_stages=3, progress=lambda *at: reports.append(at)
+    )
+    assert reports[-1][0] == reports[-1][1] == max(total for _, total in reports)
 
 
 def test_an_interrupt_ends_the_search_and_leaves_no_threads():

@@ -81,15 +81,15 @@ def test_temperatures_are_fitted_once_and_the_own_method_is_not_evaluated_again(
 def test_progress_names_the_method_that_runs(recordings):
     opened, settings = open_recordings(recordings), settings_of(FOUR)
     own = evaluate_recordings(opened, settings, {}).results
-    told = []
+    reports = []
 
     def begin(name):
-        told.append((name, 0, 1))
-        return lambda done, total: told.append((name, done, total))
+        reports.append((name, 0, 1))
+        return lambda done, total: reports.append((name, done, total))
 
     list(evaluate_methods(opened, settings, own, begin))
-    assert list(dict.fromkeys(name for name, _, _ in told)) == list(ALONE)
-    assert {name for name, done, total in told if done == total} == set(ALONE) - {"sure"}
+    assert list(dict.fromkeys(name for name, _, _ in reports)) == list(ALONE)
+    assert {name for name, done, total in reports if done == total} == set(ALONE) - {"sure"}
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ def test_a_job_leaves_its_own_results_as_they_are_and_the_methods_beside_them(
         rows = list(csv.DictReader(file))
     assert [row["method"] for row in rows] == list(ALONE)
     for row in rows:
-        told = json.loads((job / "methods" / row["method"] / "summary.json").read_text())
+        summary = json.loads((job / "methods" / row["method"] / "summary.json").read_text())
         assert (
             float(row["report_average_improvement"])
-            == (told["average_improvement"]["report"]["factor"])
+            == (summary["average_improvement"]["report"]["factor"])
         )
 
 

@@ -160,12 +160,12 @@ def test_what_a_network_emits_at_each_exit(folder, found):
             if layers == exit + 1:
                 answers = np.load(folder / "report" / f"{name}.npy").argmax(axis=1)
                 expected[name] = (int(here.sum()), (answers == labels)[here].mean())
-    told = {
+    reported = {
         row.model: (row.examples, pytest.approx(row.accuracy))
         for row in found.emitted
         if (row.method, row.target) == ("deebert", 3.0)
     }
-    assert told == expected
+    assert reported == expected
     assert not [row for row in found.emitted if row.method == "pair"]
 
 
@@ -312,9 +312,9 @@ def test_links_have_no_speed_up(folder):
 def test_one_more_model_gains_accuracy_whatever_the_objective(folder):
     own = settings()
     by_f1 = replace(own, objective=settings_of("objective=f1", "objective.average=macro").objective)
-    told = compare_speed_ups(open_recordings(folder), by_f1)
-    at = {(row.method, row.target): row for row in told.rows}
-    for row in told.added:
+    compared = compare_speed_ups(open_recordings(folder), by_f1)
+    at = {(row.method, row.target): row for row in compared.rows}
+    for row in compared.added:
         longer, shorter = (
             literal(folder, "report", MEMBERS[name], at[name, row.target].threshold)[1]
             for name in (row.method, row.without)

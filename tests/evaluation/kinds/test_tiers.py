@@ -27,7 +27,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_results_tell_tiers_and_single_models_apart(folder, tmp_path):
+def test_results_distinguish_tiers_and_single_models(folder, tmp_path):
     run(
         "evaluate",
         tmp_path / "job",
@@ -84,27 +84,27 @@ def test_a_fixed_vote_is_what_counting_by_hand_gives(folder):
     assert point.score == right / 80 and point.cost == pytest.approx(paid / 80)
 
 
-def test_what_is_told_of_tiers_is_what_counting_by_hand_gives(folder):
+def test_tier_analyses_are_what_counting_by_hand_gives(folder):
     evaluation, _ = evaluated(folder, *TIERS, "threshold.rules=[fixed]", "threshold.fixed=[1]")
     point = evaluation.results.operating_points["fixed"]
-    told = tier_analyses(evaluation.measuring, point)
+    analyses = tier_analyses(evaluation.measuring, point)
     models = evaluation.measuring.splits.report.models
     answers = [models.stage((m,)).prediction for m in range(4)]
     labels = models.labels
     agree = (answers[0] == answers[1]) & (answers[1] == answers[2])
     wrong = agree & (answers[0] != labels)
-    edge, cloud = told.rows
+    edge, cloud = analyses.rows
     assert edge.examples == agree.sum() and cloud.examples == (~agree).sum()
     assert edge.wrong_agreements == wrong.sum()
     assert edge.wrong_at_last_too == (wrong & (answers[3] != labels)).sum()
     assert cloud.exit_tier_cost == pytest.approx(cloud.share * 9.0)
     assert cloud.cumulative_cost == pytest.approx(cloud.share * 15.0)
-    pair, _, three = told.agreements
+    pair, _, three = analyses.agreements
     both = answers[0] == answers[1]
     assert (pair.models, pair.votes, pair.agreed) == (2, 2, both.sum())
     assert pair.wrong == (both & (answers[0] != labels)).sum()
     assert (three.models, three.votes, three.wrong) == (3, 3, wrong.sum())
-    never, always = told.thresholds[-1], told.thresholds[0]
+    never, always = analyses.thresholds[-1], analyses.thresholds[0]
     assert never.examples == [0, 80] and never.sequential_cost == 15.0
     assert never.parallel_cost == 12.0
     assert always.sequential_cost <= 15.0 and sum(always.examples) == 80
@@ -130,11 +130,11 @@ def test_speed_ups_are_chosen_on_selection_and_cost_what_their_stages_do(folder)
     assert edge <= {top}
     enough = [p for p in confidence if p.selection_score >= point.selection.score]
     assert compared["confidence"] in (enough[:1] or confidence[-1:])
-    for method, told in compared.items():
+    for method, entry in compared.items():
         costs = [c for c in baselines.costs if c.method == method and c.unit == "macs"]
         assert sum(c.share for c in costs) == pytest.approx(1)
-        assert sum(c.cumulative for c in costs) == pytest.approx(told.cost)
-        assert sum(c.exit_tier for c in costs) <= told.cost + 1e-9
+        assert sum(c.cumulative for c in costs) == pytest.approx(entry.cost)
+        assert sum(c.exit_tier for c in costs) <= entry.cost + 1e-9
     assert tier_baselines(evaluation.measuring, evaluation.results, None) is None
 
 
@@ -203,9 +203,9 @@ def test_a_search_finds_what_every_given_cascade_together_finds(folder):
 
 def test_a_search_over_its_budget_says_so(folder):
     found, _ = evaluated(folder, *SEARCH, "cascade.budget=8")
-    told = found.results.settings
-    assert told["exact"] is False and told["cascades"] <= 8
-    assert "cascade.budget=8" in told["search_note"]
+    settings = found.results.settings
+    assert settings["exact"] is False and settings["cascades"] <= 8
+    assert "cascade.budget=8" in settings["search_note"]
     assert {"a", "d"} & {row.stages[0] for row in found.results.frontier}
 
 

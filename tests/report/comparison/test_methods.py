@@ -89,7 +89,7 @@ def mean_factor(results, role, low, high):
     return float(np.mean(np.interp(grid, scores, costs) / least))
 
 
-def test_a_row_tells_the_figures_of_its_results_on_each_split(methods):
+def test_a_row_holds_the_figures_of_its_results_on_each_split(methods):
     rows = method_rows(methods)
     assert [row.method for row in rows] == list(methods)
     for row, (name, results) in zip(rows, methods.items(), strict=True):
@@ -119,9 +119,9 @@ def test_the_csv_holds_every_number_to_the_last_bit(methods, tmp_path):
         read = list(csv.DictReader(file))
     assert [line["method"] for line in read] == list(methods)
     for line, row in zip(read, method_rows(methods), strict=True):
-        told, point = cells(row), row.point
-        assert list(line) == list(told)
-        for key, value in told.items():
+        expected, point = cells(row), row.point
+        assert list(line) == list(expected)
+        for key, value in expected.items():
             if isinstance(value, float):
                 assert float(line[key]) == value, key
         assert line["exact"] == "true" and line["match_accuracy_feasible"] == "true"
@@ -143,13 +143,13 @@ def test_the_csv_holds_every_number_to_the_last_bit(methods, tmp_path):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_every_method_is_told_in_order_within_the_width(methods, width):
+def test_every_method_is_printed_in_order_within_the_width(methods, width):
     text = printed(methods, width)
-    told = parts(text, methods)
-    assert [list(rows) for _, rows in told] == [list(methods)] * (4 if width == 80 else 3)
+    printed_parts = parts(text, methods)
+    assert [list(rows) for _, rows in printed_parts] == [list(methods)] * (4 if width == 80 else 3)
     for line in text.splitlines():
         assert cell_len(line.rstrip()) <= width or FOLDER.as_posix() in line, line
-    report, selection, point, *_ = told
+    report, selection, point, *_ = printed_parts
     for row in method_rows(methods):
         for (_, rows), on in ((report, row.report), (selection, row.selection)):
             line = rows[row.method].replace(BEST, "")
@@ -163,18 +163,18 @@ def test_every_method_is_told_in_order_within_the_width(methods, width):
         expected = numbers.score_with_interval(found.score, found.score_interval)
         assert expected.replace(numbers.SPACE, " ") in line
         assert numbers.short_cost(found.cost, "macs") in line
-        assert " > ".join(row.point.stages) in told[-1][1][row.method]
+        assert " > ".join(row.point.stages) in printed_parts[-1][1][row.method]
 
 
 def test_titles_say_which_split_a_number_is_from(methods):
     (report, _), (selection, _), (point, _), (stages, _) = parts(printed(methods), methods)
     assert report == "7 methods on report: improvement factor of the settings found on selection"
-    assert selection == "The same on selection, where they were found: these flatter"
+    assert selection == "The same on selection, where they were found: optimistic"
     assert point == "match_accuracy, chosen on selection and measured on report"
     assert stages == "The cascades that match_accuracy chose"
 
 
-def test_what_methods_are_made_of_is_told_where_there_is_room(methods):
+def test_what_methods_are_made_of_is_printed_where_there_is_room(methods):
     assert "calibration" not in printed(methods, 80)
     (_, rows), _, _ = parts(printed(methods, 140), methods)
     for name, line in rows.items():
@@ -211,9 +211,9 @@ def test_the_least_cost_is_the_best_one(methods):
 
 def test_nothing_is_marked_where_all_are_equal(results):
     methods = {"a": results, "b": results}
-    told = parts(printed(methods), methods)
-    assert len(told) >= 3
-    assert not any(BEST in line for _, rows in told for line in rows.values())
+    printed_parts = parts(printed(methods), methods)
+    assert len(printed_parts) >= 3
+    assert not any(BEST in line for _, rows in printed_parts for line in rows.values())
 
 
 def test_a_rule_that_cannot_be_met_says_why(methods):
@@ -237,15 +237,15 @@ def test_without_rules_the_fronts_are_compared_all_the_same(methods, tmp_path):
 
 
 def test_what_was_not_searched_to_the_end_is_named(methods):
-    assert "Every front was searched to the end (exact)." in printed(methods)
+    assert "Every Pareto front was searched exhaustively (exact)." in printed(methods)
     methods["entropy"] = settled(methods["entropy"], exact=False)
     assert "cheaper settings may exist: entropy." in " ".join(printed(methods).split())
 
 
-def test_one_split_for_both_is_told_once_and_with_a_warning(make_results):
+def test_one_split_for_both_is_reported_once_and_with_a_warning(make_results):
     methods = {"only": make_results(same_split=True)}
     text = " ".join(printed(methods).split())
-    assert "these numbers flatter the cascades" in text
+    assert "these numbers are optimistic" in text
     assert "found on selection" not in text and len(parts(printed(methods, 120), methods)) == 2
 
 
@@ -335,7 +335,7 @@ def test_no_word_is_cut_and_no_legend_lies_on_data(make_results, monkeypatch, po
         assert not any(legend.overlaps(other.get_window_extent()) for other in figure.axes)
 
 
-def test_many_methods_in_one_panel_are_told_apart(results):
+def test_many_methods_in_one_panel_are_distinguishable(results):
     many = {f"m{i:02}": settled(results, metric=f"metric_{i}") for i in range(18)}
     with style.house_style():
         (axes,) = of(many).axes
@@ -368,7 +368,7 @@ def test_wandb_gets_a_section_with_the_table(methods, tmp_path, monkeypatch):
         log_methods(loggers.wandb, methods)
     (media,) = tmp_path.glob("wandb/offline-run-*/files/media")
     (table,) = media.glob("table/methods/comparison_*.table.json")
-    told = json.loads(table.read_text())
+    logged = json.loads(table.read_text())
     records = [cells(row) for row in method_rows(methods)]
-    assert told["columns"] == list(records[0])
-    assert told["data"] == [list(record.values()) for record in records]
+    assert logged["columns"] == list(records[0])
+    assert logged["data"] == [list(record.values()) for record in records]

@@ -1,4 +1,4 @@
-"""Jobs compared: what is read, what told them apart, what is best per budget, and the page."""
+"""Jobs compared: what is read, what distinguishes them, what is best per budget, and the page."""
 
 import csv
 import dataclasses
@@ -76,7 +76,7 @@ def test_a_damaged_result_is_a_reason(folders):
     assert run.results is None and "frontier.csv" in str(run.reason)
 
 
-def test_choices_that_tell_jobs_apart(runs):
+def test_choices_that_distinguish_jobs(runs):
     assert varied(runs) == ["metric", "seed"]
     assert label(runs[2], varied(runs)) == "entropy, 1"
     assert varied(runs[:1]) == [] and label(runs[0], []) == "max_softmax-0"
@@ -85,14 +85,14 @@ def test_choices_that_tell_jobs_apart(runs):
     assert varied([runs[0], refused]) == ["metric"]  # seed goes with it
 
 
-def test_a_choice_that_always_goes_with_another_is_told_once(tmp_path, results):
+def test_a_choice_that_always_goes_with_another_is_named_once(tmp_path, results):
     both = [
         job(tmp_path / k, results, f"metric: {{name: topk_sum{k}, k: {k}}}\n") for k in ("2", "3")
     ]
     assert varied([read_run(folder, folder.name) for folder in both]) == ["metric"]
 
 
-def test_of_choices_that_go_together_the_highest_is_told(tmp_path, results):
+def test_of_choices_that_go_together_the_highest_is_named(tmp_path, results):
     both = [
         job(tmp_path / k, results, f"cost: {{gpu: {{a: {k}}}}}\nmetric: {{name: {k}}}\n")
         for k in ("x", "y")
@@ -135,7 +135,7 @@ def test_jobs_are_ranked_by_the_selection_split(runs):
     assert f"which reaches {factor} on report" in page
 
 
-def test_told_rows_are_those_no_other_beats(runs):
+def test_reported_rows_are_those_no_other_beats(runs):
     rows = reported_rows(runs[0].results)
     every = runs[0].results.frontier
     expected = {
@@ -175,7 +175,7 @@ def test_the_picture(runs, tmp_path):
     assert (tmp_path / "fronts.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_page_tells_all_and_asks_for_nothing(runs):
+def test_the_page_shows_all_and_asks_for_nothing(runs):
     text = runs_page.page_text(runs, title="</script>*", command="uv run evaluate.py compare='x'")
     assert "&lt;/script&gt;*" in text and "not finished" in text
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
@@ -214,6 +214,6 @@ def test_the_page_in_a_browser(runs, tmp_path, size):
     assert shown.found["hidden"] and shown.found["wide"] and shown.found["lines"] == 3
     assert shown.found["down"] == sorted(shown.found["down"], reverse=True)
     assert shown.found["up"] == sorted(shown.found["down"])
-    told = "\n".join(shown.found["seen"])
-    assert all(label(run, ["metric", "seed"]) in told for run in runs[:3])
-    assert "resnet20>" in told and "answers if" in told and "selection: " in told
+    seen = "\n".join(shown.found["seen"])
+    assert all(label(run, ["metric", "seed"]) in seen for run in runs[:3])
+    assert "resnet20>" in seen and "answers if" in seen and "selection: " in seen

@@ -52,7 +52,7 @@ def runs(tmp_path, make_results: Make):
     return [read_run(folder, folder.name) for folder in made]
 
 
-def test_neither_seed_nor_pool_tells_variants_apart(runs):
+def test_neither_seed_nor_pool_distinguishes_variants(runs):
     groups = by_variant(runs)
     assert {variant: len(group) for variant, group in groups.items()} == {
         "regularizer=none": 2,
@@ -63,32 +63,32 @@ def test_neither_seed_nor_pool_tells_variants_apart(runs):
 
 def test_mean_and_sample_deviation_by_hand(runs):
     rows = {(row.variant, row.key["method"]): row for row in speed_ups_over_seeds(runs)}
-    told = rows["regularizer=dar", "a>b"].cells()
-    assert told["jobs"] == 3
-    assert told["score_mean"] == pytest.approx((0.82 + 0.88 + 0.9) / 3)
-    assert told["score_std"] == pytest.approx(
+    cells = rows["regularizer=dar", "a>b"].cells()
+    assert cells["jobs"] == 3
+    assert cells["score_mean"] == pytest.approx((0.82 + 0.88 + 0.9) / 3)
+    assert cells["score_std"] == pytest.approx(
         (((0.82 - 2.6 / 3) ** 2 + (0.88 - 2.6 / 3) ** 2 + (0.9 - 2.6 / 3) ** 2) / 2) ** 0.5
     )
-    assert told["speed_up_mean"] == pytest.approx(2.2)
+    assert cells["speed_up_mean"] == pytest.approx(2.2)
     assert rows["regularizer=none", "full"].cells()["score_std"] == 0.0
     assert (mean([]), deviation([0.5])) == (None, None)
     assert [mean_and_spread(v) for v in ([], [0.5], [0.8, 0.84])] == ["–", "50.0 %", "82.0 ± 2.8 %"]
 
 
-def test_models_are_told_by_what_reliability_says_of_the_report_split(runs):
+def test_models_are_described_by_their_reliability_on_report(runs):
     rows = models_over_seeds(runs)
     for row in rows:
         regularizer = row.variant.removeprefix("regularizer=")
-        told = [
-            told
+        own = [
+            entry
             for run in runs
             if run.results is not None and run.choices["regularizer"] == regularizer
-            for told in run.results.reliability
-            if (told.model, told.split) == (row.key["model"], "report")
+            for entry in run.results.reliability
+            if (entry.model, entry.split) == (row.key["model"], "report")
         ]
-        assert row.values["score"] == [it.score for it in told]
-        assert row.values["dis"] == [it.dis for it in told if it.dis is not None]
-        assert row.cells()["ece_mean"] == pytest.approx(statistics.mean(it.ece for it in told))
+        assert row.values["score"] == [it.score for it in own]
+        assert row.values["dis"] == [it.dis for it in own if it.dis is not None]
+        assert row.cells()["ece_mean"] == pytest.approx(statistics.mean(it.ece for it in own))
     assert len(rows) == 2 * 3
 
 
@@ -97,8 +97,8 @@ def test_tables_are_written_printed_and_on_the_page(runs, tmp_path):
     write_seed_tables(seed_tables(runs), tmp_path, Console(file=out, width=80))
     with (tmp_path / "speed_ups_over_seeds.csv").open(newline="") as file:
         records = list(csv.DictReader(file))
-    told = {(r["variant"], r["method"]): r for r in records}["regularizer=dar", "a>b"]
-    assert told["jobs"] == "3" and float(told["score_mean"]) == pytest.approx(2.6 / 3)
+    cells = {(r["variant"], r["method"]): r for r in records}["regularizer=dar", "a>b"]
+    assert cells["jobs"] == "3" and float(cells["score_mean"]) == pytest.approx(2.6 / 3)
     assert (tmp_path / "models_over_seeds.csv").is_file()
     printed = out.getvalue()
     assert "…" not in printed and max(map(len, printed.splitlines())) <= 80
@@ -111,7 +111,7 @@ def test_tables_are_written_printed_and_on_the_page(runs, tmp_path):
     assert "86.7 ± 4.2 %" in page and "speed_ups_over_seeds.csv" in page
 
 
-def test_one_job_of_each_kind_has_no_spread_to_tell(runs, tmp_path):
+def test_one_job_of_each_kind_has_no_spread_to_report(runs, tmp_path):
     assert seed_tables([runs[0], runs[2]]) == []
     write_seed_tables([], tmp_path, Console(file=io.StringIO()))
     assert not list(tmp_path.glob("*.csv"))

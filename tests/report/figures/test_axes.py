@@ -61,7 +61,7 @@ def test_thresholds_keep_their_order_and_infinities_stand_outside(thresholds, me
 def test_crowded_probabilities_are_spread_by_their_distance_to_one():
     sure = 1 - 10 ** -np.linspace(0.2, 6, 200)
     scale = ThresholdScale.of([-math.inf, *sure, math.inf], "max_softmax", 8)
-    # The surest percent shares one place: a few saturated examples would take half the axis.
+    # The most confident percent shares one place: a few saturated ones would take half the axis.
     assert scale.positions[1:-4] == pytest.approx(np.linspace(0.2, 6, 200)[:-3])
     assert scale.labels[:4] == ["all", "0.5", "0.9", "0.99"] and scale.labels[-1] == "none"
     assert "1−10⁻⁵" in scale.labels

@@ -100,8 +100,8 @@ def test_front_dots_are_the_report_splits_and_diamonds_the_chosen(results):
 def test_improvement_uses_each_splits_own_baseline(results):
     with style.house_style():
         axes = plots.improvement_figure(results, style.WIDE).axes[0]
-    told = zip(results.frontier, view.report_improvements(results), strict=True)
-    expected = [[row.report_score, factor] for row, factor in told if factor is not None]
+    reported = zip(results.frontier, view.report_improvements(results), strict=True)
+    expected = [[row.report_score, factor] for row, factor in reported if factor is not None]
     assert offsets(axes, plots.FRONT_POINTS).tolist() == expected
     line = next(line for line in axes.lines if line.get_color() == style.FAINT)
     assert line.get_xydata().tolist() == [[r.score, r.improvement] for r in results.frontier]

@@ -73,7 +73,7 @@ def test_the_page_is_whole_and_asks_for_nothing(text):
     assert len(text.encode()) < 300_000
 
 
-def test_every_operating_point_is_told(results, text):
+def test_every_operating_point_is_shown(results, text):
     read = Page(text).text
     for rule, point in results.operating_points.items():
         assert rule in read
@@ -83,12 +83,12 @@ def test_every_operating_point_is_told(results, text):
         assert ">".join(point.stages) in read
         for threshold in point.thresholds:
             assert f"max softmax ≥ {numbers.threshold(threshold)}" in read
-        told = point.report
-        low, high = told.score_interval
-        assert f"{100 * told.score:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" in read
-        assert numbers.cost(told.cost, "macs").replace(numbers.SPACE, " ") in read
-        assert f"{told.improvement:.2f}×" in read
-        for rate in (*told.exit_rates, *point.selection.exit_rates):
+        measured = point.report
+        low, high = measured.score_interval
+        assert f"{100 * measured.score:.1f} % [{100 * low:.1f}, {100 * high:.1f}]" in read
+        assert numbers.cost(measured.cost, "macs").replace(numbers.SPACE, " ") in read
+        assert f"{measured.improvement:.2f}×" in read
+        for rate in (*measured.exit_rates, *point.selection.exit_rates):
             assert f"{100 * rate:.1f} %" in read
     for model in results.single_models:
         low, high = model.report.score_interval
@@ -168,7 +168,7 @@ def test_it_is_written_whole_and_twice_the_same(results, text, tmp_path):
 def test_a_browser_shows_it(results, tmp_path, width):
     path, shot = tmp_path / "report.html", tmp_path / "shot.png"
     write_html(Findings(results), path, config_yaml=CONFIG, command=COMMAND)
-    # The title tells what the page found out about itself; nothing may be wider than the screen.
+    # The title says what the page found out about itself; nothing may be wider than the screen.
     probe = (
         "<script>document.title = [document.documentElement.scrollWidth, innerWidth,"
         "document.querySelectorAll('svg .tip').length].join(' ')</script></body>"

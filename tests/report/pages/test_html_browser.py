@@ -12,7 +12,7 @@ POINTED = """
 const shown = [...document.querySelectorAll('figure > div')].filter((d) => d.offsetParent);
 const svg = shown.map((d) => d.querySelector('svg')).find((s) => s.querySelector('.tip'));
 const points = [...svg.querySelectorAll('.tip')];
-const told = points.map((p) => {
+const tips = points.map((p) => {
   const box = p.getBoundingClientRect();
   const at = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, bubbles: true };
   p.dispatchEvent(new PointerEvent('pointermove', at));
@@ -20,7 +20,7 @@ const told = points.map((p) => {
   return [tip.hidden ? null : tip.textContent, inside.left >= 0 && inside.right <= innerWidth];
 });
 svg.dispatchEvent(new PointerEvent('pointerleave'));
-return { told, hidden: tip.hidden, wide: document.documentElement.scrollWidth <= innerWidth,
+return { tips, hidden: tip.hidden, wide: document.documentElement.scrollWidth <= innerWidth,
   headings: [...document.querySelectorAll('h2')].map((h) => h.textContent),
   pictures: [...document.images].map((i) => i.naturalWidth) };
 """
@@ -50,9 +50,9 @@ def page(tmp_path_factory):
 def test_the_page_in_a_browser(page, size):
     shown = opened(page, POINTED, size)
     assert shown.console == []
-    told = [text for text, _ in shown.found["told"]]
-    assert len(told) > 3 and all(told) and all(inside for _, inside in shown.found["told"])
-    assert any("small>large" in text and "answers if" in text for text in told)
+    tips = [text for text, _ in shown.found["tips"]]
+    assert len(tips) > 3 and all(tips) and all(inside for _, inside in shown.found["tips"])
+    assert any("small>large" in text and "answers if" in text for text in tips)
     assert shown.found["hidden"] and shown.found["wide"]
     assert {"Exits by class", "Left early, and wrong", "The chosen cascade"} <= set(
         shown.found["headings"]

@@ -108,9 +108,9 @@ def test_latency_where_links_count(folder):
     assert everything.rule == "all to the last"
     for row in (chosen, everything):
         cells = [row.mean, row.p50, row.p95, row.p99, row.link]
-        told = " ".join(numbers.cost(value, "seconds") for value in cells)
+        costs = " ".join(numbers.cost(value, "seconds") for value in cells)
         saved = numbers.factor(row.communication_saved)
-        assert f"{'>'.join(row.stages)} {told} {saved}".replace(numbers.SPACE, " ") in read
+        assert f"{'>'.join(row.stages)} {costs} {saved}".replace(numbers.SPACE, " ") in read
     assert "Links are not counted here" in read
 
 

@@ -29,7 +29,7 @@ def test_the_reference_is_picked_without_the_report_split(results):
     assert view.best_single(other).name == results.single_models[0].name != by_report.name
 
 
-def test_headline_tells_keeping_beating_and_falling_short(results):
+def test_headline_says_keeping_beating_and_falling_short(results):
     best = view.best_single(results).report.score
     kept, better, worse = (
         said(view.headline(with_report(results, score=best + change)))
@@ -124,10 +124,10 @@ def test_split_sentences(results, make_results):
     assert "report (400 examples), which no choice has seen" in view.split_sentence(results)
     assert view.cautions(results) == []
     same = make_results(same_split=True)
-    assert any("flatter" in caution for caution in view.cautions(same))
+    assert any("optimistic" in caution for caution in view.cautions(same))
 
 
-def test_rules_that_chose_one_setting_are_told_once(results):
+def test_rules_that_chose_one_setting_are_reported_once(results):
     points = results.operating_points
     twice = {**points, "target_accuracy": dataclasses.replace(points["match_accuracy"], rule="x")}
     grouped = view.rules_by_setting(dataclasses.replace(results, operating_points=twice))
@@ -139,17 +139,17 @@ def test_rules_that_chose_one_setting_are_told_once(results):
 
 
 def test_figures_in_words(results, make_results):
-    told = view.figures_sentence(results).replace(numbers.SPACE, " ")
+    sentence = view.figures_sentence(results).replace(numbers.SPACE, " ")
     average = results.figures["report"].average_improvement
-    assert f"Average improvement {average:.2f}× over accuracy 80.5 % to 93.8 %." in told
+    assert f"Average improvement {average:.2f}× over accuracy 80.5 % to 93.8 %." in sentence
     figures = results.figures["report"]
     score = numbers.score(figures.max_improvement_score).replace(numbers.SPACE, " ")
     assert (
         f"The setting of the largest improvement on selection: {figures.max_improvement:.2f}× at "
         f"{score}."
-    ) in told
+    ) in sentence
     top = numbers.score(figures.top_score).replace(numbers.SPACE, " ")
-    assert f"The setting of the highest accuracy on selection: {top}, " in told
+    assert f"The setting of the highest accuracy on selection: {top}, " in sentence
     alone = make_results(models=(("only", 4.0, 1e6),), size=50)
     assert view.figures_sentence(alone).startswith("No average improvement")
 
@@ -168,4 +168,4 @@ def test_a_setting_that_scores_above_all_single_models_on_report_has_no_factor(r
 def test_a_front_that_is_not_exact_says_what_was_done_instead(results):
     settings = {**results.settings, "exact": False, "search_note": "every tenth threshold"}
     found = view.cautions(dataclasses.replace(results, settings=settings))
-    assert found == ["The front is not exact: every tenth threshold."]
+    assert found == ["The Pareto front is not exact: every tenth threshold."]

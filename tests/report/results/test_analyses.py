@@ -256,8 +256,8 @@ def test_transfer_draws_both_fronts_and_both_baselines(found):
         for factor, row in zip(view.report_improvements(results), results.frontier, strict=True)
         if factor is not None
     ]
-    (told,) = right.collections
-    assert told.get_offsets().tolist() == factors
+    (frozen,) = right.collections
+    assert frozen.get_offsets().tolist() == factors
 
 
 def test_deferral_marks_the_chosen_setting_on_its_curve(found):
@@ -272,7 +272,7 @@ def test_deferral_marks_the_chosen_setting_on_its_curve(found):
     )
 
 
-def test_bars_tell_the_shares_of_all_examples(found):
+def test_bars_show_the_shares_of_all_examples(found):
     for name in ("agreement", "wrong_exits", "exits_by_class"):
         figure, _, analyses = drawn(found, name, "three stages")
         (axes,) = figure.axes
@@ -355,9 +355,9 @@ def test_published_rows_are_those_that_the_papers_print():
         elif len(cells) == 9:
             name = cells[0].removeprefix("R") if family == "ResNet" else cells[0]
             alone = f"{family}-{name}"
-            told = [alone, *(f"cascade of {family} at the {k} of {alone}" for k in KINDS)]
+            methods = [alone, *(f"cascade of {family} at the {k} of {alone}" for k in KINDS)]
             for method, (score, cost) in zip(
-                told, (cells[1:3], cells[3:5], cells[6:8]), strict=True
+                methods, (cells[1:3], cells[3:5], cells[6:8]), strict=True
             ):
                 point = points[method]
                 assert point.score == pytest.approx(float(score) / 100, abs=1e-12), method

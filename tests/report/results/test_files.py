@@ -132,7 +132,7 @@ def test_what_is_written_is_read_back_to_the_last_bit(found):
         write_results(found, Path(folder))
         again = read_results(Path(folder))
         assert again == found
-        assert repr(again) == repr(found)  # tells 0.0 from -0.0
+        assert repr(again) == repr(found)  # distinguishes 0.0 from -0.0
         assert sorted(p.name for p in Path(folder).iterdir()) == [
             "frontier.csv",
             "reliability.csv",

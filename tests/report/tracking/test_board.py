@@ -51,14 +51,14 @@ def recordings(tmp_path, monkeypatch):
 def test_an_evaluation_lands_whole(tmp_path, recordings):
     job = tmp_path / "job"
     run("evaluate", job, f"recordings={recordings}", "logger.wandb.tags=[one,two]")
-    told = inspected(only_run(job))
-    assert told["state"] == "finished" and told["exit_code"] == 0
-    assert told["config"]["metric"] == {"name": "max_softmax"}
-    assert told["config"]["threshold"]["rules"] == ["match_accuracy", "max_improvement"]
+    logged = inspected(only_run(job))
+    assert logged["state"] == "finished" and logged["exit_code"] == 0
+    assert logged["config"]["metric"] == {"name": "max_softmax"}
+    assert logged["config"]["threshold"]["rules"] == ["match_accuracy", "max_improvement"]
     summary = json.loads((job / "results" / "summary.json").read_text())
     point = summary["operating_points"]["match_accuracy"]
-    assert told["summary"]["match_accuracy/score"] == pytest.approx(point["report"]["score"])
-    assert told["summary"]["match_accuracy/cost"] == pytest.approx(point["report"]["cost"])
+    assert logged["summary"]["match_accuracy/score"] == pytest.approx(point["report"]["score"])
+    assert logged["summary"]["match_accuracy/cost"] == pytest.approx(point["report"]["cost"])
     started = next(r["run"] for r in records(only_run(job)) if r["type"] == "run")
     assert started["tags"] == ["one", "two"] and started["job_type"] == "evaluate"
     media = only_run(job) / "files" / "media"
@@ -74,7 +74,7 @@ def test_an_evaluation_lands_whole(tmp_path, recordings):
     logged = [r["artifact"] for r in records(only_run(job)) if r["type"] == "artifact"]
     kinds = {a["type"]: a for a in logged}
     assert kinds["operating-point"]["name"].startswith("operating-point-")
-    assert told["config"]["recordings_artifact"].startswith("recordings-")
+    assert logged["config"]["recordings_artifact"].startswith("recordings-")
     rows = json.loads(front.read_text())
     written = (job / "results" / "frontier.csv").read_text().splitlines()
     assert len(rows["data"]) == len(written) - 1
@@ -89,7 +89,7 @@ def test_recordings_have_one_name_wherever_they_are_met(tmp_path, recordings):
     assert recordings_artifact(recordings).name != name
 
 
-def test_large_recordings_are_told_by_reference(recordings, monkeypatch):
+def test_large_recordings_are_logged_by_reference(recordings, monkeypatch):
     monkeypatch.setattr(artifacts, "COPIED", 10)
     entries = recordings_artifact(recordings).manifest.entries
     assert all(entry.ref.startswith("file://") for entry in entries.values())
@@ -147,9 +147,9 @@ def test_a_multirun_gives_one_finished_run_a_job_in_one_group(tmp_path, recordin
     )
     assert done.returncode == 0, done.stderr
     runs = [only_run(tmp_path / "sweep" / str(number)) for number in range(4)]
-    told = [inspected(folder) for folder in runs]
-    assert [t["config"]["metric"]["name"] for t in told] == metrics
-    assert all(t["exit_code"] == 0 for t in told)
-    assert len({t["run_id"] for t in told}) == 4
+    logged = [inspected(folder) for folder in runs]
+    assert [t["config"]["metric"]["name"] for t in logged] == metrics
+    assert all(t["exit_code"] == 0 for t in logged)
+    assert len({t["run_id"] for t in logged}) == 4
     groups = {next(r["run"] for r in records(f) if r["type"] == "run")["run_group"] for f in runs}
     assert groups == {"sweep"}

@@ -75,7 +75,7 @@ def test_a_pruned_job_ends_well_and_says_so(tmp_path, monkeypatch):
     pytest.importorskip("mlflow", reason="needs the extra mlflow")
     monkeypatch.setenv("WANDB_MODE", "offline")
     settings = {"wandb": WandbLogger(tags="mine"), "mlflow": MlflowLogger()}
-    told = "epoch 2 of a: val/accuracy 0.1"
+    reason = "epoch 2 of a: val/accuracy 0.1"
     with (
         pytest.raises(Pruned),
         open_loggers(
@@ -88,13 +88,13 @@ def test_a_pruned_job_ends_well_and_says_so(tmp_path, monkeypatch):
             resumed=False,
         ),
     ):
-        raise Pruned(told)
-    assert inspected(only_run(tmp_path))["summary"]["pruned"] == told
+        raise Pruned(reason)
+    assert inspected(only_run(tmp_path))["summary"]["pruned"] == reason
     written = records(only_run(tmp_path))
     assert [r["exit"].get("exit_code", 0) for r in written if "exit" in r] == [0]
     assert ["mine", "pruned"] in [r["run"].get("tags") for r in written if "run" in r]
     (tracked,) = mlflow_runs(tmp_path)
-    assert tracked.info.status == "FINISHED" and tracked.data.tags["pruned"] == told
+    assert tracked.info.status == "FINISHED" and tracked.data.tags["pruned"] == reason
 
 
 def test_training_curves_of_every_model(tmp_path):
@@ -137,10 +137,10 @@ def test_the_workspace_shows_what_runs_log(capsys):
     pytest.importorskip("wandb_workspaces", reason="needs the extra workspaces")
     built = build(WorkspaceOptions(entity="me"))
     text = serialised(built)
-    told = {f'"{name}"' for name in headline(simulated_results())}
-    shown = [n for n in told if n.strip('"') in text or n.replace("/", "\\/") in text]
+    headlines = {f'"{name}"' for name in headline(simulated_results())}
+    shown = [n for n in headlines if n.strip('"') in text or n.replace("/", "\\/") in text]
     assert '"front/report/average_improvement"' in shown
-    assert {s.name for s in built.sections} >= {"Fronts", "Choices", "Training"}
+    assert {s.name for s in built.sections} >= {"Pareto fronts", "Choices", "Training"}
     main(["entity=me", "project=p", "rule=target_cost", "save=false"])
     assert "target_cost/score" in capsys.readouterr().out
 

@@ -41,9 +41,9 @@ def compare_jobs(job: Job, pattern: str) -> Path:
 
         log_runs(job.loggers.wandb, runs, plot)
     missing = [run for run in runs if run.results is None]
-    told = f"{len(runs) - len(missing)} of {len(runs)} jobs compared"
+    summary = f"{len(runs) - len(missing)} of {len(runs)} jobs compared"
     keys = varied(runs)
-    job.console.print(f"{told}, by {', '.join(keys)}" if keys else told, highlight=False)
+    job.console.print(f"{summary}, by {', '.join(keys)}" if keys else summary, highlight=False)
     lines = [f"  without results: {run.name}: {run.reason}" for run in missing]
     write_seed_tables(seed_tables(runs), target, job.console)
     for line in (*lines, f"  {target / 'report.html'}"):

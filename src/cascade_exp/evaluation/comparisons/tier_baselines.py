@@ -1,7 +1,7 @@
 """Tiers beside a confidence cascade of each tier's best model, and beside single models.
 
 The comparison of CoE (Kolawole et al. 2024, Fig. 3 and Table 2), with thresholds swept, not picked
-by hand. Everything is chosen on the selection split and told on the report split.
+by hand. Everything is chosen on the selection split and evaluated on the report split.
 """
 
 from __future__ import annotations
@@ -97,20 +97,20 @@ class _Confidence:
         report = self.measuring.splits.report
         table = table_of(self.report, found.members, self.measuring.accounting)
         outcome = table.run(found.thresholds, self.measuring.compare)
-        told = self.measuring.measured(report, outcome)
+        measured = self.measuring.measured(report, outcome)
         if compared:
-            told = self.measuring.with_intervals(report, outcome)
+            measured = self.measuring.with_intervals(report, outcome)
         return BaselinePoint(
             method="confidence",
             stages=[self.selection.names[m] for m in found.members],
             thresholds=list(found.thresholds),
             selection_cost=found.cost,
             selection_score=found.score,
-            cost=told.cost,
-            score=told.score,
+            cost=measured.cost,
+            score=measured.score,
             compared=compared,
-            score_interval=told.score_interval,
-            cost_interval=told.cost_interval,
+            score_interval=measured.score_interval,
+            cost_interval=measured.cost_interval,
         )
 
 

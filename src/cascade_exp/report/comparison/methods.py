@@ -19,7 +19,7 @@ from cascade_exp.tables import Cell, csv_records
 
 @dataclass(frozen=True)
 class OnSplit:
-    """A method's front on one split, against that split's own single models.
+    """A method's Pareto front on one split, against that split's own single models.
 
     ``average_improvement`` is the mean factor over accuracies from ``accuracy_low`` (the cheapest
     single model's) to ``accuracy_high`` (the best one's), ``upper_improvement`` over those above
@@ -42,8 +42,8 @@ class MethodRow:
     """One method of a comparison.
 
     Attributes:
-        exact: whether its front was searched to the end.
-        selection: the front where its thresholds were searched, which flatters it.
+        exact: whether its Pareto front was searched exhaustively.
+        selection: the front on the split where its thresholds were searched (optimistic).
         report: the settings of that front on the report split.
         point: what the first selection rule chose (by default ``match_accuracy``); None without
             rules.
@@ -103,7 +103,7 @@ def write_methods(methods: Mapping[str, Results], folder: Path) -> Path:
 
 
 def front_points(results: Results, role: str) -> tuple[list[float], list[float]]:
-    """Scores [P] and costs [P] of the front's settings on the split that plays ``role``."""
+    """Scores [P] and costs [P] of the Pareto front's settings on the split that plays ``role``."""
     rows = results.frontier
     if role == "selection":
         return [row.score for row in rows], [row.cost for row in rows]
@@ -130,7 +130,7 @@ def _on_split(results: Results, role: str) -> OnSplit:
 
 
 def _point_cells(point: OperatingPoint) -> dict[str, Cell]:
-    told: dict[str, Cell] = {
+    record: dict[str, Cell] = {
         "feasible": point.feasible,
         "stages": ">".join(point.stages),
         "thresholds": ";".join(repr(threshold) for threshold in point.thresholds),
@@ -138,8 +138,8 @@ def _point_cells(point: OperatingPoint) -> dict[str, Cell]:
     }
     for role, measured in (("selection", point.selection), ("report", point.report)):
         for key in ("score", "cost", "improvement"):
-            told[f"{role}_{key}"] = None if measured is None else getattr(measured, key)
+            record[f"{role}_{key}"] = None if measured is None else getattr(measured, key)
     for key in ("score", "cost"):
         pair = None if point.report is None else getattr(point.report, f"{key}_interval")
-        told[f"report_{key}_low"], told[f"report_{key}_high"] = pair or (None, None)
-    return {f"{point.rule}_{key}": value for key, value in told.items()}
+        record[f"report_{key}_low"], record[f"report_{key}_high"] = pair or (None, None)
+    return {f"{point.rule}_{key}": value for key, value in record.items()}

@@ -73,7 +73,7 @@ def _print_all(methods: Mapping[str, Results], folder: Path, console: Console) -
     )
     if not same:
         print_part(
-            f"The same on {selection}, where they were found: these flatter",
+            f"The same on {selection}, where they were found: optimistic",
             _front_columns("selection", rows, name),
         )
     if rows[0].point is not None:
@@ -208,10 +208,10 @@ def _point_columns(results: Results) -> list[_Column]:
 
 
 def _remarks(results: Results, rows: Sequence[MethodRow]) -> list[str]:
-    """What the numbers mean, and which of them flatter."""
+    """What the numbers mean, and which of them are optimistic."""
     selection, report = view.split(results, "selection"), view.split(results, "report")
-    name, told = view.objective(results), rows[0].report
-    low, high = numbers.score(told.accuracy_low), numbers.score(told.accuracy_high)
+    name, figures = view.objective(results), rows[0].report
+    low, high = numbers.score(figures.accuracy_low), numbers.score(figures.accuracy_high)
     remarks = [
         f"Average: mean improvement factor over {name} {low} to {high} on {report}, from the "
         f"cheapest to the best single model; above: over the upper half of it. {BEST}: best of its "
@@ -227,9 +227,9 @@ def _remarks(results: Results, rows: Sequence[MethodRow]) -> list[str]:
         )
     inexact = ", ".join(row.method for row in rows if not row.exact)
     remarks.append(
-        f"Not searched to the end, cheaper settings may exist: {inexact}."
+        f"Not searched exhaustively, cheaper settings may exist: {inexact}."
         if inexact
-        else "Every front was searched to the end (exact)."
+        else "Every Pareto front was searched exhaustively (exact)."
     )
     for row in rows:
         if row.point is not None and not row.point.feasible:

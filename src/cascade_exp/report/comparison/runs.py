@@ -1,8 +1,8 @@
-"""Many jobs compared: one row each, which choices told them apart, and what is best per budget.
+"""Many jobs compared: one row each, the choices that distinguish them, and the best per budget.
 
-Jobs are folders with ``job.json``, ``config.yaml`` and ``results/``; whatever of it is missing is
-told as the reason why a job is not compared. The page and the picture live in ``runs_page`` and
-``runs_figure``.
+Jobs are folders with ``job.json``, ``config.yaml`` and ``results/``; if any of it is missing, that
+is reported as the reason why a job is not compared. The page and the figure live in
+``pages.runs_page`` and ``figures.runs``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cascade_exp.report.results.status import (
 )
 from cascade_exp.tables import Cell, csv_records
 
-# Where jobs are told and put, and what starts one, are no choices that explain a difference.
+# Where jobs are logged and stored, and what starts them, are no choices that explain a difference.
 _NO_CHOICE = ("logger", "paths", "compare")
 BUDGETS = 10
 
@@ -61,7 +61,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Budget:
-    """The best front at a mean cost of at most ``cost``, picked on the selection split."""
+    """The best setting of all Pareto fronts within the mean cost ``cost``, picked on selection."""
 
     cost: float
     run: ComparedRun
@@ -117,20 +117,20 @@ def varied(runs: Iterable[ComparedRun]) -> list[str]:
         # of a job that was never composed only its overrides are known
         known = [run for run in compared if key in run.choices or run.results is not None]
         values = [run.choices.get(key) for run in compared]
-        told = {run.choices.get(key) for run in known}
-        if len(told) > 1 and not any(_tells(values, other) for other in kept.values()):
+        distinct = {run.choices.get(key) for run in known}
+        if len(distinct) > 1 and not any(_determines(values, other) for other in kept.values()):
             kept[key] = values
     return [key for key in keys if key in kept]
 
 
 def label(run: ComparedRun, keys: Sequence[str]) -> str:
-    """What tells ``run`` from the others: ``entropy, mean_softmax``, or its folder."""
+    """What distinguishes ``run`` from the others: ``entropy, mean_softmax``, or its folder."""
     return ", ".join(run.choices[key] for key in keys if key in run.choices) or run.name
 
 
 def comparable(runs: Iterable[ComparedRun]) -> dict[tuple[str, str], list[ComparedRun]]:
-    """The runs with results, by (objective, unit of cost): only within these can fronts be laid
-    over one another."""
+    """The runs with results, by (objective, unit of cost): only within these can Pareto fronts
+    be overlaid."""
     groups: dict[tuple[str, str], list[ComparedRun]] = {}
     for run in runs:
         if run.results is not None:
@@ -142,8 +142,8 @@ def comparable(runs: Iterable[ComparedRun]) -> dict[tuple[str, str], list[Compar
 
 
 def best_per_budget(runs: Sequence[ComparedRun]) -> list[Budget]:
-    """Per budget, evenly spread from the cheapest front's start to the dearest single model, the
-    run and setting with the best selection score; a budget that changes nothing is left out.
+    """Per budget, evenly spread from the cheapest to the most expensive single model, the run and
+    setting with the best selection score; a budget that changes nothing is left out.
 
     Args:
         runs: comparable ones, with results.
@@ -204,11 +204,11 @@ def write_csv(runs: Sequence[ComparedRun], path: Path) -> None:
 
 
 def cautions(runs: Sequence[ComparedRun]) -> list[str]:
-    """What makes fronts laid over one another say less than they seem to."""
-    told = [run.results.settings for run in runs if run.results is not None]
+    """What limits a comparison of the overlaid Pareto fronts."""
+    compared = [run.results.settings for run in runs if run.results is not None]
     found = []
     for key in ("splits", "sizes", "baseline"):
-        values = sorted({str(settings.get(key)) for settings in told})
+        values = sorted({str(settings.get(key)) for settings in compared})
         if len(values) > 1:
             found.append(f"These jobs differ in {key}: {'; '.join(values)}.")
     if len(comparable(runs)) > 1:
@@ -244,6 +244,6 @@ def _flat(mapping: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str
             yield f"{prefix}{key}", str(value)
 
 
-def _tells(values: Sequence[str | None], other: Sequence[str | None]) -> bool:
+def _determines(values: Sequence[str | None], other: Sequence[str | None]) -> bool:
     """Whether each value of ``other`` goes with one value of ``values`` alone."""
     return len(set(zip(values, other, strict=True))) == len(set(other))

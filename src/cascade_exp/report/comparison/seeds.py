@@ -1,4 +1,4 @@
-"""Jobs that differ in nothing but the seed, told together: mean and spread over seeds.
+"""Jobs that differ only in the seed, aggregated: mean and spread over seeds.
 
 ``models_over_seeds.csv`` holds every model's score, DIS and ECE (CascadeBERT, Tables 4 and 5 where
 the jobs differ in ``regularizer``), ``speed_ups_over_seeds.csv`` every method at every wanted
@@ -30,7 +30,7 @@ from cascade_exp.report.pages.speed_ups_view import is_near
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
 from cascade_exp.tables import Cell, csv_records
 
-# What a job trains and compares is told by the names in its rows.
+# What a job trains and compares is named in its rows.
 _NAMED_IN_ROWS = ("models.members.", "speed_ups.", "seed")
 
 # How the spread is named wherever a table is shown.
@@ -51,8 +51,8 @@ class OverSeeds:
     """One line of a table: a model, or a method at a wanted speed-up, over the seeds of a variant.
 
     Attributes:
-        variant: the choices besides the seed that tell these jobs from the others of the
-            comparison: ``regularizer=dar``.
+        variant: the choices besides the seed that distinguish these jobs from the others of
+            the comparison: ``regularizer=dar``.
         key: what the row is about: ``{"method": "cascade_2_6", "target": "2.0"}``.
         values: per quantity one value per job, in the order of the jobs; without those that are
             not defined there.
@@ -78,7 +78,7 @@ class OverSeeds:
 
 @dataclass(frozen=True)
 class SeedTable:
-    """A table of rows over seeds, and how people are shown it.
+    """A table of rows over seeds, and how it is shown.
 
     Attributes:
         name: of its file. columns, lines: words, the variant first; numbers from the third on.
@@ -111,8 +111,8 @@ def by_variant(runs: Iterable[ComparedRun]) -> dict[str, list[ComparedRun]]:
     keys = varied(known)
     groups: dict[str, list[ComparedRun]] = {}
     for run in known:
-        told = ", ".join(f"{key}={run.choices[key]}" for key in keys if key in run.choices)
-        groups.setdefault(told or "all jobs", []).append(run)
+        variant = ", ".join(f"{key}={run.choices[key]}" for key in keys if key in run.choices)
+        groups.setdefault(variant or "all jobs", []).append(run)
     return groups
 
 
@@ -127,11 +127,11 @@ def models_over_seeds(runs: Iterable[ComparedRun]) -> list[OverSeeds]:
             for row in run.results.reliability:
                 if row.split != report:
                     continue
-                told = found.setdefault(row.model, {"score": [], "dis": [], "ece": []})
+                values = found.setdefault(row.model, {"score": [], "dis": [], "ece": []})
                 for name, value in (("score", row.score), ("dis", row.dis), ("ece", row.ece)):
                     if value is not None:
-                        told[name].append(value)
-        rows += [OverSeeds(variant, {"model": model}, told) for model, told in found.items()]
+                        values[name].append(value)
+        rows += [OverSeeds(variant, {"model": model}, values) for model, values in found.items()]
     return rows
 
 
@@ -182,8 +182,8 @@ def mean_and_spread(values: Sequence[float]) -> str:
     if not values:
         return "–"
     spread = deviation(values)
-    told = f"{100 * statistics.fmean(values):.1f}"
-    return f"{told} ± {100 * spread:.1f} %" if spread is not None else f"{told} %"
+    average = f"{100 * statistics.fmean(values):.1f}"
+    return f"{average} ± {100 * spread:.1f} %" if spread is not None else f"{average} %"
 
 
 def _models(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str]]]:
@@ -205,9 +205,9 @@ def _models(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str]]]
 
 def _speed_ups(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str]]]:
     targets = list(dict.fromkeys(row.key["target"] for row in rows))
-    told: dict[tuple[str, str], dict[str, OverSeeds]] = {}
+    by_method: dict[tuple[str, str], dict[str, OverSeeds]] = {}
     for row in rows:
-        told.setdefault((row.variant, row.key["method"]), {})[row.key["target"]] = row
+        by_method.setdefault((row.variant, row.key["method"]), {})[row.key["target"]] = row
     lines = [
         [
             variant,
@@ -215,7 +215,7 @@ def _speed_ups(rows: Sequence[OverSeeds]) -> tuple[str, list[str], list[list[str
             str(max(row.jobs for row in at.values())),
             *(_at_speed_up(at[target]) if target in at else "" for target in targets),
         ]
-        for (variant, method), at in told.items()
+        for (variant, method), at in by_method.items()
     ]
     columns = ["variant", "method", "jobs", *(f"{float(target):g}×" for target in targets)]
     return "Methods at equal speed-up over seeds, on report: score (speed-up)", columns, lines
@@ -228,16 +228,16 @@ def _at_speed_up(row: OverSeeds) -> str:
     return f"{mean_and_spread(row.values['score'])}\n({speed_up:.2f}×)"
 
 
-def _print(told: SeedTable, console: Console) -> None:
+def _print(seed_table: SeedTable, console: Console) -> None:
     console.print()
-    console.print(Text(told.title, style="bold"))
-    columns = list(zip(*([told.columns, *told.lines]), strict=True))[1:]
+    console.print(Text(seed_table.title, style="bold"))
+    columns = list(zip(*([seed_table.columns, *seed_table.lines]), strict=True))[1:]
     widths = [max(len(part) for cell in cells for part in cell.split("\n")) for cells in columns]
-    for variant, lines in itertools.groupby(told.lines, key=lambda line: line[0]):
+    for variant, lines in itertools.groupby(seed_table.lines, key=lambda line: line[0]):
         console.print()
         paragraph(console, variant)
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for place, (column, width) in enumerate(zip(told.columns[1:], widths, strict=True)):
+        for place, (column, width) in enumerate(zip(seed_table.columns[1:], widths, strict=True)):
             side: Literal["left", "right"] = "right" if place else "left"
             table.add_column(column, justify=side, no_wrap=True, min_width=width)
         for _, *cells in lines:

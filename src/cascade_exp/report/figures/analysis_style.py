@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Lines that must be told apart by name: Okabe and Ito's, without their yellow.
+# Lines that must be distinguished by name: Okabe and Ito's, without their yellow.
 GREEN = "#009e73"
 SERIES = (CASCADE, CHOSEN, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
 DASHED = (0, (4, 3))

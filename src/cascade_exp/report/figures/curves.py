@@ -96,14 +96,14 @@ def threshold_curve_figure(results: Results, analyses: Analyses, size: Size) -> 
 
     shown = drawn_models(results, analyses)
     title = "Accuracy above and below every threshold"
-    figure, panels = _panels(results, analyses, shown, title, "examples that go on", size)
+    figure, panels = _panels(results, analyses, shown, title, "examples deferred", size)
     for axes, model in zip(panels, shown, strict=True):
         curve = model.threshold
         # between two thresholds nothing is defined: single points need a marker to be seen
         marker = "." if len(curve.below) < 4 else ""
         for values, color, label in (
-            (curve.accuracy_above, CASCADE, "accuracy of what exits"),
-            (curve.accuracy_below, SINGLE, "accuracy of what goes on"),
+            (curve.accuracy_above, CASCADE, "accuracy of exiting examples"),
+            (curve.accuracy_below, SINGLE, "accuracy of deferred examples"),
         ):
             axes.plot(curve.below, values, color=color, linewidth=1.6, marker=marker, label=label)
         if _is_probability(results, analyses):
@@ -155,7 +155,7 @@ def risk_coverage_figure(results: Results, analyses: Analyses, size: Size) -> Fi
             zorder=3 if named else 2,
             label=f"{name}: AURC {curve.area:.4f}" if named and curve.area is not None else None,
         )
-    _shares(axes, "share of examples answered, the surest first (%)")
+    _shares(axes, "share of examples answered, the most confident first (%)")
     axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])
     axes.set_ylabel("wrong among them (%)")
     _finish(figure, axes, results, analyses, "Risk against coverage", size)

@@ -1,4 +1,4 @@
-"""The four pictures of an evaluation: front, improvement, thresholds, reliability.
+"""The four figures of an evaluation: Pareto front, improvement, thresholds, reliability.
 
 Each ``*_figure`` builds one matplotlib figure within ``style.house_style()``; ``registry`` puts it
 into files, page, terminal and W&B.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Points of one front that are drawn; more would only hide one another.
+# Points of one Pareto front that are drawn; more would only hide one another.
 DRAWN_POINTS = 240
 _DRAWN_CURVE = 600
 
@@ -32,7 +32,7 @@ FRONT_POINTS, SINGLE_POINTS, CHOSEN_POINTS = "front-points", "single-points", "c
 
 
 def drawn_rows(results: Results) -> list[FrontRow]:
-    """The front's rows that are drawn: all, or ``DRAWN_POINTS`` evenly spread with both ends."""
+    """The Pareto front's rows that are drawn: at most ``DRAWN_POINTS``, evenly spread."""
     rows = results.frontier
     return [rows[i] for i in _spread(len(rows), DRAWN_POINTS)]
 
@@ -47,7 +47,7 @@ def drawn_rows(results: Results) -> list[FrontRow]:
     tips=lambda found: front_tips(found.results),
 )
 def frontier_figure(results: Results, size: Size) -> Figure:
-    """Cost (log) against score: the front on both splits, single models, baseline, chosen."""
+    """Cost (log) against score: Pareto front (both splits), single models, baseline, chosen."""
     figure = style.new_figure(size)
     axes = figure.add_subplot()
     rows = drawn_rows(results)
@@ -60,7 +60,7 @@ def frontier_figure(results: Results, size: Size) -> Figure:
         drawstyle="steps-post",
         linewidth=1.6,
         marker="o" if len(rows) == 1 else "",
-        label=f"front on {view.split(results, 'selection')}",
+        label=f"Pareto front on {view.split(results, 'selection')}",
     )
     line = np.array(baseline_line(results, "report"))
     if len(line) > 1:
@@ -133,10 +133,10 @@ def improvement_figure(results: Results, size: Size) -> Figure:
     report = view.split(results, "report")
     selection = [(row.score, row.improvement) for row in results.frontier]
     rows = results.frontier
-    factors_told = view.report_improvements(results)
-    told = [(rows[i].report_score, factors_told[i]) for i in _spread(len(rows), DRAWN_POINTS)]
+    gains = view.report_improvements(results)
+    reported = [(rows[i].report_score, gains[i]) for i in _spread(len(rows), DRAWN_POINTS)]
     drawn = [(s, f) for s, f in selection if f is not None]
-    shown = [(s, f) for s, f in told if f is not None]
+    shown = [(s, f) for s, f in reported if f is not None]
     if drawn:
         axes.plot(
             [score for score, _ in drawn],
@@ -144,7 +144,7 @@ def improvement_figure(results: Results, size: Size) -> Figure:
             color=FAINT,
             linewidth=1.6,
             marker="o" if len(drawn) == 1 else "",
-            label=f"along the front, on {view.split(results, 'selection')}",
+            label=f"along the Pareto front, on {view.split(results, 'selection')}",
         )
     if shown:
         _dots(axes, shown, f"the same settings, on {report}")
@@ -220,9 +220,9 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
             )
         axes.axvline(at, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.margins(y=0.12)
-    told = view.reported(point)
-    _mark(upper, [(at, told.score)], f"chosen: {point.conditions[0]}")
-    _mark(lower, [(at, told.cost)], "")
+    measured = view.reported(point)
+    _mark(upper, [(at, measured.score)], f"chosen: {point.conditions[0]}")
+    _mark(lower, [(at, measured.cost)], "")
     upper.set_ylim(*house_axes.score_limits([*curve.score["report"], *curve.score["selection"]]))
     house_axes.percent_ticks(upper.yaxis, 5)
     house_axes.linear_cost(lower.yaxis, view.unit(results))
@@ -329,7 +329,7 @@ def _chosen(results: Results) -> list[tuple[str, Measured]]:
 
 
 def _dots(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
-    """The front's settings on the report split, one dot each, in the order of the rows drawn."""
+    """The Pareto front's settings on report, one dot each, in the order of the rows drawn."""
     axes.scatter(
         [x for x, _ in points],
         [y for _, y in points],

@@ -78,7 +78,7 @@ def _make_room(figure: Figure) -> None:
     grid = figure.axes[0].get_gridspec()
     rows = 1 if grid is None else grid.nrows
     at = figure.subplotpars
-    # hspace is told in heights of a panel, which shrink while the gaps stay
+    # hspace is in heights of a panel, which shrink while the gaps stay
     height = (at.top - at.bottom) / (rows + at.hspace * (rows - 1))
     left = height - (under + over) / rows
     if left > 0:

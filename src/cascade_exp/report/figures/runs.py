@@ -1,4 +1,4 @@
-"""The picture of a comparison of jobs: their fronts on the report split, laid over one another."""
+"""The picture of a comparison of jobs: their Pareto fronts on the report split, overlaid."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def looks(runs: Sequence[ComparedRun], keys: Sequence[str]) -> Mapping[str, tupl
 
 
 def reported_rows(results: Results) -> list[FrontRow]:
-    """The front's settings that no other of them beats on the report split, by cost."""
+    """The Pareto front's settings that no other of them beats on the report split, by cost."""
     kept: list[FrontRow] = []
     for row in sorted(results.frontier, key=lambda row: (row.report_cost, -row.report_score)):
         if not kept or row.report_score > kept[-1].report_score:
@@ -114,7 +114,7 @@ def _panel(
     house_axes.log_cost(axes, [*costs, *(c for c, _ in singles)], unit, "mean cost per example", 8)
     axes.set_ylabel(f"{name} on report (%)")
     more = len(runs) - _NAMED
-    axes.set_title(f"{len(runs)} fronts, settings found on selection")
+    axes.set_title(f"{len(runs)} Pareto fronts, settings found on selection")
     axes.legend(
         title="average improvement, ranked by selection"
         + (f" (and {more} more)" if more > 0 else ""),

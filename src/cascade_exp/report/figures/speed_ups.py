@@ -141,13 +141,13 @@ def inversions_figure(results: Results, found: SpeedUpAnalyses, size: Size) -> F
     if not found.inversions:
         return None
     layers = sorted({row.layers for row in found.inversions})
-    told: dict[tuple[str, int], float | None] = {}
+    values: dict[tuple[str, int], float | None] = {}
     for row in found.inversions:  # a second model of one depth gets a line of its own
-        taken = (row.group, row.layers) in told
-        told[row.model if taken else row.group, row.layers] = row.dis
-    groups = list(dict.fromkeys(group for group, _ in told))
+        taken = (row.group, row.layers) in values
+        values[row.model if taken else row.group, row.layers] = row.dis
+    groups = list(dict.fromkeys(group for group, _ in values))
     cells = np.full((len(groups), len(layers)), np.nan)
-    for (group, depth), value in told.items():
+    for (group, depth), value in values.items():
         cells[groups.index(group), layers.index(depth)] = np.nan if value is None else value
     figure = style.new_figure(Size(size.width, 0.5 * len(groups) + 1.4, size.title))
     axes = figure.add_subplot()

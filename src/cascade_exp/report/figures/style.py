@@ -1,6 +1,6 @@
 """One look for every picture: colours, sizes and type, shared by the PNG plots and ``report.html``.
 
-Colours are those of Okabe and Ito (Color Universal Design, 2008), told apart by colour-blind
+Colours are those of Okabe and Ito (Color Universal Design, 2008), distinguishable by colour-blind
 readers, with greys for what is context. Each role has a light and a dark shade; the HTML page turns
 the roles into CSS variables, and inline SVG uses those (``svg``).
 """

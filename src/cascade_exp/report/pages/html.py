@@ -119,7 +119,7 @@ def _template() -> Template:
 def _early(
     analyses: Analyses | None, preview: Callable[[int | str], str | bytes | None] | None
 ) -> list[tuple[EarlyError, str, str]]:
-    """The surest early errors, each with its text and the data address of its picture."""
+    """The most confident early errors, each with its text and the data address of its picture."""
     cascade = analyses.cascade if analyses is not None else None
     found = []
     for error in cascade.early_errors[:_EARLY] if cascade is not None else []:
@@ -166,7 +166,7 @@ def _answers_if(results: Results, row: FrontRow) -> tuple[list[str]]:
 
 
 def _trade_offs(results: Results) -> list[FrontRow]:
-    """A few rows along the front, evenly spread over its scores on the selection split."""
+    """A few rows along the Pareto front, evenly spread over its scores on the selection split."""
     rows = results.frontier
     if len(rows) <= _TRADE_OFFS:
         return rows

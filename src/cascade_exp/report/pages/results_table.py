@@ -29,7 +29,7 @@ def print_results(results: Results, folder: Path, console: Console | None = None
 
 
 def results_table(results: Results, console: Console) -> None:
-    """Print single models, the operating points by rule, and the figures of the whole front."""
+    """Print single models, operating points by rule, and the figures of the Pareto front."""
     console.print(_single_models(results))
     for rules, point in view.rules_by_setting(results):
         console.print()
@@ -67,12 +67,12 @@ def _single_models(results: Results) -> RenderableType:
     table.add_column("cost", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for model in results.single_models:
-        told = model.report
+        measured = model.report
         table.add_row(
             Text(numbers.shorten(model.name, _NAME_WIDTH)),
-            plain(numbers.score(told.score)),
-            plain(numbers.interval(told.score_interval)),
-            plain(numbers.cost(told.cost, view.unit(results))),
+            plain(numbers.score(measured.score)),
+            plain(numbers.interval(measured.score_interval)),
+            plain(numbers.cost(measured.cost, view.unit(results))),
             "best" if model.name == best else "",
             style="bold" if model.name == best else "",
         )
@@ -85,13 +85,15 @@ def _operating_point(results: Results, rules: list[str], point: OperatingPoint) 
         title.append(" (chosen)", style="cyan")
     if not point.feasible:
         return Group(title, _indented(plain(f"cannot be met: {point.reason}", "red")))
-    told, unit = view.reported(point), view.unit(results)
+    measured, unit = view.reported(point), view.unit(results)
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")
     facts.add_row("cascade", Text(" > ".join(point.stages)))
     facts.add_row(view.objective(results), plain(view.score_words(results, point)))
-    cost = f"{numbers.cost(told.cost, unit)} {numbers.cost_interval(told.cost_interval, unit)}"
+    cost = (
+        f"{numbers.cost(measured.cost, unit)} {numbers.cost_interval(measured.cost_interval, unit)}"
+    )
     facts.add_row("mean cost", plain(cost.rstrip()))
     facts.add_row("saving", plain(view.saving_words(results, point)))
     if len(point.stages) == 1:

@@ -42,7 +42,7 @@ def compared(baselines: TierBaselines) -> list[BaselinePoint]:
 
 
 def units(baselines: TierBaselines) -> list[str]:
-    """The units that costs are told in."""
+    """The units of the reported costs."""
     return list(dict.fromkeys(row.unit for row in baselines.costs))
 
 

@@ -219,7 +219,7 @@ def baseline_costs(results: Results, role: str, scores: list[float]) -> list[flo
 
 
 def report_improvements(results: Results) -> list[float | None]:
-    """Per row of the front, the improvement factor of its setting on the report split."""
+    """Per row of the Pareto front, the improvement factor of its setting on the report split."""
     rows = results.frontier
     costs = baseline_costs(results, "report", [row.report_score for row in rows])
     return [
@@ -265,7 +265,7 @@ def headline(results: Results) -> Sentence:
 
 
 def figures_sentence(results: Results) -> str:
-    """Average, maximum and top of the front on the report split, in a few sentences.
+    """Average, maximum and top of the Pareto front on the report split, in a few sentences.
 
     The settings of the maximum and of the top were chosen on the selection split, and the sentences
     say so.
@@ -313,7 +313,7 @@ def split_sentence(results: Results) -> str:
     if same_split(results):
         return (
             f"Thresholds were chosen and measured on the same split, {chosen_on} ({n} examples): "
-            "these numbers flatter the cascades. Choose on a split of its own before relying on "
+            "these numbers are optimistic. Choose on a separate split before relying on "
             "them."
         )
     shared = int(cast(int, results.settings.get("shared_examples", 0)))
@@ -343,7 +343,7 @@ def cautions(results: Results) -> list[str]:
         )
     if not results.settings["exact"]:
         note = results.settings.get("search_note", "cheaper settings may exist")
-        found.append(f"The front is not exact: {note}.")
+        found.append(f"The Pareto front is not exact: {note}.")
     return found
 
 
@@ -361,7 +361,7 @@ def selection_only(point: OperatingPoint) -> str | None:
 
 
 def front_label(results: Results, row: FrontRow) -> list[str]:
-    """What a front's point is, in lines: cascade, thresholds, both splits' cost and score."""
+    """A Pareto front's point, in lines: cascade, thresholds, both splits' cost and score."""
     lines = [">".join(row.stages)]
     lines += [
         f"{name} answers if {condition}"

@@ -1,8 +1,8 @@
 """What an evaluation's analyses found, typed: the contract behind ``results/analyses/``.
 
-Everything is told on the report split. Curves of ``cascade.reliability`` and
+Everything is evaluated on the report split. Curves of ``cascade.reliability`` and
 ``cascade.reference_curves`` are held as they are, thinned by whoever builds this. Writing lives in
-``report.analyses``, drawing in ``report.analysis_plots`` and ``report.comparison_plots``.
+``report.results.analyses``, drawing in ``report.figures``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cascade_exp.report.results.published import PublishedPoint
 
 @dataclass(frozen=True)
 class ChosenThreshold:
-    """The chosen cascade's threshold on a model's own confidence, and how many examples go on."""
+    """The chosen cascade's threshold on a model's own confidence, and how many are deferred."""
 
     threshold: float
     below: int
@@ -31,7 +31,7 @@ class ChosenThreshold:
 
 @dataclass(frozen=True)
 class ModelCurves:
-    """What one model's confidence is worth; its answer is right when it is the label.
+    """Curves of one model's confidence; its answer is right when it is the label.
 
     ``chosen`` is None where the chosen cascade has no threshold on this model's own confidence.
     """
@@ -69,7 +69,7 @@ class Deferral:
 
 @dataclass(frozen=True)
 class StagePair:
-    """How the answers of two stages of the chosen cascade meet, on all examples."""
+    """Agreement of two stages of the chosen cascade, on all examples."""
 
     first: str
     second: str
@@ -95,8 +95,8 @@ class EarlyError:
 
     Attributes:
         example: its id, or its row in the recording where that has no ids.
-        stage: the place (from 0) where it left; confidence: how sure that stage was.
-        last_answer: what the last stage would have said.
+        stage: the place (from 0) where it left; confidence: that stage's confidence.
+        last_answer: the last stage's answer.
     """
 
     example: int | str
@@ -111,7 +111,7 @@ class EarlyError:
 class CascadeAnalyses:
     """What needs two stages: present only where the chosen point is a cascade.
 
-    ``early_errors`` are the surest ones, at most ``jobs.analyses.TOLD``, the surest first.
+    ``early_errors`` are the most confident ones, by decreasing confidence.
     """
 
     stages: list[str]
@@ -124,7 +124,7 @@ class CascadeAnalyses:
 
 @dataclass(frozen=True)
 class OracleRow:
-    """A setting of the front searched on the report split itself: no one has it in practice."""
+    """A setting of the Pareto front searched on report itself: not available in practice."""
 
     stages: list[str]
     thresholds: list[float]
@@ -136,7 +136,7 @@ class OracleRow:
 
 @dataclass(frozen=True)
 class Reoptimised:
-    """That front, its mean improvement over the report split's default range, and its exactness."""
+    """That Pareto front, its mean improvement over report's default range, and its exactness."""
 
     rows: list[OracleRow]
     average_improvement: float | None

@@ -93,7 +93,7 @@ class FrontRow:
 
 @dataclass(frozen=True)
 class ReliabilityRow:
-    """One row of ``reliability.csv``: how well a model's confidence tells right from wrong.
+    """One row of ``reliability.csv``: how well a confidence separates right from wrong answers.
 
     ``dis``, ``ece`` and ``auroc`` (docs/definitions.md#reliability) are None where not defined.
     """
@@ -116,7 +116,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class FrontFigures:
-    """Headline figures of one split's front against that split's single-model baseline.
+    """Headline figures of one split's Pareto front against that split's single-model baseline.
 
     The settings of the largest improvement and of the top score are chosen on the selection split;
     the figures of the report split are what these same settings do there.

@@ -1,4 +1,4 @@
-"""What is told of a cascade of tiers beside the rest: rows of ``tiers.csv`` and its analyses.
+"""What is reported of a cascade of tiers beside the rest: rows of ``tiers.csv`` and its analyses.
 
 All of it on the report split; examples, not shares, where a field says so.
 """
@@ -112,7 +112,7 @@ class LatencyRow:
 
 @dataclass(frozen=True)
 class BaselinePoint:
-    """One setting of one of the methods that are compared: chosen on selection, told on report.
+    """One setting of one of the compared methods: chosen on selection, evaluated on report.
 
     Attributes:
         method: ``tiers``, ``confidence`` (the best single model of each tier, thresholds swept) or

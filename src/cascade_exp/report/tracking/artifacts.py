@@ -1,4 +1,4 @@
-"""W&B Artifacts: recordings and operating points, so that runs tell what they were made from.
+"""W&B Artifacts: recordings and operating points, so that runs record what they were made from.
 
 A recordings folder has one name wherever it is met, made from what is in it, so the run that
 trained its models and every run that evaluates them meet in W&B's lineage.
@@ -17,7 +17,7 @@ from cascade_exp.report.results.schema import Results
 if TYPE_CHECKING:
     from wandb import Artifact, Run
 
-# Folders above this many bytes are told by reference: their files stay where they are.
+# Folders above this many bytes are logged by reference: their files stay where they are.
 COPIED = 16 * 2**20
 
 
@@ -37,7 +37,7 @@ def use_recordings(run: Run, folder: Path) -> None:
 
 
 def log_operating_point(run: Run, results: Results, folder: Path) -> None:
-    """Log ``operating_point.json`` and the front out of a job's results ``folder``."""
+    """Log ``operating_point.json`` and the Pareto front from a job's results ``folder``."""
     import wandb
 
     if results.chosen is None:
@@ -77,8 +77,8 @@ def recordings_artifact(folder: Path) -> Artifact:
 def content(folder: Path, files: list[Path]) -> str:
     """sha256 over names and contents; of a recording made here, the digest beside it is taken.
 
-    Foreign files that are large are told by size and time, as reading them all would take longer
-    than evaluating them.
+    Large files of other origin are identified by size and time, as reading them all would take
+    longer than evaluating them.
     """
     parts = []
     for path in files:

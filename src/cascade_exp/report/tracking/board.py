@@ -1,4 +1,4 @@
-"""What an evaluation tells W&B: headline numbers as summary, tables, and plots as images."""
+"""What an evaluation logs to W&B: headline numbers as summary, tables, and plots as images."""
 
 from __future__ import annotations
 

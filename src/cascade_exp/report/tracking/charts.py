@@ -1,4 +1,4 @@
-"""W&B's custom charts of one evaluation: front, improvement and reliability, of data in the run.
+"""W&B's custom charts of one evaluation: Pareto front, improvement and reliability.
 
 Unlike the pictures (``plots``) they can be laid over one another on the board, run by run.
 """
@@ -26,7 +26,7 @@ def charts(results: Results, analyses: Analyses | None) -> dict[str, Any]:
     fronts, factors = {}, {}
     for role in ROLES:
         scores, costs = front_points(results, role)
-        fronts[f"front on {role}"] = (costs, scores)
+        fronts[f"Pareto front on {role}"] = (costs, scores)
         baseline = Baseline(tuple(results.baseline[role]), kind="hull")
         paid = baseline.cost_at(scores).tolist()
         pairs = [
