@@ -81,7 +81,7 @@ def test_an_encoding_without_the_signs_does_not_end_the_job(results, encoding):
     print_results(results, FOLDER, Console(file=file, width=80))
     file.flush()
     text = raw.getvalue().decode(encoding)
-    assert "max_softmax >= " in text and "?" not in text
+    assert "max softmax >= " in text and "?" not in text
 
 
 def test_what_a_reader_must_know_is_printed(make_results, results):
