@@ -4,7 +4,9 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,3 +112,42 @@ def test_the_example_recordings_report_what_selection_chose(tmp_path):
     assert ">".join(found["setting"]["stages"]) == top["stages"]
     assert found["score"] == float(top["report_score"])
     assert found["gain"] == pytest.approx(found["score"] - max(score for score, _ in line))
+
+
+@pytest.mark.parametrize("reference", ["best", "resnet20", "ensemble"])
+def test_the_difference_from_the_reference_is_paired(tmp_path, reference):
+    """Against a literal bootstrap of both on the same draws of the report split's examples."""
+    quiet = ("logger=none", "plots=false", "analyses=false")
+    overrides = (f"recordings={RESNETS}", f"threshold.reference={reference}", *quiet)
+    run("evaluate", tmp_path / "job", *overrides)
+    summary = json.loads((tmp_path / "job" / "results" / "summary.json").read_text())
+    models = {model["name"]: model for model in summary["single_models"]}
+    best = max(models.values(), key=lambda model: model["selection"]["score"])["name"]
+    named = best if reference == "best" else reference
+    split = RESNETS / "report"
+    labels = np.load(split / "labels.npy")
+    logits = {name: np.load(split / f"{name}.npy").astype(np.float64) for name in models}
+    price = {name: model["report"]["cost"] for name, model in models.items()}
+    other = sum(logits.values()) if named == "ensemble" else logits[named]
+    other_right = (other.argmax(1) == labels).astype(float)
+    other_cost = sum(price.values()) if named == "ensemble" else price[named]
+    draws = np.random.default_rng(5).integers(0, len(labels), (2000, len(labels)))
+
+    points = [point for point in summary["operating_points"].values() if point["feasible"]]
+    assert points
+    for point in points:
+        right, cost = np.zeros(len(labels)), np.zeros(len(labels))
+        here = np.full(len(labels), True)
+        for name, threshold in zip(point["stages"], [*point["thresholds"], -np.inf], strict=True):
+            leaves = here & (scipy.special.softmax(logits[name], 1).max(1) >= float(threshold))
+            cost[here] += price[name]
+            right[leaves] = logits[name].argmax(1)[leaves] == labels[leaves]
+            here &= ~leaves
+        found = point["difference"]
+        assert found["reference"] == named
+        assert found["score"] == pytest.approx(np.mean(right - other_right), abs=1e-12)
+        assert found["cost"] == pytest.approx(np.mean(cost) - other_cost)
+        for key, each in (("score", right - other_right), ("cost", cost - other_cost)):
+            expected = np.quantile(each[draws].mean(1), [0.025, 0.975])
+            spread = max(np.ptp(expected), 1e-9)
+            assert found[f"{key}_interval"] == pytest.approx(expected, abs=0.1 * spread)

@@ -33,10 +33,10 @@ class Intervals:
 
 @dataclass(frozen=True)
 class PairedIntervals:
-    """95 % intervals of score minus the reference's score, and of cost / the reference's cost."""
+    """95 % intervals of the score and of the mean cost, each minus the reference's."""
 
     score_difference: Interval
-    cost_ratio: Interval
+    cost_difference: Interval
 
 
 def intervals(
@@ -77,7 +77,7 @@ def paired_intervals(
     >>> stage = np.zeros(100, np.int64)
     >>> one = Outcome(stage, stage, np.array([[1], [0]] * 50), np.ones(100), np.ones(1))
     >>> paired_intervals(one, one, Accuracy(), seed=0)
-    PairedIntervals(score_difference=(0.0, 0.0), cost_ratio=(1.0, 1.0))
+    PairedIntervals(score_difference=(0.0, 0.0), cost_difference=(0.0, 0.0))
 
     Raises:
         CascadeError: if there is no example, or if the numbers of examples differ.
@@ -92,7 +92,7 @@ def paired_intervals(
     )
     return PairedIntervals(
         score_difference=_percentiles(score - other_score),
-        cost_ratio=_percentiles(cost / other_cost),
+        cost_difference=_percentiles(cost - other_cost),
     )
 
 

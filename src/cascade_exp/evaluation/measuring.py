@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
 
-from cascade_exp.cascade.bootstrap import intervals
+from cascade_exp.cascade.bootstrap import intervals, paired_intervals
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint, improvement_factor
 from cascade_exp.cascade.pools.base import table_of
@@ -17,8 +18,9 @@ from cascade_exp.cascade.search.source import Source
 from cascade_exp.cascade.selection import NotFeasible
 from cascade_exp.cascade.stages import Compare, Outcome, StageTable
 from cascade_exp.cascade.sweep import settings_at, sweep_first, sweep_shared
-from cascade_exp.evaluation.pools import BothSplits, OneSplit
+from cascade_exp.evaluation.pools import BothSplits, OneSplit, reference_of
 from cascade_exp.report.results.schema import (
+    Difference,
     FrontRow,
     Measured,
     OperatingPoint,
@@ -101,6 +103,33 @@ class Measuring:
             self.measured(one, outcome), score_interval=found.score, cost_interval=found.cost
         )
 
+    def difference(self, outcome: Outcome) -> Difference:
+        """``outcome`` on the report split minus that of the reference, on the same examples."""
+        settings, report = self.splits.settings, self.splits.report
+        name, reference = self._reference
+        found = paired_intervals(
+            outcome,
+            reference,
+            report.objective,
+            seed=settings.seed,
+            resamples=settings.bootstrap.resamples,
+        )
+        return Difference(
+            reference=name,
+            score=report.score(outcome) - report.score(reference),
+            score_interval=found.score_difference,
+            cost=float(outcome.cost.mean()) - float(reference.cost.mean()),
+            cost_interval=found.cost_difference,
+        )
+
+    @cached_property
+    def _reference(self) -> tuple[str, Outcome]:
+        """What ``threshold.reference`` names on selection, and its outcome on the report split."""
+        (name,) = reference_of(
+            self.splits.selection, self.splits.settings.threshold.reference
+        ).names
+        return name, reference_of(self.splits.report, name).run([])
+
     def single(self, model: int) -> SingleModel:
         """One model alone, on both splits."""
         selection, report = self.splits.selection, self.splits.report
@@ -169,6 +198,7 @@ class Measuring:
             return OperatingPoint(rule=rule, feasible=False, reason=found.reason)
         selection, report = self.splits.selection, self.splits.report
         setting = (found.members, found.thresholds)
+        outcome = self.outcome(report, *setting)
         return OperatingPoint(
             rule=rule,
             feasible=True,
@@ -178,7 +208,8 @@ class Measuring:
             stage_costs=selection.pool.cost[list(found.members)].tolist(),
             worst_case_cost=found.worst_case_cost,
             selection=self.measured(selection, self.outcome(selection, *setting)),
-            report=self.with_intervals(report, self.outcome(report, *setting)),
+            report=self.with_intervals(report, outcome),
+            difference=self.difference(outcome),
         )
 
     def sweep_curve(self, point: OperatingPoint) -> SweepCurve | None:

@@ -1,8 +1,11 @@
 import dataclasses
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cascade_exp.report.pages import numbers, view
+from cascade_exp.report.results.schema import Difference
 
 
 def said(sentence):
@@ -41,6 +44,40 @@ def test_headline_says_keeping_beating_and_falling_short(results):
     share = view.reported(view.chosen(results)).cost / view.best_single(results).report.cost
     for sentence in (kept, better, worse):
         assert sentence.endswith(f"at {100 * share:.0f} % of its cost.")
+
+
+def with_difference(results, score, interval, reference="resnet56"):
+    """The chosen point with the paired difference from ``reference``, in results."""
+    rule = results.chosen
+    point = dataclasses.replace(
+        results.operating_points[rule],
+        difference=Difference(reference, score, interval, -44.1e6, (-45.2e6, -43.1e6)),
+    )
+    points = {**results.operating_points, rule: point}
+    return dataclasses.replace(results, operating_points=points)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.tuples(st.integers(-50, 50), st.integers(-50, 50)).map(sorted))
+def test_the_headline_says_whether_the_difference_may_be_noise(results, ends):
+    low, high = (end / 1000 for end in ends)
+    best = view.best_single(results).report.score
+    found = with_difference(with_report(results, score=best - 0.013), -0.013, (low, high))
+    sentence = said(view.headline(found))
+    assert f"difference [{numbers.gain(low)}, {numbers.gain(high)}] points" in sentence
+    assert ("includes no difference" in sentence) == (low <= 0 <= high)
+    assert "comes within 1.3 points of resnet56" in sentence
+
+
+def test_the_paired_difference_names_its_reference(results):
+    found = with_difference(results, -0.013, (-0.02, -0.006), "resnet32")
+    words = view.difference_words(found, view.chosen(found)).replace(numbers.SPACE, " ")
+    assert words == ("−1.3 points [−2.0, −0.6], −44.1 M MACs [−45.2M, −43.1M] against resnet32")
+    # the headline is about resnet56, of which this difference says nothing
+    assert "difference" not in said(view.headline(found))
+    assert view.difference_words(results, view.chosen(results)) == ""
 
 
 def test_headline_without_a_cascade_and_without_a_choice(make_results, results):

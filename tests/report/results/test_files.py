@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.results.files import read_results, summary, write_json, write_results
 from cascade_exp.report.results.schema import (
+    Difference,
     FrontFigures,
     FrontRow,
     Measured,
@@ -75,6 +76,15 @@ operating_point = st.builds(
     worst_case_cost=maybe,
     selection=st.none() | measured,
     report=st.none() | measured,
+    difference=st.none()
+    | st.builds(
+        Difference,
+        reference=name,
+        score=finite,
+        score_interval=interval,
+        cost=finite,
+        cost_interval=interval,
+    ),
 )
 setting = st.builds(
     Setting, stages=st.lists(name, max_size=3), thresholds=st.lists(threshold, max_size=2)

@@ -111,6 +111,20 @@ def cost_interval(pair: Interval | None, unit: str) -> str:
     return f"[{short_cost(pair[0], unit)},{SPACE}{short_cost(pair[1], unit)}]"
 
 
+def cost_difference(value: float, pair: Interval, unit: str) -> str:
+    """A difference of two costs, signed, with its interval.
+
+    >>> cost_difference(-44.1e6, (-45.2e6, -43.1e6), "macs").replace(SPACE, " ")
+    '−44.1 M MACs [−45.2M, −43.1M]'
+    """
+    low, high = (f"{_sign(end)}{short_cost(abs(end), unit)}" for end in pair)
+    return f"{_sign(value)}{cost(abs(value), unit)} [{low},{SPACE}{high}]"
+
+
+def _sign(value: float) -> str:
+    return "+" if value > 0 else "−" if value < 0 else ""
+
+
 def short_cost(value: float, unit: str) -> str:
     """A cost where the unit is named beside it: ``1.20G``, ``12.3 ms``, ``5.25``, ``$0.02/1k``."""
     if _known(unit) == "dollars" and 0 < abs(value) < TINY_DOLLARS:

@@ -91,6 +91,8 @@ def _operating_point(results: Results, rules: list[str], point: OperatingPoint) 
     facts.add_column(overflow="fold")
     facts.add_row("cascade", Text(" > ".join(point.stages)))
     facts.add_row(view.objective(results), plain(view.score_words(results, point)))
+    if difference := view.difference_words(results, point):
+        facts.add_row("difference", plain(difference))
     cost = (
         f"{numbers.cost(measured.cost, unit)} {numbers.cost_interval(measured.cost_interval, unit)}"
     )

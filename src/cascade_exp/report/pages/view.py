@@ -157,6 +157,34 @@ def score_words(results: Results, point: OperatingPoint) -> str:
     )
 
 
+def difference_words(results: Results, point: OperatingPoint) -> str:
+    """``−1.3 points [−2.0, −0.6], −44.1 M MACs [−45.2M, −43.1M] against resnet56``.
+
+    The paired difference from the reference with its intervals; empty for the reference itself, and
+    in results that were written without it.
+    """
+    found = point.difference
+    if found is None or point.stages == [found.reference]:
+        return ""
+    cost = numbers.cost_difference(found.cost, found.cost_interval, unit(results))
+    score = f"{numbers.gain(found.score)}{numbers.SPACE}points"
+    return f"{score} {_gains(found.score_interval)}, {cost} against {found.reference}"
+
+
+def _gains(pair: tuple[float, float]) -> str:
+    return f"[{numbers.gain(pair[0])},{numbers.SPACE}{numbers.gain(pair[1])}]"
+
+
+def _noise(point: OperatingPoint, best: SingleModel) -> str:
+    """How sure the score's difference from the best single model is, for the headline."""
+    found = point.difference
+    if found is None or found.reference != best.name:
+        return ""
+    low, high = found.score_interval
+    within = ", which includes no difference" if low <= 0 <= high else ""
+    return f"; difference {_gains(found.score_interval)} points{within}"
+
+
 def improvement_words(results: Results, point: OperatingPoint) -> str:
     """``1.42× against single models of the same accuracy``."""
     found = reported(point).improvement
@@ -260,7 +288,7 @@ def headline(results: Results) -> Sentence:
         name,
         Words(f"{alone} {verb} "),
         reference,
-        Words(f" ({score}{against_theirs}) {price}"),
+        Words(f" ({score}{against_theirs}{_noise(point, best)}) {price}"),
     ]
 
 

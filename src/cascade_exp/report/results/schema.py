@@ -37,11 +37,29 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """An operating point minus the reference, on the same examples of the report split.
+
+    Attributes:
+        reference: what ``threshold.reference`` names; ``best`` is chosen on the selection split.
+        score, cost: the point's minus the reference's; cost per example.
+        score_interval, cost_interval: 95 % paired bootstrap intervals (``cascade.bootstrap``).
+    """
+
+    reference: str
+    score: float
+    score_interval: Interval
+    cost: float
+    cost_interval: Interval
+
+
+@dataclass(frozen=True)
 class OperatingPoint:
     """The setting that one selection rule chose on the selection split, or why it chose none.
 
     ``stage_costs`` is the cost of running each stage; ``conditions`` say, by stage but the last,
-    when an example leaves it, in the words of the kind of cascade.
+    when an example leaves it, in the words of the kind of cascade. ``difference`` is None in
+    results written before it was recorded.
     """
 
     rule: str
@@ -54,6 +72,7 @@ class OperatingPoint:
     worst_case_cost: float | None = None
     selection: Measured | None = None
     report: Measured | None = None
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True)
