@@ -23,10 +23,27 @@ from cascade_exp.report.comparison.seeds import (
 )
 from cascade_exp.report.pages.runs_page import page_text
 from cascade_exp.report.results.schema import Results
+from cascade_exp.report.results.speed_ups_schema import SpeedUpRow
+from cascade_exp.tables import write_dataclasses
 from tests.report.comparison.test_runs import job
 
 Make = Callable[..., Results]
 SCORES = {("none", 1): 0.80, ("none", 2): 0.84, ("dar", 1): 0.82, ("dar", 2): 0.88, ("dar", 3): 0.9}
+
+
+def speed_up_row(method: str, target: float, score: float, speed_up: float) -> SpeedUpRow:
+    return SpeedUpRow(
+        method=method,
+        target=target,
+        stages=["a", "b"],
+        threshold=0.5,
+        selection_speed_up=speed_up,
+        selection_score=score,
+        report_speed_up=speed_up,
+        report_score=score,
+        report_score_low=score - 0.01,
+        report_score_high=score + 0.01,
+    )
 
 
 @pytest.fixture
@@ -41,12 +58,12 @@ def runs(tmp_path, make_results: Make):
             f"regularizer: {{name: {regularizer}}}\nseed: {seed}\n"
         )
         folder = job(tmp_path / f"{regularizer}-{seed}", results, config)
-        rows = [("full", "1.0", 0.9, 1.0), ("a>b", "2.0", score, 2 + seed / 10)]
-        rows += [("cascade_1_2_6", f"{at}.0", score, at) for at in (2, 3, 4)]
-        rows += [("slow", "4.0", score, 3.0)]
-        lines = "".join(f"{','.join(map(str, row))},{row[-1]}\n" for row in rows)
-        header = "method,target,report_score,report_speed_up,selection_speed_up\n"
-        (folder / "results" / "speed_ups.csv").write_text(header + lines)
+        rows = [("full", 1.0, 0.9, 1.0), ("a>b", 2.0, score, 2 + seed / 10)]
+        rows += [("cascade_1_2_6", float(at), score, float(at)) for at in (2, 3, 4)]
+        rows += [("slow", 4.0, score, 3.0)]
+        write_dataclasses(
+            folder / "results" / "speed_ups.csv", SpeedUpRow, [speed_up_row(*row) for row in rows]
+        )
         made.append(folder)
     made.append(job(tmp_path / "killed", None, "seed: 4\n", "running"))
     return [read_run(folder, folder.name) for folder in made]
@@ -118,18 +135,20 @@ def test_one_job_of_each_kind_has_no_spread_to_report(runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("old", "new", "said"),
     [
-        ("method,target\na,2\n", "line 2 has no report_score"),
-        (
-            "method,target,report_score,report_speed_up,selection_speed_up\na,2,x,1,1\n",
-            "line 2: report_score=x",
-        ),
+        ("report_score,", "score,", "no column 'report_score' in its first line"),
+        ("0.9,0.89,", "x,0.89,", r"line 2: report_score='x': .*valid number"),
+        ("0.9,0.89,", ",0.89,", r"line 2: report_score='': .*valid number"),
+        ("0.9,0.89,", "nan,0.89,", r"line 2: .*report_score=nan: expected a finite number"),
+        ("full,1.0,", "full,", r"line 2 has 9 fields, expected 10"),
     ],
 )
-def test_a_broken_file_is_named(runs, text, said):
+def test_a_broken_file_is_named(runs, old, new, said):
     path: Path = runs[0].folder / "results" / "speed_ups.csv"
-    path.write_text(text)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
     with pytest.raises(CascadeError, match=said) as refused:
         speed_ups_over_seeds(runs)
     assert str(path) in str(refused.value)

@@ -103,6 +103,7 @@ class SweptMember:
             measured[one.name] = (self.full_cost / float(outcome.cost.mean()), one.score(outcome))
         seed, resamples = splits.settings.seed, splits.settings.bootstrap.resamples
         selection, report = measured[splits.selection.name], measured[splits.report.name]
+        low, high = intervals(outcome, splits.report.objective, seed, resamples).score
         return SpeedUpRow(
             method=self.name,
             target=target,
@@ -112,7 +113,8 @@ class SweptMember:
             selection_score=selection[1],
             report_speed_up=report[0],
             report_score=report[1],
-            report_interval=intervals(outcome, splits.report.objective, seed, resamples).score,
+            report_score_low=low,
+            report_score_high=high,
         )
 
     def curve(self) -> SpeedUpCurve:

@@ -8,10 +8,8 @@ speed-up (Tables 2 and 3). Both are of the report split. One job's own numbers l
 
 from __future__ import annotations
 
-import csv
 import functools
 import itertools
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,12 +21,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cascade_exp.atomic import write_text
-from cascade_exp.errors import CascadeError
 from cascade_exp.report.comparison.runs import ComparedRun, varied
 from cascade_exp.report.pages import numbers
 from cascade_exp.report.pages.speed_ups_view import is_near
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
-from cascade_exp.tables import Cell, csv_records
+from cascade_exp.report.results.speed_ups import SPEED_UPS
+from cascade_exp.report.results.speed_ups_schema import SpeedUpRow
+from cascade_exp.tables import Cell, csv_records, read_dataclasses
 
 # What a job trains and compares is named in its rows.
 _NAMED_IN_ROWS = ("models.members.", "speed_ups.", "seed")
@@ -139,18 +138,18 @@ def speed_ups_over_seeds(runs: Iterable[ComparedRun]) -> list[OverSeeds]:
     """Score and speed-ups of every method at every wanted speed-up, per variant.
 
     Raises:
-        CascadeError: if a ``speed_ups.csv`` lacks a column or holds what is no number.
+        CascadeError: if a ``speed_ups.csv`` lacks a column or holds a value of another type.
     """
     rows = []
     for variant, members in by_variant(runs).items():
         found: dict[tuple[str, str], Values] = {}
         for run in members:
-            for record in _read_speed_ups(run):
+            for row in _read_speed_ups(run):
                 values = found.setdefault(
-                    (record["method"], record["target"]), {name: [] for name in _SPEED_UP_VALUES}
+                    (row.method, repr(row.target)), {name: [] for name in _SPEED_UP_VALUES}
                 )
                 for name, column in _SPEED_UP_VALUES.items():
-                    values[name].append(float(record[column]))
+                    values[name].append(getattr(row, column))
         rows += [
             OverSeeds(variant, {"method": method, "target": target}, values)
             for (method, target), values in found.items()
@@ -251,25 +250,8 @@ def _named_in_rows(key: str) -> bool:
     return any(key.startswith(prefix) for prefix in _NAMED_IN_ROWS)
 
 
-def _read_speed_ups(run: ComparedRun) -> list[dict[str, str]]:
-    path = (run.folder or Path()) / "results" / "speed_ups.csv"
+def _read_speed_ups(run: ComparedRun) -> list[SpeedUpRow]:
+    path = (run.folder or Path()) / "results" / SPEED_UPS
     if run.folder is None or not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        records = list(csv.DictReader(file))
-    for number, record in enumerate(records, 2):
-        for name in ("method", "target", *_SPEED_UP_VALUES.values()):
-            if not record.get(name):
-                raise CascadeError(f"{path}: line {number} has no {name}")
-            if name != "method" and not _is_number(record[name]):
-                raise CascadeError(
-                    f"{path}: line {number}: {name}={record[name]}: expected a number"
-                )
-    return records
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+    return read_dataclasses(path, SpeedUpRow)

@@ -21,7 +21,9 @@ from cascade_exp.report.pages import speed_ups_view as speed_ups_view
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
 from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses, SpeedUpRow
 from cascade_exp.schema.evaluating import CommonConfig
-from cascade_exp.tables import Cell, csv_records
+from cascade_exp.tables import Cell, csv_dataclasses, csv_records
+
+SPEED_UPS = "speed_ups.csv"
 
 
 def write_speed_ups(found: SpeedUpAnalyses, folder: Path) -> None:
@@ -29,9 +31,9 @@ def write_speed_ups(found: SpeedUpAnalyses, folder: Path) -> None:
 
     ``speed_ups_<split>.csv`` is ``speed_ups.csv`` evaluated on a further split.
     """
-    write_text(folder / "speed_ups.csv", csv_records(map(row_cells, found.rows)))
+    write_text(folder / SPEED_UPS, csv_dataclasses(SpeedUpRow, found.rows))
     for split, rows in found.elsewhere.items():
-        write_text(folder / f"speed_ups_{split}.csv", csv_records(map(row_cells, rows)))
+        write_text(folder / f"speed_ups_{split}.csv", csv_dataclasses(SpeedUpRow, rows))
     analyses: dict[str, list[dict[str, Cell]]] = {
         "speed_up_curves": [
             {"method": curve.method, "report_speed_up": up, "report_score": score}
@@ -48,23 +50,6 @@ def write_speed_ups(found: SpeedUpAnalyses, folder: Path) -> None:
             write_text(path, csv_records(records))
         else:
             path.unlink(missing_ok=True)
-
-
-def row_cells(row: SpeedUpRow) -> dict[str, Cell]:
-    """``row`` as a flat record."""
-    low, high = row.report_interval
-    return {
-        "method": row.method,
-        "target": row.target,
-        "stages": ">".join(row.stages),
-        "threshold": row.threshold,
-        "selection_speed_up": row.selection_speed_up,
-        "selection_score": row.selection_score,
-        "report_speed_up": row.report_speed_up,
-        "report_score": row.report_score,
-        "report_score_low": low,
-        "report_score_high": high,
-    }
 
 
 def print_speed_ups(
@@ -93,7 +78,7 @@ def _print_all(
         "dim",
     )
     console.print()
-    console.print(Text(f"{'speed-ups':<10}{folder / 'speed_ups.csv'}"), soft_wrap=True)
+    console.print(Text(f"{'speed-ups':<10}{folder / SPEED_UPS}"), soft_wrap=True)
 
 
 def _table(found: SpeedUpAnalyses) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from cascade_exp.report.results.schema import Interval
@@ -9,7 +10,7 @@ from cascade_exp.report.results.schema import Interval
 
 @dataclass(frozen=True)
 class SpeedUpRow:
-    """One method at one wanted speed-up (CascadeBERT, Table 2).
+    """One method at one wanted speed-up (CascadeBERT, Table 2): a row of ``speed_ups.csv``.
 
     Attributes:
         target: the wanted speed-up; 1 for the full model.
@@ -17,7 +18,8 @@ class SpeedUpRow:
         threshold: the one shared by all stages but the last; None for a single model.
         selection_speed_up: the one that came closest on the selection split; the rest is what that
             setting does there and on the report split.
-        report_interval: 95 % bootstrap interval of the report split's score.
+        report_score_low: lower end of the 95 % bootstrap interval of ``report_score``;
+            ``report_score_high`` is its upper end.
     """
 
     method: str
@@ -28,7 +30,18 @@ class SpeedUpRow:
     selection_score: float
     report_speed_up: float
     report_score: float
-    report_interval: Interval
+    report_score_low: float
+    report_score_high: float
+
+    def __post_init__(self) -> None:
+        for name in ("selection_speed_up", "selection_score", "report_speed_up", "report_score"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number")
+
+    @property
+    def report_interval(self) -> Interval:
+        """The 95 % bootstrap interval of the report split's score."""
+        return self.report_score_low, self.report_score_high
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from cascade_exp.report.comparison.runs import cells as run_cells
 from cascade_exp.report.results.analyses_schema import Analyses, CascadeAnalyses
 from cascade_exp.report.results.headline import headline
 from cascade_exp.report.results.schema import FrontRow, Measured, OperatingPoint, Results
-from cascade_exp.report.results.speed_ups import row_cells
-from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses
+from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses, SpeedUpRow
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -56,9 +55,9 @@ def log_methods(run: Run, methods: Mapping[str, Results]) -> None:
 
 def log_speed_ups(run: Run, found: SpeedUpAnalyses) -> None:
     """Log the tables that compare methods at equal speed-up, as a section of their own."""
-    run.log({"speed_ups/comparison": _table([row_cells(row) for row in found.rows])})
+    run.log({"speed_ups/comparison": _table([_speed_up_cells(row) for row in found.rows])})
     for split, rows in found.elsewhere.items():
-        run.log({f"speed_ups/comparison_{split}": _table([row_cells(row) for row in rows])})
+        run.log({f"speed_ups/comparison_{split}": _table([_speed_up_cells(row) for row in rows])})
 
 
 def log_picture(run: Run, picture: Path) -> None:
@@ -147,6 +146,10 @@ def _front_cells(row: FrontRow) -> dict[str, Any]:
     cells["thresholds"] = _joined(row.thresholds)
     cells["exit_rates"] = _joined(row.exit_rates)
     return cells
+
+
+def _speed_up_cells(row: SpeedUpRow) -> dict[str, Any]:
+    return asdict(row) | {"stages": ">".join(row.stages)}
 
 
 def _joined(values: Iterable[float]) -> str:
