@@ -29,7 +29,7 @@ def literal(job: Path, texts: list[str]) -> list[str]:
     answers = []
     for text in texts:
         for stage, threshold in zip(point["stages"], [*point["thresholds"], -np.inf], strict=True):
-            weights = point["models"][stage]["weights"]
+            weights = job / point["models"][stage]["weights"]
             network = AutoModelForSequenceClassification.from_pretrained(weights).eval()
             tokenizer = build_tokenizer([*GOOD, *BAD, *OTHER], max_length=32)
             tokens = tokenizer(text, truncation=True, max_length=16, return_tensors="pt")
@@ -383,6 +383,9 @@ def test_a_job_that_was_moved_finds_its_models(speed_ups_job, tmp_path):
     shutil.copytree(speed_ups_job[0], moved)
     chosen = chosen_at_speed_up(moved, "deebert", 2.0)
     assert chosen.weights == {"deebert": moved / "models" / "deebert"}
+    by_rule = chosen_by_rule(moved, None)
+    assert by_rule == chosen_by_rule(moved, "match_accuracy")
+    assert all(folder.parent == moved / "models" for folder in by_rule.weights.values())
 
 
 def test_the_test_set_comes_from_the_hub_where_no_folder_is_given(

@@ -49,7 +49,8 @@ def test_leaves_all_results(job):
     point = json.loads((results / "operating_point.json").read_text())
     for name in point["stages"]:
         model = point["models"][name]
-        assert (Path(model["weights"]) / "model.safetensors").is_file()
+        assert model["weights"] == f"models/{name}"
+        assert (job / model["weights"] / "model.safetensors").is_file()
         assert model["classes"] == [str(digit) for digit in range(10)]
 
 

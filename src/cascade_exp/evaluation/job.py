@@ -34,7 +34,7 @@ from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages.results_table import print_results
 from cascade_exp.report.pages.view import chosen
 from cascade_exp.report.results.headline import headline
-from cascade_exp.report.results.operating_point import deployment
+from cascade_exp.report.results.operating_point import OPERATING_POINT, deployment
 from cascade_exp.schema.evaluating import EvaluateConfig
 
 Preview = Callable[[int | str], str | bytes | None]
@@ -73,7 +73,7 @@ def report(
     job = replace(job, settings=with_column(job.settings, recordings))
     folder = job.folder / "results"
     found = _evaluate(job, recordings, further)
-    _write(found, folder, deployment(found.results, recordings.path, job.settings))
+    _write(found, folder, deployment(found.results, recordings.path, job.settings, job.folder))
     plots = _draw(job, found, folder, preview) if job.settings.plots else []
     _track(job, recordings, found, plots)
     print_results(found.results, folder, job.console)
@@ -119,7 +119,7 @@ def _write(found: Findings, folder: Path, deployed: Mapping[str, object]) -> Non
     from cascade_exp.report.results.tiers import write_latencies, write_tiers
 
     write_results(found.results, folder)
-    write_json(folder / "operating_point.json", deployed)
+    write_json(folder / OPERATING_POINT, deployed)
     write_analyses(found.analyses, folder)
     write_tiers(found.tiers, folder)
     write_tier_baselines(found.tier_baselines, folder)

@@ -6,7 +6,6 @@ come from is the caller's.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,8 +29,16 @@ from cascade_exp.models.complete import RECORD
 from cascade_exp.recordings.exits import network_of
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report.results.files import read_results
+from cascade_exp.report.results.operating_point import (
+    OPERATING_POINT,
+    DeployedModel,
+    read_operating_point,
+)
 from cascade_exp.report.results.schema import Results
+from cascade_exp.report.results.speed_ups import SPEED_UPS
+from cascade_exp.report.results.speed_ups_schema import SpeedUpRow
 from cascade_exp.schema.evaluating import SpeedUpMember
+from cascade_exp.tables import read_dataclasses
 
 
 @dataclass(frozen=True)
@@ -82,24 +89,15 @@ def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
             its cascade cannot be run on new examples (tiers, learned confidences, foreign models).
     """
     results, config = _evaluated(run)
+    if rule is None:
+        return _deployed(run, results)
     points = results.operating_points
-    if rule is None and results.chosen is None:
-        reasons = "; ".join(f"{name}: {point.reason}" for name, point in points.items())
-        raise CascadeError(f"run={run}: no rule of this job could be met ({reasons})")
-    named = choice(rule or str(results.chosen), points, "rule")
+    named = choice(rule, points, "rule")
     point = points[named]
     if not point.feasible:
         raise CascadeError(f"rule={named}: could not be met: {point.reason}")
-    if results.settings["metric"] == LEARNED:
-        raise CascadeError(
-            f"{run / 'results' / 'operating_point.json'}: metric={LEARNED} is scored by the "
-            "regressions in there, which are not run on new examples; evaluate with another metric"
-        )
-    if config["cascade"]["name"] == "tiers":
-        raise CascadeError(
-            f"run={run}: cascade=tiers: {'>'.join(point.stages)} has tiers of models; expected "
-            "single models or the exits of one network"
-        )
+    tiers = config["cascade"]["name"] == "tiers"
+    _check_runnable(run, str(results.settings["metric"]), point.stages, tiers=tiers)
     return ChosenCascade(
         stages=point.stages,
         thresholds=point.thresholds,
@@ -111,6 +109,50 @@ def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
     )
 
 
+def _deployed(run: Path, results: Results) -> ChosenCascade:
+    """The cascade of ``operating_point.json``, which alone says all of it."""
+    point = read_operating_point(run / "results")
+    if point["rule"] is None:
+        points = results.operating_points
+        reasons = "; ".join(f"{name}: {point.reason}" for name, point in points.items())
+        raise CascadeError(f"run={run}: no rule of this job could be met ({reasons})")
+    _check_runnable(run, point["metric"], point["stages"], tiers=point["combine"] is not None)
+    return ChosenCascade(
+        stages=point["stages"],
+        thresholds=point["thresholds"],
+        compare=point["compare"],
+        metric=make_metric(point["metric"], **point["metric_settings"]),
+        ensemble=point["ensemble"],
+        temperatures=point["temperatures"],
+        weights=_deployed_weights(run, point["models"]),
+    )
+
+
+def _deployed_weights(run: Path, models: Mapping[str, DeployedModel | None]) -> dict[str, Path]:
+    found = {}
+    for name, model in models.items():
+        if model is None:
+            raise CascadeError(
+                f"run={run}: the weights of {name} are not known, as {OPERATING_POINT} does not "
+                "name them; expected models that train.py has trained, no foreign recordings"
+            )
+        found[name] = run / model["weights"]
+    return found
+
+
+def _check_runnable(run: Path, metric: str, stages: list[str], *, tiers: bool) -> None:
+    if metric == LEARNED:
+        raise CascadeError(
+            f"{run / 'results' / OPERATING_POINT}: metric={LEARNED} is scored by the "
+            "regressions in there, which are not run on new examples; evaluate with another metric"
+        )
+    if tiers:
+        raise CascadeError(
+            f"run={run}: cascade=tiers: {'>'.join(stages)} has tiers of models; expected "
+            "single models or the exits of one network"
+        )
+
+
 def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade:
     """The row of ``speed_ups.csv``, with the metric and ensemble that the job's config gives it.
 
@@ -119,32 +161,30 @@ def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade
             or its models are foreign.
     """
     results, config = _evaluated(run)
-    path = run / "results" / "speed_ups.csv"
+    path = run / "results" / SPEED_UPS
     if not path.is_file():
         raise CascadeError(
             f"rival={rival}: no {path}; expected a job that compares methods at "
             "equal speed-up (experiment=speed_ups)"
         )
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    name = choice(rival, dict.fromkeys(row["method"] for row in rows), "rival")
-    targets = {float(row["target"]): row for row in rows if row["method"] == name}
+    rows = read_dataclasses(path, SpeedUpRow)
+    name = choice(rival, dict.fromkeys(row.method for row in rows), "rival")
+    targets = {row.target: row for row in rows if row.method == name}
     if at not in targets:
         there = ", ".join(f"{target:g}" for target in targets)
         raise CascadeError(f"at={at}: expected one that {path} has of {name}: {there}")
     row = targets[at]
-    stages = row["stages"].split(">")
     members = {str(key): member for key, member in config["speed_ups"]["members"].items()}
     its = SpeedUpMember(**members.get(name, {}))  # none of the full model, which runs alone
     return ChosenCascade(
-        stages=stages,
+        stages=row.stages,
         # one threshold for all stages but the last; that of a model alone is an empty cell
-        thresholds=[float(row["threshold"])] * (len(stages) - 1) if row["threshold"] else [],
+        thresholds=[] if row.threshold is None else [row.threshold] * (len(row.stages) - 1),
         compare=cast(Compare, results.settings["compare"]),
         metric=make_metric(its.metric),
         ensemble=its.ensemble,
-        temperatures=_fitted(results, run, stages),
-        weights=_weights(run, results, stages),
+        temperatures=_fitted(results, run, row.stages),
+        weights=_weights(run, results, row.stages),
     )
 
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cascade_exp.atomic import write_files, write_text
 from cascade_exp.errors import CascadeError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SUMMARY = "summary.json"
 FRONTIER = "frontier.csv"
 RELIABILITY = "reliability.csv"
+
+T = TypeVar("T")
 
 _FOUND_KEYS = (
     "schema_version",
@@ -192,9 +194,12 @@ def summary_adapter() -> TypeAdapter[Summary]:
     return TypeAdapter(Summary)
 
 
-def _checked(path: Path) -> Summary:
-    from pydantic import ValidationError
+def read_object(path: Path, version: int) -> dict[str, Any]:
+    """The JSON object of the file ``path``, whose ``schema_version`` must be ``version``.
 
+    Raises:
+        CascadeError: if it is missing, truncated, no object, or of another version.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -203,17 +208,33 @@ def _checked(path: Path) -> Summary:
         raise CascadeError(f"{path}: cannot be read as JSON ({error}); truncated?") from error
     if not isinstance(found, dict):
         raise CascadeError(f"{path}: expected a JSON object, found a {type(found).__name__}")
-    version = found.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise CascadeError(f"{path}: schema_version is {version!r}, expected {SCHEMA_VERSION}")
+    there = found.get("schema_version")
+    if there != version:
+        raise CascadeError(f"{path}: schema_version is {there!r}, expected {version}")
+    return found
+
+
+def check_object(found: dict[str, Any], adapter: TypeAdapter[T], path: Path) -> T:
+    """``found``, read from ``path``, checked field by field and as the adapter's type.
+
+    Raises:
+        CascadeError: naming ``path`` and the key that is missing or holds a value of another type.
+    """
+    from pydantic import ValidationError
+
     try:
-        checked = summary_adapter().validate_python(found)
+        return adapter.validate_python(found)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise CascadeError(
             f"{path}: {where}: {first['msg']}, found {_shown(first)}; evaluate again"
         ) from None
+
+
+def _checked(path: Path) -> Summary:
+    found = read_object(path, SCHEMA_VERSION)
+    checked = check_object(found, summary_adapter(), path)
     # settings as they are in the file, the order of nested keys included
     kept = {key: checked[key] if key in _FOUND_KEYS else found[key] for key in found}  # type: ignore[literal-required]
     return cast("Summary", kept)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import (
+    Annotated,
     Any,
     Literal,
     NotRequired,  # pydantic reads no other before Python 3.12
@@ -18,6 +19,16 @@ from typing_extensions import TypedDict
 SCHEMA_VERSION = 1
 
 Interval = tuple[float, float]
+
+
+class MayBeInfinite:
+    """Marks a float that is "inf" or "-inf" in JSON where it is infinite; pydantic calls this."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [handler(core), {"enum": ["inf", "-inf"]}]}
+
+
+Threshold = Annotated[float, MayBeInfinite()]
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ class OperatingPoint:
     feasible: bool
     reason: str | None = None
     stages: list[str] = field(default_factory=list)
-    thresholds: list[float] = field(default_factory=list)
+    thresholds: list[Threshold] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
     stage_costs: list[float] = field(default_factory=list)
     worst_case_cost: float | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade_exp.report.results.files import FRONTIER
+from cascade_exp.report.results.operating_point import OPERATING_POINT
 from cascade_exp.report.results.schema import Results
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def log_operating_point(run: Run, results: Results, folder: Path) -> None:
         type="operating-point",
         metadata={"rule": point.rule, "stages": ">".join(point.stages)},
     )
-    for name in ("operating_point.json", FRONTIER):
+    for name in (OPERATING_POINT, FRONTIER):
         artifact.add_file(str(folder / name))
     run.log_artifact(artifact)
 
