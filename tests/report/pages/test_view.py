@@ -182,11 +182,11 @@ def test_figures_in_words(results, make_results):
     figures = results.figures["report"]
     score = numbers.score(figures.max_improvement_score).replace(numbers.SPACE, " ")
     assert (
-        f"The setting of the largest improvement on selection: {figures.max_improvement:.2f}× at "
-        f"{score}."
+        "The setting of the largest improvement on selection reaches "
+        f"{figures.max_improvement:.2f}× at {score}."
     ) in sentence
     top = numbers.score(figures.top_score).replace(numbers.SPACE, " ")
-    assert f"The setting of the highest accuracy on selection: {top}, " in sentence
+    assert f"The setting of the highest accuracy on selection scores {top}, " in sentence
     alone = make_results(models=(("only", 4.0, 1e6),), size=50)
     assert view.figures_sentence(alone).startswith("No average improvement")
 
@@ -197,7 +197,7 @@ def test_a_setting_that_scores_above_all_single_models_on_report_has_no_factor(r
     )
     figures = {**results.figures, "report": report}
     sentence = view.figures_sentence(dataclasses.replace(results, figures=figures))
-    assert "on selection: 95.0 %, more than any single model." in sentence.replace(
+    assert "on selection scores 95.0 %, more than any single model." in sentence.replace(
         numbers.SPACE, " "
     )
 

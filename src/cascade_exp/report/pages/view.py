@@ -315,11 +315,11 @@ def figures_sentence(results: Results) -> str:
     if figures.max_improvement_score is not None:
         at = numbers.score(figures.max_improvement_score)
         parts.append(
-            f"The setting of the largest improvement on {chosen_on}: "
+            f"The setting of the largest improvement on {chosen_on} "
             + (
-                f"{at}, more than any single model."
+                f"scores {at}, more than any single model."
                 if figures.max_improvement is None
-                else f"{numbers.factor(figures.max_improvement)} at {at}."
+                else f"reaches {numbers.factor(figures.max_improvement)} at {at}."
             )
         )
     gain = figures.top_gain
@@ -329,7 +329,7 @@ def figures_sentence(results: Results) -> str:
         else f"{numbers.points(gain)} {'above' if gain > 0 else 'below'} the best single model"
     )
     parts.append(
-        f"The setting of the highest {name} on {chosen_on}: "
+        f"The setting of the highest {name} on {chosen_on} scores "
         f"{numbers.score(figures.top_score)}, {against}."
     )
     return " ".join(parts)
