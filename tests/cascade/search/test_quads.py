@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cascade_exp.cascade.objective import Accuracy
 from cascade_exp.cascade.search import quads as search_quads
+from cascade_exp.cascade.search.kernels.bits import span
 from tests.cascade.search.search_pools import (
     check_against_oracle,
     check_against_sweep,
@@ -34,6 +35,16 @@ def test_tiny_pools(pool, compare):
     prefix_free=st.booleans(),
     alike=st.sampled_from([0.0, 0.5, 0.9]),
     compare=COMPARES,
+)
+@example(  # no valid cutoff at the corner of a box, every setting in it worse than the corner
+    seed=0,
+    size=379,
+    levels=2,
+    strips=0.9,
+    wide=1,
+    prefix_free=True,
+    alike=0.5,
+    compare="ge",
 )
 @settings(max_examples=40, deadline=None)
 def test_larger_pools(seed, size, levels, strips, wide, prefix_free, alike, compare):
@@ -67,3 +78,10 @@ def test_more_models_than_lanes():
     pool.names = tuple(f"m{m}" for m in range(44))
     pool.cost = np.concatenate([pool.cost, np.full(38, pool.cost[-1] + 1)])
     check_against_sweep(pool, 4, "ge", [(0, 1, 33, m) for m in range(2, 44) if m != 33])
+
+
+@pytest.mark.parametrize("start", [-70, -24, 0, 5, 63, 64, 90])
+@pytest.mark.parametrize("end", [-70, -24, 0, 5, 63, 64, 90])
+def test_a_span_of_bits_may_lie_outside_of_its_word(start, end):
+    expected = sum(1 << bit for bit in range(64) if start <= bit < end)
+    assert int(span(start, end)) == expected

@@ -41,6 +41,8 @@ def lowest_bit(word):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def span(start, end):  # type: ignore[no-untyped-def]
     """The bits of a word from ``start`` up to and without ``end``, which may lie outside."""
+    if end <= 0:  # a shift by a negative number means anything
+        return np.uint64(0)
     upto = ~np.uint64(0) if end > 63 else (np.uint64(1) << np.uint64(end)) - np.uint64(1)
     if start <= 0:
         return upto

@@ -132,7 +132,7 @@ def search_boxes(stages, state, limit, share, rank, front, witness):  # type: ig
     return MORE, limit
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def valid_range(stages, state, top, low, high):  # type: ignore[no-untyped-def]
     """Set the least and the end valid cutoff of every axis of a box; whether it has any setting."""
     some = True
@@ -143,7 +143,7 @@ def valid_range(stages, state, top, low, high):  # type: ignore[no-untyped-def]
     return some
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def decide_open(stages, state, top, low, high, first_open, rank_sum):  # type: ignore[no-untyped-def]
     """Count the examples open in a box's parent that are decided in the box; list the others.
 
@@ -169,7 +169,7 @@ def decide_open(stages, state, top, low, high, first_open, rank_sum):  # type: i
     return kept
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def halve_box(state, top, low, high, axis, middle, kept):  # type: ignore[no-untyped-def]
     """Replace the box on top by its halves along ``axis``, whose open examples end at ``kept``."""
     end = state.lists[top, 1]

@@ -64,7 +64,7 @@ def settle(shared, listed, box, base, sums, bits, place):  # type: ignore[no-unt
     return tight
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def settle_first(e, box, base, sums, bits, place):  # type: ignore[no-untyped-def]
     """An example that the first threshold leaves open (see ``settle``): 1 if it is still shared."""
     y, z2, z3 = e[0], e[1], e[2]

@@ -74,7 +74,7 @@ def search_cell(group, stream, grid, front, scratch, cell, lane, corner):  # typ
             sums[k] = corner[k]
         tight = settle(scratch.shared, listed, box, base, sums, scratch.bits[0], False)
         most, axis = bound_box(group, scratch, box, base, sums)
-        if most < 0:
+        if most == NEVER:  # a loss is no reason: the corner itself need not be a setting
             continue
         low = least_cost(group, lane, box[0], sums[1], sums[2])
         if low > front.share * front.cost[sums[0] + most]:
@@ -86,7 +86,7 @@ def search_cell(group, stream, grid, front, scratch, cell, lane, corner):  # typ
             depth += 2
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def bound_box(group, scratch, box, base, sums):  # type: ignore[no-untyped-def]
     """What a box gains at most over its corner (NEVER: no setting), and the axis that leaves most.
 

@@ -99,7 +99,7 @@ def grid_pass(group, stream, grid, front, change, scratch):  # type: ignore[no-u
             right += add_gain(stream, y, place_of, two, gain, number, change)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def visit_column(  # type: ignore[no-untyped-def]
     group, stream, grid, front, scratch, at_cell, counts, column_number, column_gain, run_hope,
     highest,
@@ -166,7 +166,7 @@ def add_hope(stream, y, place_of, two, hope, change):  # type: ignore[no-untyped
     return at_two
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def add_gain(stream, y, place_of, two, gain, number, change):  # type: ignore[no-untyped-def]
     """Count an example that is deferred from stage 1 from here on; what right answers change by.
 
