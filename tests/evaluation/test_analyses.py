@@ -302,6 +302,10 @@ def test_published_points_come_along_when_asked_for(tmp_path):
     make_recordings(tmp_path, COSTS, size=60)
     assert evaluated(tmp_path)[1].published == []
     assert len(evaluated(tmp_path, "published=imagenet")[1].published) == 45
+    table = tmp_path / "models.csv"
+    table.write_text(table.read_text().replace("name,macs", "name,layers"))
+    with pytest.raises(CascadeError, match="costs in macs, but these are in layers"):
+        evaluated(tmp_path, "published=imagenet")
 
 
 def test_a_job_writes_them_unless_disabled(tmp_path):

@@ -43,7 +43,7 @@ from cascade_exp.cascade.sweep import ordering_of, sweep_first
 from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pools import BothSplits, OneSplit
-from cascade_exp.evaluation.pricing import unit_of
+from cascade_exp.evaluation.pricing import AUTO, unit_of
 from cascade_exp.evaluation.searching import Searching
 from cascade_exp.recordings.previews import read_class_names
 from cascade_exp.report.results.analyses_schema import (
@@ -98,6 +98,8 @@ def analyse(measuring: Measuring, searching: Searching, chosen: OperatingPoint |
 def check_published(settings: CommonConfig) -> None:
     """Refuse to draw published points beside numbers that they cannot be compared with.
 
+    The unit of a column that is still to be chosen is left to a second call once it is known.
+
     Raises:
         CascadeError: naming the key: no such data set, another unit of cost, another score.
     """
@@ -109,7 +111,7 @@ def check_published(settings: CommonConfig) -> None:
             f"published={settings.published} is drawn among the analyses, but analyses=false"
         )
     units = sorted({point.cost_unit for point in points})
-    if unit_of(settings.cost) not in units:
+    if unit_of(settings.cost) not in (AUTO, *units):
         raise CascadeError(
             f"published={settings.published} gives costs in {' and '.join(units)}, but "
             f"these are in {unit_of(settings.cost)} (cost={settings.cost.name})"

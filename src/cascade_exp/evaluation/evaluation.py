@@ -79,6 +79,7 @@ def evaluate_recordings(
     """
     check_settings(settings)
     settings = with_column(settings, recordings)
+    check_published(settings)
     splits = open_pools(
         recordings,
         settings,

@@ -25,6 +25,7 @@ from cascade_exp.schema.evaluating import (
 )
 
 DEFAULT_COLUMN = "macs"
+AUTO = "auto"  # the column is chosen once the recordings are open
 
 
 def check_cost(cost: Cost) -> None:
@@ -39,12 +40,12 @@ def check_cost(cost: Cost) -> None:
 
 
 def with_column(settings: CommonConfig, recordings: Recordings) -> CommonConfig:
-    """``settings`` with ``cost.column`` filled in where it is ``auto``.
+    """``settings`` with ``cost.column`` filled in where it is :data:`AUTO`.
 
     Raises:
         CascadeError: if the recordings have several columns and none of them is ``macs``.
     """
-    if settings.cost.column != "auto":
+    if settings.cost.column != AUTO:
         return settings
     cascade = settings.cascade
     if isinstance(cascade, ExitsCascade):
