@@ -175,7 +175,7 @@ def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade
         raise CascadeError(f"at={at}: expected one that {path} has of {name}: {there}")
     row = targets[at]
     members = {str(key): member for key, member in config["speed_ups"]["members"].items()}
-    its = SpeedUpMember(**members.get(name, {}))  # none of the full model, which runs alone
+    its = SpeedUpMember(**members.get(name, {"models": row.stages}))  # the full model runs alone
     return ChosenCascade(
         stages=row.stages,
         # one threshold for all stages but the last; that of a model alone is an empty cell
