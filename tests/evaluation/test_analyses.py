@@ -222,7 +222,7 @@ def test_classes_are_named_where_a_recording_names_them(tmp_path):
     make_recordings(tmp_path, COSTS, size=60)
     _, found = evaluated(tmp_path, *FIXED[1:])
     assert {one.name for one in found.cascade.exits_by_class} == {None}
-    (tmp_path / "report" / "a.json").write_text("not json")
+    (tmp_path / "report" / "a.json").write_text("{}")
     (tmp_path / "report" / "b.json").write_text(
         json.dumps({"model": {"classes": ["cat", "dog", "eel"]}})
     )

@@ -176,7 +176,7 @@ def test_guaranteed_says_when_the_split_is_too_small_for_the_promise(recordings,
         (["threshold.target_cost_share=0.5"], "give threshold.rules=[target_cost]"),
         (
             ["threshold.rules=target_cost", "threshold.target_cost_share=0"],
-            "threshold.target_cost_share=0.0: expected a share above 0",
+            "threshold.target_cost_share=0.0: expected a number above 0",
         ),
         (
             [

@@ -71,7 +71,7 @@ def opened(folder: Path, *overrides: str) -> TrainingPool:
     with open_dict(config):
         del config["hydra"]
     settings = OmegaConf.to_object(config)
-    job = SimpleNamespace(folder=folder, console=Console(), resumed=False)
+    job = SimpleNamespace(folder=folder, key="as asked", console=Console(), resumed=False)
     return TrainingPool(job, settings, check_members(config.models))
 
 

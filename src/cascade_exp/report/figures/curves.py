@@ -155,7 +155,7 @@ def risk_coverage_figure(results: Results, analyses: Analyses, size: Size) -> Fi
             zorder=3 if named else 2,
             label=f"{name}: AURC {curve.area:.4f}" if named and curve.area is not None else None,
         )
-    _shares(axes, "share of examples answered, the most confident first (%)")
+    _shares(axes, "share answered, most confident first (%)")
     axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])
     axes.set_ylabel("wrong among them (%)")
     _finish(figure, axes, results, analyses, "Risk against coverage", size)
