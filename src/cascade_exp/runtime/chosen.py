@@ -104,7 +104,7 @@ def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
         compare=cast(Compare, results.settings["compare"]),
         metric=make_metric(**config["metric"]),
         ensemble=str(results.settings["ensemble"]),
-        temperatures=results.temperatures,
+        temperatures={name: results.temperatures.get(name, 1.0) for name in point.stages},
         weights=_weights(run, results, point.stages),
     )
 

@@ -71,8 +71,8 @@ def test_an_evaluation_lands_whole(tmp_path, recordings):
     for name in ("front", "improvement", "reliability"):
         (chart,) = media.glob(f"table/charts/{name}_*.table.json")
         assert json.loads(chart.read_text())["data"]
-    logged = [r["artifact"] for r in records(only_run(job)) if r["type"] == "artifact"]
-    kinds = {a["type"]: a for a in logged}
+    entries = [r["artifact"] for r in records(only_run(job)) if r["type"] == "artifact"]
+    kinds = {a["type"]: a for a in entries}
     assert kinds["operating-point"]["name"].startswith("operating-point-")
     assert logged["config"]["recordings_artifact"].startswith("recordings-")
     rows = json.loads(front.read_text())

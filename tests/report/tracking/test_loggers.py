@@ -119,7 +119,7 @@ def test_training_curves_of_every_model(tmp_path):
 def test_no_logger_leaves_results_alone(tmp_path, recordings):
     job = tmp_path / "job"
     run("evaluate", job, f"recordings={recordings}", "logger=none", "plots=false")
-    assert {p.name for p in job.iterdir()} == {"config.yaml", "job.json", "results"}
+    assert {p.name for p in job.iterdir()} == {".lock", "config.yaml", "job.json", "results"}
 
 
 def test_a_number_to_optimise_is_of_the_selection_split(tmp_path):

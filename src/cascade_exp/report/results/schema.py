@@ -141,7 +141,7 @@ class Setting:
     """A cascade and its thresholds, one fewer than its stages."""
 
     stages: list[str]
-    thresholds: list[float]
+    thresholds: list[Threshold]
 
 
 @dataclass(frozen=True)
