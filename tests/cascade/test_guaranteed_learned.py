@@ -60,9 +60,9 @@ def test_the_guarantee_holds_for_the_regression_of_the_searching_half():
         )
         fold = deferral.fold_of_rows()
         searched, tested = (
-            LearnedPool.of(pool_of(world, drawn[half]), deferral, fold[half]) for half in halves
+            LearnedPool(pool_of(world, drawn[half]), deferral, fold[half]) for half in halves
         )
-        deployed = LearnedPool.of(everything, deferral, np.full(everything.size, -1))
+        deployed = LearnedPool(everything, deferral, np.full(everything.size, -1))
         front = search(searched, ACCURACY, max_stages=2).front
         best = float(searched.stage((1,)).statistics.mean())
         goals = Goals(Baseline.of([best], [10.0]), "second", best, tolerance=epsilon)

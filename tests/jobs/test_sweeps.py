@@ -27,7 +27,7 @@ def sweep(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def only_sweep(cwd: Path) -> Path:
-    (found,) = cwd.glob("outputs/*-multirun")
+    (found,) = cwd.glob("outputs/*-multirun-*")
     return found
 
 
@@ -78,7 +78,7 @@ def test_a_killed_sweep_goes_on_with_the_same_command(cwd):
     assert (folder / "report.html").is_file() and (folder / "fronts.png").is_file()
     # a sweep that is done is not resumed: the command starts another
     assert sweep(cwd, *grid[1:], "metric=entropy").returncode == 0
-    assert len(list(cwd.glob("outputs/*-multirun"))) == 2
+    assert len(list(cwd.glob("outputs/*-multirun-*"))) == 2
 
 
 @pytest.mark.slow

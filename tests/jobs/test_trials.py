@@ -186,7 +186,7 @@ def test_a_killed_search_goes_on_and_prunes(tmp_path):
     study = optuna.load_study(study_name="cascade-exp", storage=storage)
     states = [trial.state.name for trial in study.trials]
     assert len(states) == 5 and set(states) == {"COMPLETE", "PRUNED"}, states
-    (folder,) = tmp_path.glob("outputs/*-multirun")
+    (folder,) = tmp_path.glob("outputs/*-multirun-*")
     with (folder / "sweep_summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["job"] for row in rows] == list("01234")

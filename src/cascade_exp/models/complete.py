@@ -206,9 +206,27 @@ def _input_record(wanted: ImageInput | TextInput) -> dict[str, Any]:
 def _input_of(record: Mapping[str, Any], directory: Path) -> ImageInput | TextInput:
     values = {key: value for key, value in record.items() if key != "kind"}
     if record["kind"] == "image":
-        return ImageInput(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        values |= {"mean": tuple(values["mean"]), "std": tuple(values["std"])}
+        return _checked(ImageInput(**values), directory)
     known = values["tokenizer"] is not None
-    return TextInput(**{**values, "tokenizer": str(directory) if known else None})
+    return _checked(
+        TextInput(**{**values, "tokenizer": str(directory) if known else None}), directory
+    )
+
+
+def _checked(read: ImageInput | TextInput, directory: Path) -> ImageInput | TextInput:
+    """``read`` itself, if all its values are of the types that its fields declare."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        TypeAdapter(type(read)).validate_python(asdict(read))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, ("input", *first["loc"])))
+        raise CascadeError(
+            f"{directory / RECORD}: not the record of a saved model ({key}: {first['msg']})"
+        ) from None
+    return read
 
 
 def _read_record(directory: Path) -> dict[str, Any]:
