@@ -163,7 +163,7 @@ class LogitsPool:
     def describe(
         self, members: Sequence[int], thresholds: Sequence[float], compare: Compare
     ) -> list[str]:
-        """When an example leaves each stage but the last: ``max_softmax ≥ 0.9812``."""
+        """When an example leaves each stage but the last: ``max softmax ≥ 0.9812``."""
         return conditions(self.confidence, thresholds, compare)
 
     def prepare(self, progress: Progress | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, INK, PALETTE, PAPER, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import Results
@@ -23,7 +24,7 @@ _READABLE = 0.07
 
 
 def confidence(results: Results) -> str:
-    """What is swept, higher = surer: the metric's name, entropy negated."""
+    """What is swept, higher = more confident: the metric's name, entropy negated."""
     metric = str(results.settings["metric"])
     return f"−{metric}" if metric == "entropy" else metric
 
@@ -31,6 +32,16 @@ def confidence(results: Results) -> str:
 def on_report(results: Results) -> str:
     """``on <report split>``."""
     return f"on {view.split(results, 'report')}"
+
+
+def score_against_cost(axes: Axes, results: Results, scores: Sequence[float]) -> None:
+    """Limits for ``scores`` (fractions), ticks and labels of a score over the mean cost."""
+    axes.set_ylim(*house_axes.score_limits(scores))
+    house_axes.percent_ticks(axes.yaxis)
+    house_axes.linear_cost(axes.xaxis, view.unit(results))
+    unit = numbers.unit_title(view.unit(results))
+    axes.set_xlabel(f"mean cost per example ({unit})" if unit else "mean cost per example")
+    axes.set_ylabel(f"{view.objective(results)} (%)")
 
 
 def figure_title(figure: Figure, text: str, size: Size) -> None:

@@ -18,6 +18,7 @@ from cascade_exp.report.figures.analysis_style import (
     GREEN,
     figure_title,
     on_report,
+    score_against_cost,
     stacked_bars,
 )
 from cascade_exp.report.figures.registry import figure
@@ -59,12 +60,7 @@ def deferral_figure(results: Results, analyses: Analyses, size: Size) -> Figure 
     _deferral_points(axes, found, f"chosen: {results.chosen}")
     curves = [curve for curve in (found.random, found.cascade, found.ideal) if curve is not None]
     scores = [score for curve in curves for score in curve.score.tolist()]
-    axes.set_ylim(*house_axes.score_limits(scores))
-    house_axes.percent_ticks(axes.yaxis)
-    house_axes.linear_cost(axes.xaxis, view.unit(results))
-    unit = numbers.unit_title(view.unit(results))
-    axes.set_xlabel(f"mean cost per example ({unit})" if unit else "mean cost per example")
-    axes.set_ylabel(f"{view.objective(results)} (%)")
+    score_against_cost(axes, results, scores)
     if size.title:
         axes.set_title(f"Deferral in {_cascade(analyses.cascade, size)}, {on_report(results)}")
     style.legend_below(figure, axes)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import style
-from cascade_exp.report.figures.analysis_style import SERIES, figure_title, on_report, stacked_bars
+from cascade_exp.report.figures.analysis_style import (
+    SERIES,
+    figure_title,
+    on_report,
+    score_against_cost,
+    stacked_bars,
+)
 from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
@@ -87,12 +93,7 @@ def parallel_figure(results: Results, found: TierAnalyses, size: Size) -> Figure
         color=SINGLE,
         label="single models",
     )
-    axes.set_ylim(*house_axes.score_limits([*scores, *(score for _, score in singles)]))
-    house_axes.percent_ticks(axes.yaxis)
-    house_axes.linear_cost(axes.xaxis, view.unit(results))
-    unit = numbers.unit_title(view.unit(results))
-    axes.set_xlabel(f"mean cost per example ({unit})" if unit else "mean cost per example")
-    axes.set_ylabel(f"{view.objective(results)} (%)")
+    score_against_cost(axes, results, [*scores, *(score for _, score in singles)])
     if size.title:
         axes.set_title(f"Tiers in parallel and in sequence, {on_report(results)}")
     style.legend_below(figure, axes)
