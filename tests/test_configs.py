@@ -35,6 +35,7 @@ FILL = {
     ("models", "minilm_1_2_3_6"): ["encoder=x"],
     ("models", "minilm_choice"): ["encoder=x"],
     ("models", "bert_kl"): ["encoder=x"],
+    ("models", "timm_front"): ["models.table=x"],
     ("models", "minilm_speed_ups"): ["encoder=x"],
     ("models", "deebert"): ["encoder=x"],
     ("models", "pabee"): ["encoder=x"],

@@ -21,7 +21,7 @@ from cascade_exp.schema.evaluating import (
     StagesCascade,
     TiersCascade,
 )
-from cascade_exp.schema.training import MemberTraining
+from cascade_exp.schema.training import FrontModels, MemberTraining
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,12 @@ def check_members(models: DictConfig) -> dict[str, Member]:
     Raises:
         CascadeError: if there is none, a name cannot name a recording, or a key is unknown.
     """
-    if not models.members:
+    settings = OmegaConf.to_object(models)
+    picked = settings.front_members() if isinstance(settings, FrontModels) else {}
+    members = {**OmegaConf.create(picked), **(models.members or {})}
+    if not members:
         raise CascadeError("models.members is empty; a pool needs at least one model")
-    return {str(name): _member(str(name), given) for name, given in models.members.items()}
+    return {str(name): _member(str(name), given) for name, given in members.items()}
 
 
 def _member(name: str, given: Any) -> Member:

@@ -55,7 +55,7 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
         "rooted_table": training.RootedTableData,
         "synthetic_text": training.SyntheticTextData,
     },
-    "models": {"models": training.Models},
+    "models": {"models": training.Models, "front": training.FrontModels},
 }
 
 

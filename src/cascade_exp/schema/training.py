@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from omegaconf import MISSING
 
 from cascade_exp.errors import CascadeError, choice
+from cascade_exp.models.front import (
+    COSTS,
+    members_of,
+    published_models,
+    single_model_front,
+    thinned,
+)
 from cascade_exp.schema.evaluating import EACH, CommonConfig, Named
 from cascade_exp.schema.ranges import above_zero, at_least, share, share_above_zero, share_below_one
 
@@ -303,6 +311,38 @@ class Models(Named):
     """
 
     members: Members
+
+
+@dataclass(kw_only=True)
+class FrontModels(Models):
+    """Pretrained timm models: the Pareto front of published tables, beside the given ``members``.
+
+    Attributes:
+        table: the benchmark with MACs and speed, in a folder of timm's result tables; or the
+            folder, where it has one benchmark only.
+        cost: what the front is of, ``macs`` or ``time``.
+        most: the most models that are taken, the front's ends and even steps between; null: all.
+    """
+
+    table: str
+    cost: str
+    most: Optional[int]
+
+    def __post_init__(self) -> None:
+        choice(self.cost, COSTS, "cost")
+        if self.most is not None:
+            at_least(2, most=self.most)
+
+    def front_members(self) -> dict[str, Any]:
+        """The settings of the front's models by name, as in ``models.members``.
+
+        Raises:
+            CascadeError: if the tables cannot be read, or no model is in both.
+        """
+        place = Path(self.table)
+        tables, benchmark = (place.parent, place.name) if place.is_file() else (place, None)
+        front = single_model_front(published_models(tables, benchmark), self.cost)
+        return members_of(front if self.most is None else thinned(front, self.cost, self.most))
 
 
 @dataclass
