@@ -76,11 +76,11 @@ def test_labels_are_found_by_id():
     labels = Labels(np.array([7, 3, 5]), np.array([[True], [False], [True]]))
     term = DifficultyAwareRegularization(labels, dar(weight=0.5, margin=0.3))
     logits = torch.randn(3, 2)
-    found = term(logits, torch.tensor([3, 5, 7]))
+    found = term(logits, {"id": torch.tensor([3, 5, 7])})
     assert found == dar_loss(logits, torch.tensor([True, False, False]), 0.3)
     assert not term.state_dict()
     with pytest.raises(ValueError, match="without a difficulty label"):
-        term(logits, torch.tensor([3, 5, 8]))
+        term(logits, {"id": torch.tensor([3, 5, 8])})
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.recordings.folder import open_recordings
@@ -79,6 +80,45 @@ def test_goes_with_dar(tmp_path):
     assert float(row["train/loss"]) == pytest.approx(whole)
     mixed = 0.5 * float(row["train/cross_entropy"]) + 0.5 * float(row["train/soft_targets"])
     assert float(row["train/task_loss"]) == pytest.approx(mixed)
+
+
+def test_label_smoothing_joins_the_task_loss_of_all_stages_but_the_last(tmp_path):
+    run("train", tmp_path / "job", *SMALL, "regularizer=label_smoothing")
+    row = steps(tmp_path / "job", "bert_1l")[0]
+    whole = float(row["train/task_loss"]) + 0.1 * float(row["train/label_smoothing"])
+    assert float(row["train/loss"]) == pytest.approx(whole)
+    assert "train/label_smoothing" not in steps(tmp_path / "job", "bert_2l")[0]
+
+
+def test_gatekeeper_is_a_second_phase_whose_last_weights_count(tmp_path, capsys):
+    phase = ("regularizer=gatekeeper", "regularizer.max_epochs=1", "regularizer.alpha=0.01")
+    lasting = ("callbacks=default", "regularizer.learning_rate=0.01")
+    run("train", tmp_path / "job", *SMALL, *phase, *lasting, "distillation=vanilla")
+    capsys.readouterr()
+    first, second = (steps(tmp_path / "job", name)[0] for name in ("bert_1l", "bert_1l/gatekeeper"))
+    assert first["train/soft_targets"] and "train/right" not in first
+    mixed = 0.01 * float(second["train/right"]) + 0.99 * float(second["train/wrong"])
+    assert float(second["train/loss"]) == pytest.approx(mixed)
+    assert not (tmp_path / "job" / "csv" / "bert_2l" / "gatekeeper").exists()
+
+
+def test_a_small_alpha_makes_wrong_answers_less_confident(tmp_path):
+    digits = (
+        "~models.members.resnet10t_32px",
+        "trainer.max_epochs=3",
+        "trainer.accelerator=cpu",
+        "data.limit_train=600",
+        "logger=none",
+        "evaluate=false",
+    )
+    wrong = {}
+    for alpha in (0.05, 0.95):
+        job = tmp_path / str(alpha)
+        run("train", job, *digits, "regularizer=gatekeeper", f"regularizer.alpha={alpha}")
+        found = open_recordings(job / "recordings").split("report")
+        p = softmax(found.outputs["resnet_16px"].astype(np.float64), axis=1)
+        wrong[alpha] = p.max(axis=1)[p.argmax(axis=1) != found.labels].mean()
+    assert wrong[0.05] < wrong[0.95] - 0.1, wrong
 
 
 def test_a_plain_member_learns_the_task_alone(tmp_path):

@@ -14,19 +14,19 @@ from torchmetrics.classification import BinaryF1Score, MulticlassAccuracy, Multi
 from transformers import get_scheduler
 
 from cascade_exp.learning.building import build
-from cascade_exp.learning.dar import DifficultyAwareRegularization
 from cascade_exp.learning.metrics import DifficultyInversionScore, ExpectedCalibrationError
+from cascade_exp.learning.regularizers import Regularizer
 from cascade_exp.learning.task_loss import Batch, CrossEntropy, TaskLoss
 from cascade_exp.schema.training import DECAYS, Optimizer
 
 
 class Classifier(pl.LightningModule):
-    """One network under a task loss, and difficulty-aware regularisation where it is given.
+    """One network under a task loss, and a regulariser where one is given.
 
     Batches are ``{"inputs", "label" int64 [B], "id" int64 [B]}``; the network maps inputs to logits
     [B, K]. Logs ``train/loss`` and the parts of a task loss that has some (with a regulariser
-    ``train/task_loss`` and ``train/dar``, not yet weighed), ``val/{loss,accuracy,f1}``, and of the
-    split that is validated second ``selection/{dis,ece}``, where they are defined.
+    ``train/task_loss`` and ``train/<its name>``, unweighted), ``val/{loss,accuracy,f1}``, and of
+    the split that is validated second ``selection/{dis,ece}``, where they are defined.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Classifier(pl.LightningModule):
         classes: int,
         optimizer: Optimizer,
         task_loss: TaskLoss | None = None,
-        regularizer: DifficultyAwareRegularization | None = None,
+        regularizer: Regularizer | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -80,10 +80,10 @@ class Classifier(pl.LightningModule):
         for name, part in taught.parts.items():
             self.log(f"train/{name}", part, batch_size=size)
         if self.regularizer is not None:
-            term = self.regularizer(taught.logits, batch["id"])
+            term = self.regularizer(taught.logits, batch)
             self.log("train/task_loss", loss, batch_size=size)
-            self.log("train/dar", term, batch_size=size)
-            loss = loss + self.regularizer.settings.weight * term
+            self.log(f"train/{self.regularizer.name}", term, batch_size=size)
+            loss = loss + self.regularizer.weight * term
         self.log("train/loss", loss, prog_bar=True, batch_size=size)
         return loss
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cascade_exp.learning.difficulty import Labels
+from cascade_exp.learning.task_loss import Batch
 from cascade_exp.schema.training import Dar
 
 
@@ -43,6 +44,7 @@ class DifficultyAwareRegularization(nn.Module):
     It has no weights and adds nothing to a checkpoint.
     """
 
+    name = "dar"
     ids: Tensor
     difficult: Tensor
 
@@ -50,17 +52,19 @@ class DifficultyAwareRegularization(nn.Module):
         super().__init__()
         order = labels.ids.argsort()
         self.settings = settings
+        self.weight = settings.weight
         self.register_buffer("ids", torch.from_numpy(labels.ids[order]), persistent=False)
         self.register_buffer(
             "difficult", torch.from_numpy(labels.difficult[order]), persistent=False
         )
 
-    def forward(self, logits: Tensor, ids: Tensor) -> Tensor:
-        """The term, not yet weighed, of a batch of training examples: logits [B, K], ids [B].
+    def forward(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The unweighted term of a batch of training examples, a scalar: logits [B, K].
 
         Raises:
             ValueError: if an example has no label.
         """
+        ids = batch["id"]
         place = torch.searchsorted(self.ids, ids).clamp(max=len(self.ids) - 1)
         if not torch.equal(self.ids[place], ids):
             raise ValueError("a training example without a difficulty label")

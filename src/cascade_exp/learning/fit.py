@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.profilers import AdvancedProfiler, SimpleProfiler
 
 from cascade_exp.errors import CascadeError
@@ -88,8 +88,11 @@ def fit(
     watch: WatchedValidation,
     loggers: Sequence[Logger] = (),
     resume: Path | None = None,
+    keeps: Literal["best", "last"] = "best",
 ) -> dict[str, float]:
     """Fit ``module`` and leave it with its best weights by the monitored validation metric.
+
+    With ``keeps="last"`` it is fitted for all epochs and left with its last weights.
 
     Returns the best of the metrics that ``watch`` watches, over all epochs.
 
@@ -100,6 +103,8 @@ def fit(
         resume: the checkpoint to go on from, if any.
     """
     built = [build(c.builds, c.options, key=f"callbacks.{n}") for n, c in callbacks.items()]
+    if keeps == "last":
+        built = [c for c in built if not isinstance(c, EarlyStopping)]
     checkpoints = [c for c in built if isinstance(c, ModelCheckpoint)]
     for checkpoint in checkpoints:
         checkpoint.dirpath = str(folder)
@@ -118,7 +123,7 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     best = next((c.best_model_path for c in checkpoints if c.best_model_path), None)
-    if best:
+    if best and keeps == "best":
         check_checkpoint(Path(best))
         module.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
     names = [f"{metric}.{kind}" for metric, kind in watch.best.items()]

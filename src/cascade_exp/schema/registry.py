@@ -36,7 +36,12 @@ OPTION_SCHEMAS: dict[str, dict[str, type]] = {
         "mlflow": evaluating.MlflowLogger,
     },
     "paths": {"paths": evaluating.Paths},
-    "regularizer": {"named": evaluating.Named, "dar": training.Dar},
+    "regularizer": {
+        "named": evaluating.Named,
+        "dar": training.Dar,
+        "label_smoothing": training.LabelSmoothing,
+        "gatekeeper": training.Gatekeeper,
+    },
     "distillation": {
         "named": evaluating.Named,
         "vanilla": training.Vanilla,

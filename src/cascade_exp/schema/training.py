@@ -99,6 +99,43 @@ class Dar(Named):
 
 
 @dataclass(kw_only=True)
+class LabelSmoothing(Named):
+    """Targets (1-ε)·onehot + ε/K for every stage but the last.
+
+    Attributes:
+        epsilon: ε in (0, 1), the share of the uniform distribution.
+    """
+
+    epsilon: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon < 1:
+            raise CascadeError(f"epsilon={self.epsilon}: expected a number above 0 and below 1")
+
+
+@dataclass(kw_only=True)
+class Gatekeeper(Named):
+    """A second phase of training for every stage but the last (Rabanser et al. 2025).
+
+    Attributes:
+        alpha: α in (0, 1), the weight of sharpening right answers; 1-α flattens wrong ones.
+        max_epochs: of the second phase.
+        learning_rate: of the second phase; null: the same again.
+    """
+
+    alpha: float
+    max_epochs: int
+    learning_rate: Optional[float]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise CascadeError(f"alpha={self.alpha}: expected a number above 0 and below 1")
+        at_least(1, max_epochs=self.max_epochs)
+        if self.learning_rate is not None:
+            above_zero(learning_rate=self.learning_rate)
+
+
+@dataclass(kw_only=True)
 class Vanilla(Named):
     """Soft targets of the last stage for every other.
 

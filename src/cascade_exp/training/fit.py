@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 
@@ -30,11 +31,13 @@ class Fit:
         module: what is fitted; of several fits each goes on with the weights of the one before.
         training: what the member trains with instead of the job's own settings.
         phase: names the fits after the first.
+        keeps: the weights that count: the ``best`` by validation, or the ``last``.
     """
 
     module: Classifier
     training: MemberTraining
     phase: str = ""
+    keeps: Literal["best", "last"] = "best"
 
 
 def fit_member(pool: TrainingPool, model: CompleteModel, fits: Sequence[Fit], data: Feed) -> None:
@@ -66,6 +69,7 @@ def fit_member(pool: TrainingPool, model: CompleteModel, fits: Sequence[Fit], da
             watch=WatchedValidation(BEST, goes_on),
             loggers=pool.job.loggers.for_lightning(named),
             resume=resume,
+            keeps=this.keeps,
         )
         keep_validation(pool.job.folder, {f"{named}/{n}": value for n, value in best.items()})
         if pool.trial is not None:

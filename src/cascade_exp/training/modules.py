@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cascade_exp.errors import CascadeError
 from cascade_exp.learning.classifier import Classifier
 from cascade_exp.learning.dar import DifficultyAwareRegularization
 from cascade_exp.learning.exits import ExitClassifier
+from cascade_exp.learning.gatekeeper import GatekeeperLoss
+from cascade_exp.learning.regularizers import LabelSmoothingTerm, Regularizer
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.exit_methods import METHODS
 from cascade_exp.models.exit_network import ExitNetwork
-from cascade_exp.schema.training import Dar, TrainConfig
+from cascade_exp.schema.training import Dar, Gatekeeper, LabelSmoothing, MemberTraining, TrainConfig
 from cascade_exp.training.fit import Fit, optimizer_of
 from cascade_exp.training.labelling import difficulty_labels
 from cascade_exp.training.pool import TrainingPool
@@ -28,7 +32,10 @@ def fits_for(
     own = pool.members[model.name].training
     if not isinstance(model.network, ExitNetwork):
         module = module_for(pool, model, fits=fits, plain=plain, teacher=teacher)
-        return [Fit(module, own)]
+        tuning = pool.settings.regularizer
+        if not isinstance(tuning, Gatekeeper) or plain or not fits:
+            return [Fit(module, own)]
+        return [Fit(module, own), _gatekeeper_fit(pool, model, own, tuning)]
     phases = []
     for phase in METHODS[model.description["method"]].phases:
         training = own.of_heads() if phase.name else own
@@ -55,13 +62,33 @@ def module_for(
     """
     own = pool.members[model.name].training
     optimizer = optimizer_of(pool.settings, own)
-    dar = pool.settings.regularizer
-    regularizer = None
-    if isinstance(dar, Dar) and fits and not plain:
-        labels = difficulty_labels(pool, model.name, dar)
-        regularizer = DifficultyAwareRegularization(labels, dar)
+    regularizer = _regularizer(pool, model.name) if fits and not plain else None
     task_loss = task_loss_for(pool, model, teacher) if fits and teacher is not None else None
     return Classifier(model.network, len(model.classes), optimizer, task_loss, regularizer)
+
+
+def _regularizer(pool: TrainingPool, name: str) -> Regularizer | None:
+    """The term of the job's regulariser for the member ``name``; None of one without a term."""
+    wanted = pool.settings.regularizer
+    if isinstance(wanted, Dar):
+        return DifficultyAwareRegularization(difficulty_labels(pool, name, wanted), wanted)
+    if isinstance(wanted, LabelSmoothing):
+        return LabelSmoothingTerm(wanted)
+    return None
+
+
+def _gatekeeper_fit(
+    pool: TrainingPool, model: CompleteModel, own: MemberTraining, wanted: Gatekeeper
+) -> Fit:
+    """The second phase, whose last weights count: validation accuracy would undo what it is for."""
+    training = replace(
+        own,
+        learning_rate=wanted.learning_rate or own.learning_rate,
+        max_epochs=wanted.max_epochs,
+    )
+    optimizer = optimizer_of(pool.settings, training)
+    module = Classifier(model.network, len(model.classes), optimizer, GatekeeperLoss(wanted))
+    return Fit(module, training, wanted.name, keeps="last")
 
 
 def check_training(settings: TrainConfig, complete: int) -> None:
