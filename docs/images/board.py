@@ -1,10 +1,11 @@
 """Draws docs/images/board_*.png from the tables that offline runs of a sweep have logged to W&B.
 
-Not screenshots: the custom charts' own data, drawn as the board's line series draw it, several runs
-laid over one another. Its input and command:
+Not screenshots: the custom charts' own data (``charts/<name>``, as docs/wandb.md names them; the
+pictures ``plots/<name>`` are logged as they are), drawn as the board's line series draw it, several
+runs laid over one another. Its input and command:
 
     uv run evaluate.py -m metric=max_softmax,logits_margin ensemble=none,mean_logits \
-        recordings=../shared/data/recordings/cifar10_jpeg_resnets hydra.sweep.dir=outputs/board
+        recordings=examples/recordings/cifar10_resnets hydra.sweep.dir=outputs/board
     uv run python docs/images/board.py outputs/board
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import layout, style
 from cascade_exp.report.figures.analysis_style import SERIES
 
@@ -56,6 +58,8 @@ def draw(jobs: list[Path], chart: str) -> bytes:
         for color, (name, points) in zip(SERIES, series.items(), strict=False):
             xs, ys = zip(*points, strict=True)
             axes.plot(xs, ys, color=color, linewidth=1.5, label=name)
+        if chart == "front":
+            house_axes.linear_cost(axes.xaxis, "macs")
         axes.set(xlabel=x, ylabel=y, title=f"charts/{chart}")
         style.legend_below(figure, axes)
         return layout.png(figure)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cascade_exp.cascade.confidence import Confidence
 from cascade_exp.cascade.frontier import (
     Baseline,
     average_improvement,
@@ -138,10 +139,8 @@ def _choices(splits: BothSplits) -> dict[str, object]:
     }
     return {
         "metric": settings.metric.name,
-        "confidence": {
-            "name": selection.pool.confidence.name,
-            "label": selection.pool.confidence.label,
-        },
+        "confidence": _named(selection.pool.confidence),
+        "model_confidence": _named(selection.scored.confidence),
         "ensemble": settings.ensemble.name,
         "calibration": settings.calibration.name,
         "objective": settings.objective.name,
@@ -161,6 +160,10 @@ def _choices(splits: BothSplits) -> dict[str, object]:
         "sizes": {"selection": selection.pool.size, "report": report.pool.size},
         "shared_examples": shared_examples(splits),
     }
+
+
+def _named(confidence: Confidence) -> dict[str, str]:
+    return {"name": confidence.name, "label": confidence.label}
 
 
 def front_figures(

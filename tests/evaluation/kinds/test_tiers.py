@@ -46,6 +46,8 @@ def test_results_distinguish_tiers_and_single_models(folder, tmp_path):
     assert point.stages == ["a+b+c", "d"] and point.thresholds == [2 / 3]
     assert point.stage_costs == [3.0, 9.0] and point.worst_case_cost == 12.0
     assert {tuple(row.stages) for row in results.frontier} == {("a+b+c", "d")}
+    assert results.settings["confidence"]["name"] == "vote"
+    assert results.settings["model_confidence"]["name"] == "max_softmax"
     assert results.settings["cascade"] == {
         "name": "tiers",
         "combine": "vote",

@@ -21,7 +21,7 @@ const tips = points.map((p) => {
 });
 svg.dispatchEvent(new PointerEvent('pointerleave'));
 return { tips, hidden: tip.hidden, wide: document.documentElement.scrollWidth <= innerWidth,
-  headings: [...document.querySelectorAll('h2')].map((h) => h.textContent),
+  headings: [...document.querySelectorAll('h2, h3')].map((h) => h.textContent),
   pictures: [...document.images].map((i) => i.naturalWidth) };
 """
 PIXEL = bytes.fromhex(

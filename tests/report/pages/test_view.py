@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import Difference
 
@@ -92,6 +93,24 @@ def test_headline_without_a_cascade_and_without_a_choice(make_results, results):
     )
     reason = results.operating_points["target_cost"].reason
     assert said(view.headline(none)) == f"No rule could be met: {reason}."
+
+
+def test_confidence_has_the_metrics_own_label_wherever_it_is_named(make_results):
+    results = make_results(metric="entropy")
+    label = make_metric("entropy").label
+    assert view.confidence(results) == label
+    assert view.model_confidence(results) == ("entropy", label)
+    vote = dataclasses.replace(
+        results,
+        settings={
+            **results.settings,
+            "confidence": {"name": "vote", "label": "share of votes"},
+            "model_confidence": {"name": "max_softmax", "label": "max softmax"},
+        },
+    )
+    # single models do not vote: their reliability is of their own confidence
+    assert view.model_confidence(vote) == ("max_softmax", "max softmax")
+    assert view.confidence(vote) == "share of votes"
 
 
 def test_stages_add_up(make_results):

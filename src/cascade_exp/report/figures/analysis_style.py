@@ -23,12 +23,6 @@ DASHED = (0, (4, 3))
 _READABLE = 0.07
 
 
-def confidence(results: Results) -> str:
-    """What is swept, higher = more confident: the metric's name, entropy negated."""
-    metric = str(results.settings["metric"])
-    return f"−{metric}" if metric == "entropy" else metric
-
-
 def on_report(results: Results) -> str:
     """``on <report split>``."""
     return f"on {view.split(results, 'report')}"

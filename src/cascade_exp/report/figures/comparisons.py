@@ -256,6 +256,7 @@ def _improvements(axes: Axes, results: Results, oracle: Reoptimised) -> None:
         )
     if not (found or frozen or best):
         axes.set_xlim(0.8, 1.2)
+        axes.set_xticks([1.0])
         words = "no single model\nscores as high"
         axes.text(0.5, 0.5, words, ha="center", color=MUTED, transform=axes.transAxes)
     else:

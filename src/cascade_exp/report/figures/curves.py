@@ -16,7 +16,6 @@ from cascade_exp.report.figures import style
 from cascade_exp.report.figures.analysis_style import (
     DASHED,
     SERIES,
-    confidence,
     figure_title,
     on_report,
 )
@@ -45,7 +44,7 @@ MOST_PANELS = 12
 def reliability_curve_figure(results: Results, analyses: Analyses, size: Size) -> Figure:
     """Accuracy against confidence as moving averages, a panel per model (Lebovitz Fig. 13)."""
     shown = drawn_models(results, analyses)
-    title, below = "Accuracy against confidence", confidence(results)
+    title, below = "Accuracy against confidence", view.model_confidence(results)[1]
     figure, panels = _panels(results, analyses, shown, title, below, size)
     curves = [model.reliability for model in shown]
     levels = np.concatenate([curve.confidence for curve in curves])
@@ -272,7 +271,8 @@ def _finish(
         label = f"{numbers.count(others)} other model{'s' if others > 1 else ''}"
         axes.plot([], [], color=FAINT, linewidth=0.8, label=label)
     if size.title:
-        axes.set_title(f"{title}, by {confidence(results)} {on_report(results)}")
+        _, label = view.model_confidence(results)
+        axes.set_title(f"{title}, by {label} {on_report(results)}")
     style.legend_below(figure, axes)
 
 
@@ -284,7 +284,7 @@ def _shares(axes: Axes, title: str) -> None:
 
 def _is_probability(results: Results, analyses: Analyses) -> bool:
     """Whether the confidence claims to be a probability (docs/definitions.md#reliability)."""
-    metric = results.settings["metric"]
+    metric, _ = view.model_confidence(results)
     if metric != "recorded":
         return metric == "max_softmax"
     return all(

@@ -137,17 +137,7 @@ def improvement_figure(results: Results, size: Size) -> Figure:
     reported = [(rows[i].report_score, gains[i]) for i in _spread(len(rows), DRAWN_POINTS)]
     drawn = [(s, f) for s, f in selection if f is not None]
     shown = [(s, f) for s, f in reported if f is not None]
-    if drawn:
-        axes.plot(
-            [score for score, _ in drawn],
-            [factor for _, factor in drawn],
-            color=FAINT,
-            linewidth=1.6,
-            marker="o" if len(drawn) == 1 else "",
-            label=f"along the Pareto front, on {view.split(results, 'selection')}",
-        )
-    if shown:
-        _dots(axes, shown, f"the same settings, on {report}")
+    _factors(axes, results, drawn, shown)
     figures = results.figures["report"]
     low, high = figures.accuracy_range
     if figures.average_improvement is not None:
@@ -186,6 +176,29 @@ def improvement_figure(results: Results, size: Size) -> Figure:
     level = [(x, 1.0) for x in np.linspace(*axes.get_xlim(), 80).tolist()]
     labels.place(axes, named, np.array([*shown, *_between(drawn), *level]))
     return figure
+
+
+def _factors(
+    axes: Axes,
+    results: Results,
+    found: list[tuple[float, float]],
+    reported: list[tuple[float, float]],
+) -> None:
+    """(score, factor) along the Pareto front and of the same settings on report, if any has one."""
+    if found:
+        axes.plot(
+            [score for score, _ in found],
+            [factor for _, factor in found],
+            color=FAINT,
+            linewidth=1.6,
+            marker="o" if len(found) == 1 else "",
+            label=f"along the Pareto front, on {view.split(results, 'selection')}",
+        )
+    if reported:
+        _dots(axes, reported, f"the same settings, on {view.split(results, 'report')}")
+    if not found + reported:
+        words = "every setting scores above\nthe best single model"
+        axes.text(0.5, 0.5, words, ha="center", color=MUTED, transform=axes.transAxes)
 
 
 @figure(

@@ -203,6 +203,16 @@ def confidence(results: Results) -> str:
     return str(_mapping(results, "confidence")["label"])
 
 
+def model_confidence(results: Results) -> tuple[str, str]:
+    """The confidence of single models that reliability is measured of: name and label.
+
+    Another one than that of thresholds where stages are no single models: a vote is a tier's.
+    """
+    found = results.settings.get("model_confidence") or results.settings["confidence"]
+    found = cast(Mapping[str, str], found)
+    return found["name"], found["label"]
+
+
 def stages(results: Results, point: OperatingPoint) -> list[StageView]:
     """The stages of a feasible operating point, in running order."""
     accounting = cast(Accounting, results.settings["accounting"])
