@@ -15,6 +15,8 @@ from cascade_exp.cascade.reliability import auroc
 from cascade_exp.cascade.stages import Ints
 from cascade_exp.evaluation.pools import BothSplits, OneSplit
 from cascade_exp.recordings.folder import Split
+from cascade_exp.recordings.outputs import Recorded
+from cascade_exp.report.sentences import stated
 
 FAR_BELOW = 0.4
 """An AUROC below this, by three standard errors below 0.5, is that of an uncertainty."""
@@ -42,6 +44,7 @@ def findings(splits: BothSplits) -> list[str]:
     return list(found)
 
 
+@stated
 def _misaligned(answers: Mapping[str, Ints], labels: Ints, split: str) -> Iterator[str]:
     """Models that agree no more than their labels explain; one that all pairs share is named."""
     names = list(answers)
@@ -62,6 +65,7 @@ def _misaligned(answers: Mapping[str, Ints], labels: Ints, split: str) -> Iterat
     )
 
 
+@stated
 def _mistaken(answers: Mapping[str, Ints], labels: Ints, split: str) -> Iterator[str]:
     """Models at or below chance beside one that is far above: recorded in another order?"""
     scores = {name: float(np.mean(given == labels)) for name, given in answers.items()}
@@ -79,7 +83,7 @@ def _mistaken(answers: Mapping[str, Ints], labels: Ints, split: str) -> Iterator
             "values": f"with every answer {mended.by:+d}" if mended else "",
             "rows": f"with its rows moved by {mended.by:+d}" if mended else "",
         }
-        hint = f"; {how[mended.kind]} it would score {mended.score:.1%}" if mended else ""
+        hint = f"; {how[mended.kind]} it would score about {mended.score:.1%}" if mended else ""
         at = "below" if score < chance - 2 * error else "at"
         yield (
             f"{split}: {name} scores {score:.1%}, which is {at} chance ({chance:.1%}, the most "
@@ -88,6 +92,7 @@ def _mistaken(answers: Mapping[str, Ints], labels: Ints, split: str) -> Iterator
         )
 
 
+@stated
 def _uncertainties(one: OneSplit) -> Iterator[str]:
     """Recorded confidences that are higher where the model is wrong."""
     for m, name in enumerate(one.models.names):
@@ -108,6 +113,7 @@ def _uncertainties(one: OneSplit) -> Iterator[str]:
             )
 
 
+@stated
 def _repeated(split: Split) -> Iterator[str]:
     if split.ids is None:
         return
@@ -119,6 +125,7 @@ def _repeated(split: Split) -> Iterator[str]:
         )
 
 
+@stated
 def _shared(selection: Split, report: Split) -> Iterator[str]:
     """Examples in both splits, and splits whose classes differ."""
     common = set(np.unique(selection.labels)) & set(np.unique(report.labels))
@@ -131,8 +138,8 @@ def _shared(selection: Split, report: Split) -> Iterator[str]:
     if shared:
         yield (
             f"{shared} of {len(report.labels)} examples of {report.name} are in "
-            f"{selection.name}, too (ids.npy): results on them are optimistic, as thresholds were "
-            "chosen on them."
+            f"{selection.name}, too ({_known_by(selection, report)}): results on them are "
+            "optimistic, as thresholds were chosen on them."
         )
 
 
@@ -149,8 +156,26 @@ def shared_examples(splits: BothSplits) -> int:
 def _shared_examples(selection: Split, report: Split) -> int:
     chosen_on, reported = selection.ids, report.ids
     if chosen_on is None or reported is None or (_numbered(chosen_on) and _numbered(reported)):
-        return 0
+        return len(report.labels) if _same(selection, report) else 0
     return int(np.isin(reported.astype(np.str_), chosen_on.astype(np.str_)).sum())
+
+
+def _known_by(selection: Split, report: Split) -> str:
+    return "all labels and outputs are the same" if _same(selection, report) else "ids.npy"
+
+
+def _same(one: Split, other: Split) -> bool:
+    """Whether two splits are copies: the same labels and the same outputs of every model."""
+
+    def arrays(found: Recorded) -> tuple[np.ndarray, ...]:
+        both = (found,) if isinstance(found, np.ndarray) else (found.prediction, found.confidence)
+        return tuple(np.asarray(part) for part in both)
+
+    return np.array_equal(one.labels, other.labels) and all(
+        np.array_equal(here, there)
+        for name in one.outputs
+        for here, there in zip(arrays(one.outputs[name]), arrays(other.outputs[name]), strict=True)
+    )
 
 
 def _numbered(ids: object) -> bool:

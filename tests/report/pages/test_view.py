@@ -205,7 +205,7 @@ def test_figures_in_words(results, make_results):
         f"{figures.max_improvement:.2f}× at {score}."
     ) in sentence
     top = numbers.score(figures.top_score).replace(numbers.SPACE, " ")
-    assert f"The setting of the highest accuracy on selection scores {top}, " in sentence
+    assert f"The setting of the highest accuracy on selection scores {top} on report, " in sentence
     alone = make_results(models=(("only", 4.0, 1e6),), size=50)
     assert view.figures_sentence(alone).startswith("No average improvement")
 

@@ -18,6 +18,7 @@ from cascade_exp.report.comparison.methods import MethodRow, OnSplit, method_row
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
 from cascade_exp.report.results.schema import Measured, Results
+from cascade_exp.report.sentences import stated
 
 BEST = "*"
 
@@ -207,6 +208,7 @@ def _point_columns(results: Results) -> list[_Column]:
     ]
 
 
+@stated
 def _remarks(results: Results, rows: Sequence[MethodRow]) -> list[str]:
     """What the numbers mean, and which of them are optimistic."""
     selection, report = view.split(results, "selection"), view.split(results, "report")

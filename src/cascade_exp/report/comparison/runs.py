@@ -28,6 +28,7 @@ from cascade_exp.report.results.status import (
     check_same_job,
     read_status,
 )
+from cascade_exp.report.sentences import stated
 from cascade_exp.tables import Cell, csv_records
 
 # Where jobs are logged and stored, and what starts them, are no choices that explain a difference.
@@ -203,6 +204,7 @@ def write_csv(runs: Sequence[ComparedRun], path: Path) -> None:
     write_text(path, csv_records(cells(run, keys) for run in runs))
 
 
+@stated
 def cautions(runs: Sequence[ComparedRun]) -> list[str]:
     """What limits a comparison of the overlaid Pareto fronts."""
     compared = [run.results.settings for run in runs if run.results is not None]

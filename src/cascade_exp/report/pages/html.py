@@ -22,6 +22,7 @@ from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages import numbers, speed_ups_view, tiers_view, view
 from cascade_exp.report.results.analyses_schema import Analyses, EarlyError
 from cascade_exp.report.results.schema import FrontRow, Results
+from cascade_exp.report.sentences import stated
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -132,6 +133,7 @@ def _early(
     return found
 
 
+@stated
 def _early_words(analyses: Analyses | None) -> str:
     """How many left early and wrong, and how many of them no stage would have got right."""
     cascade = analyses.cascade if analyses is not None else None

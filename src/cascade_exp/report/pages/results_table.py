@@ -59,7 +59,7 @@ def _print_all(results: Results, folder: Path, console: Console) -> None:
 
 
 def _single_models(results: Results) -> RenderableType:
-    best = view.best_single(results).name
+    best, mark = view.best_single(results).name, view.best_mark(results)
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("model", no_wrap=True)
     table.add_column(view.objective(results), justify="right", no_wrap=True)
@@ -73,7 +73,7 @@ def _single_models(results: Results) -> RenderableType:
             plain(numbers.score(measured.score)),
             plain(numbers.interval(measured.score_interval)),
             plain(numbers.cost(measured.cost, view.unit(results))),
-            "best" if model.name == best else "",
+            mark if model.name == best else "",
             style="bold" if model.name == best else "",
         )
     return Group(Text(f"Single models on {view.split(results, 'report')}", style="bold"), table)

@@ -28,6 +28,7 @@ from cascade_exp.report.figures import axes, style
 from cascade_exp.report.figures.runs import COLORS, DASHES, by_improvement, looks, reported_rows
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import FrontRow
+from cascade_exp.report.sentences import stated
 
 # Points drawn of all fronts together; frontier.csv of each job has them all.
 _POINTS = 3000
@@ -78,6 +79,7 @@ def page_text(runs: Sequence[ComparedRun], *, title: str, command: str) -> str:
     )
 
 
+@stated
 def _headline(runs: Sequence[ComparedRun], keys: Sequence[str]) -> str:
     compared = [run for run in runs if run.results is not None]
     text = f"{len(runs)} job{'' if len(runs) == 1 else 's'}"

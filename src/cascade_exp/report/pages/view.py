@@ -23,8 +23,14 @@ from cascade_exp.report.results.schema import (
     Results,
     SingleModel,
 )
+from cascade_exp.report.sentences import stated
 
 INTERVALS = f"95{numbers.SPACE}%"
+
+TOO_FEW = 0.05
+"""Examples are too few to compare scores if a difference of this size may go unnoticed."""
+CLOSE = 0.05
+"""A score "comes within" a difference up to this one of another."""
 
 _OBJECTIVES = {"topk_accuracy": "top-k accuracy", "f1": "F1", "mean_iou": "mean IoU"}
 
@@ -104,6 +110,14 @@ def best_single(results: Results) -> SingleModel:
     return max(results.single_models, key=lambda m: (m.selection.score, -m.selection.cost))
 
 
+@stated
+def best_mark(results: Results) -> str:
+    """How a table of scores on report marks the best single model on selection."""
+    best = best_single(results)
+    here = max(model.report.score for model in results.single_models)
+    return "best" if best.report.score == here else f"best on {split(results, 'selection')}"
+
+
 def chosen(results: Results) -> OperatingPoint | None:
     """The chosen operating point, None when no rule could be met."""
     return None if results.chosen is None else results.operating_points[results.chosen]
@@ -131,18 +145,39 @@ def _relative(cost: float, to: float) -> float:
     return cost / to if to > 0 else (1.0 if cost == to else math.inf)
 
 
+def unseen_difference(size: int) -> float:
+    """The largest share of examples that may differ though none of ``size`` does, at 95 %.
+
+    1 − 0.05^(1/size), the exact upper bound of a share of which nothing was seen (about 3/size).
+
+    >>> [round(unseen_difference(size), 3) for size in (5, 59, 5000)]
+    [0.451, 0.05, 0.001]
+    """
+    return float(1 - 0.05 ** (1 / size))
+
+
+def too_few(results: Results) -> bool:
+    """Whether the report split is too small for what is said of a difference between scores."""
+    return unseen_difference(size(results, "report")) > TOO_FEW
+
+
+@stated
 def saving_words(results: Results, point: OperatingPoint) -> str:
     """``35.1 % less than resnet56 alone (1.54×)``."""
-    against, name = saving(results, point), best_single(results).name
-    if point.stages == [name]:
-        return "the best single model"
+    against, best = saving(results, point), best_single(results)
+    if point.stages == [best.name]:
+        return f"none: it is the best single model on {split(results, 'selection')}"
     if against.share == 0:
-        return f"as much as {name} alone"
-    word = "less" if against.share > 0 else "more"
+        return f"as much as {best.name} alone"
+    if math.isinf(against.share):
+        return f"more than {best.name} alone, which costs nothing"
+    word = "less"
     share = numbers.percent(abs(against.share))
-    return f"{share} {word} than {name} alone ({numbers.factor(against.factor)})"
+    factor = f" ({numbers.factor(against.factor)})" if against.factor is not None else ""
+    return f"{share} {word} than {best.name} alone{factor}"
 
 
+@stated
 def score_words(results: Results, point: OperatingPoint) -> str:
     """``82.2 % [81.3, 83.2], 1.3 points below resnet56 alone``."""
     found, best = reported(point), best_single(results)
@@ -150,13 +185,20 @@ def score_words(results: Results, point: OperatingPoint) -> str:
     if point.stages == [best.name]:
         return text
     change = saving(results, point).score_change
-    if numbers.points(change) == numbers.points(0.0):
-        return f"{text}, the same as {best.name} alone"
+    if _equal(change):
+        same = "the same as" if change == 0 else f"within {numbers.points(0.001)} of"
+        return f"{text}, {same} {best.name} alone"
     return (
         f"{text}, {numbers.points(change)} {'above' if change > 0 else 'below'} {best.name} alone"
     )
 
 
+def _equal(change: float) -> bool:
+    """Whether a difference of scores reads as none."""
+    return numbers.points(change) == numbers.points(0.0)
+
+
+@stated
 def difference_words(results: Results, point: OperatingPoint) -> str:
     """``−1.3 points [−2.0, −0.6], −44.1 M MACs [−45.2M, −43.1M] against resnet56``.
 
@@ -185,9 +227,12 @@ def _noise(point: OperatingPoint, best: SingleModel) -> str:
     return f"; difference {_gains(found.score_interval)} points{within}"
 
 
+@stated
 def improvement_words(results: Results, point: OperatingPoint) -> str:
     """``1.42× against single models of the same accuracy``."""
     found = reported(point).improvement
+    if found is None and reported(point).cost == 0:
+        return "not defined: it costs nothing"
     if found is None:
         return "no single model scores as high"
     return f"{numbers.factor(found)} against single models of the same {objective(results)}"
@@ -266,6 +311,7 @@ def report_improvements(results: Results) -> list[float | None]:
     ]
 
 
+@stated
 def headline(results: Results) -> Sentence:
     """The one sentence that says what came out, on the report split."""
     point, best = chosen(results), best_single(results)
@@ -275,76 +321,121 @@ def headline(results: Results) -> Sentence:
     found = reported(point)
     name = Words(">".join(point.stages), name=True)
     score = numbers.score_with_interval(found.score, found.score_interval)
-    reference = Words(best.name, name=True)
     if point.stages == [best.name]:
         cost = numbers.cost(found.cost, unit(results))
         return [
             Words("No cascade was chosen: "),
             name,
             Words(f" alone, the best model on {split(results, 'selection')}, {score} at {cost}."),
+            Words(_few_words(results)),
         ]
-    against = saving(results, point)
-    price = f"at {numbers.percent(_relative(found.cost, best.report.cost), 0)} of its cost."
-    theirs = numbers.score(best.report.score)
-    gap = numbers.points(against.score_change)
-    if numbers.score(found.score) == theirs:
-        verb, against_theirs = "keeps the score of", ""
-    elif against.score_change > 0:
-        verb, against_theirs = "beats", f", {gap} more"
-    else:
-        verb, against_theirs = f"comes within {gap} of", f" against {theirs}"
+    verb, theirs = _compared(results, point, best)
     alone = " alone" if len(point.stages) == 1 else ""
     return [
         name,
         Words(f"{alone} {verb} "),
-        reference,
-        Words(f" ({score}{against_theirs}{_noise(point, best)}) {price}"),
+        Words(best.name, name=True),
+        Words(f" ({score}{theirs}{_noise(point, best)}) {_price(results, found, best)}."),
+        Words(_few_words(results)),
     ]
 
 
+def _compared(results: Results, point: OperatingPoint, best: SingleModel) -> tuple[str, str]:
+    """How the score compares with the best single model's: a verb, and what stands behind it."""
+    change, theirs = saving(results, point).score_change, numbers.score(best.report.score)
+    gap = numbers.points(change)
+    if _equal(change):
+        verb = "scores the same as" if too_few(results) else "keeps the score of"
+        return verb, "" if numbers.score(reported(point).score) == theirs else f" against {theirs}"
+    if change < 0:
+        verb = f"comes within {gap} of" if -change <= CLOSE else f"scores {gap} less than"
+        return verb, f" against {theirs}"
+    found = point.difference
+    known = found is None or found.reference != best.name or found.score_interval[0] > 0
+    if known and not too_few(results):
+        return "beats", f", {gap} more"
+    return f"scores {gap} more than", f" against {theirs}"
+
+
+def _price(results: Results, found: Measured, best: SingleModel) -> str:
+    share = _relative(found.cost, best.report.cost)
+    if math.isinf(share):
+        return f"at {numbers.cost(found.cost, unit(results))}, where that costs nothing"
+    return f"at {numbers.percent(share, 0)} of its cost"
+
+
+def _few_words(results: Results) -> str:
+    """What few examples cannot show; empty where they are enough."""
+    if not too_few(results):
+        return ""
+    n = size(results, "report")
+    return (
+        f" {numbers.count(n)} example{' is' if n == 1 else 's are'} too few to compare scores: two "
+        f"models that answer them alike may differ on {numbers.percent(unseen_difference(n), 0)} "
+        "of all others."
+    )
+
+
+@stated
 def figures_sentence(results: Results) -> str:
     """Average, maximum and top of the Pareto front on the report split, in a few sentences.
 
     The settings of the maximum and of the top were chosen on the selection split, and the sentences
     say so.
     """
-    figures = results.figures["report"]
-    low, high = (numbers.score(score) for score in figures.accuracy_range)
-    name = objective(results)
-    parts = []
-    if figures.average_improvement is None:
-        parts.append(
-            f"No average improvement: no single model scores above the cheapest one, {high}."
-        )
-    else:
-        parts.append(
-            f"Average improvement {numbers.factor(figures.average_improvement)} "
-            f"over {name} {low} to {high}."
-        )
-    chosen_on = split(results, "selection")
+    figures, name = results.figures["report"], objective(results)
+    chosen_on, on = split(results, "selection"), split(results, "report")
+    parts = [_average_sentence(results)]
     if figures.max_improvement_score is not None:
         at = numbers.score(figures.max_improvement_score)
         parts.append(
             f"The setting of the largest improvement on {chosen_on} "
             + (
-                f"scores {at}, more than any single model."
+                f"scores {at}{_undefined(results)}."
                 if figures.max_improvement is None
                 else f"reaches {numbers.factor(figures.max_improvement)} at {at}."
             )
         )
     gain = figures.top_gain
     against = (
-        "the same as the best single model"
-        if numbers.points(gain) == numbers.points(0.0)
-        else f"{numbers.points(gain)} {'above' if gain > 0 else 'below'} the best single model"
+        "the same as the best single model there"
+        if _equal(gain)
+        else f"{numbers.points(gain)} {'above' if gain > 0 else 'below'} the best single model "
+        "there"
     )
     parts.append(
         f"The setting of the highest {name} on {chosen_on} scores "
-        f"{numbers.score(figures.top_score)}, {against}."
+        f"{numbers.score(figures.top_score)} on {on}, {against}."
     )
     return " ".join(parts)
 
 
+def _average_sentence(results: Results) -> str:
+    figures = results.figures["report"]
+    low, high = figures.accuracy_range
+    if figures.average_improvement is not None:
+        return (
+            f"Average improvement {numbers.factor(figures.average_improvement)} over "
+            f"{objective(results)} {numbers.score(low)} to {numbers.score(high)}."
+        )
+    if low < high:
+        return "No average improvement: settings of the Pareto front cost nothing."
+    return (
+        "No average improvement: no single model scores above the cheapest one, "
+        f"{numbers.score(high)}."
+    )
+
+
+def _undefined(results: Results) -> str:
+    """Why the largest improvement has no factor on the report split."""
+    figures = results.figures["report"]
+    score = figures.max_improvement_score
+    if score is not None and score > figures.accuracy_range[1]:
+        return ", more than any single model"
+    return " and costs nothing"
+
+
+@stated
 def split_sentence(results: Results) -> str:
     """On which examples thresholds were chosen, and on which the numbers were taken."""
     chosen_on, n = split(results, "selection"), numbers.count(size(results, "selection"))
@@ -367,9 +458,18 @@ def split_sentence(results: Results) -> str:
     )
 
 
+@stated
 def cautions(results: Results) -> list[str]:
     """What a reader must know before trusting the headline; usually little or nothing."""
     found = [split_sentence(results)] if same_split(results) else []
+    best, ahead = best_single(results), _ahead(results)
+    if ahead is not None:
+        on = split(results, "report")
+        found.append(
+            f"{ahead.name} scores {numbers.score(ahead.report.score)} on {on}, where {best.name}, "
+            f"the best single model on {split(results, 'selection')}, scores "
+            f"{numbers.score(best.report.score)}: the splits differ by more than chance."
+        )
     for rules, point in rules_by_setting(results):
         lost = selection_only(point)
         if lost:
@@ -385,6 +485,17 @@ def cautions(results: Results) -> list[str]:
     return found
 
 
+def _ahead(results: Results) -> SingleModel | None:
+    """A model that scores higher on report than the best one on selection, beyond the intervals."""
+    best = best_single(results)
+    top = max(results.single_models, key=lambda m: m.report.score)
+    theirs, its = best.report.score_interval, top.report.score_interval
+    if theirs is None or its is None or too_few(results) or its[0] <= theirs[1]:
+        return None
+    return top
+
+
+@stated
 def selection_only(point: OperatingPoint) -> str | None:
     """Where an improvement was found on the selection split and is gone on the report split."""
     if point.selection is None or point.report is None:
