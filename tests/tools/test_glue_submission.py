@@ -81,7 +81,7 @@ def test_files_of_other_tasks_in_the_zip_stay(small_glue_job, small_glue, tmp_pa
         ({"rival": "deebert", "at": 2.0}, r"rival=deebert: no .*speed_ups.csv"),
         ({"task": "sst3"}, r"task=sst3.*did you mean 'sst2'"),
         ({"task": "rte"}, r"neither RTE/test.tsv nor test.tsv in it"),
-        ({"run": "/nowhere"}, r"run=/nowhere: no results/summary.json in it; expected the folder"),
+        ({"run": "/nowhere"}, r"/nowhere: no cascade here; expected the folder"),
         ({"run": ""}, r"run: expected the folder of an evaluated job, run=outputs"),
         ({"task": "cola", "root": "SST"}, r"asks for unacceptable, acceptable.*trained for this"),
     ],

@@ -6,7 +6,6 @@ What fits in a gigabyte once resized is kept in memory, so that an epoch costs n
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,18 +14,15 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
 
 from cascade_exp.data.batching import FixedBatches, ShuffledBatches, batch_loader
 from cascade_exp.data.examples import Examples, Ints, fingerprint
+from cascade_exp.data.image_transform import ImageTransform, Interpolation
 from cascade_exp.data.splitting import Splits
-from cascade_exp.errors import CascadeError, choice
+from cascade_exp.errors import choice
 
-Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Augment = Literal["none", "crop", "crop_flip"]
 KEPT_BYTES = 2**30
 RESIZE_CHUNK = 4096
@@ -73,30 +69,15 @@ class ImageDataModule(pl.LightningDataModule):
         crop_pct: float = 1.0,
     ) -> None:
         super().__init__()
-        choice(interpolation, ("nearest", "bilinear", "bicubic"), "interpolation")
         choice(augment, ("none", "crop", "crop_flip"), "data.augment")
-        if size < 1:
-            raise CascadeError(f"image size {size}: expected at least 1 pixel")
-        if channels not in (1, 3):
-            raise CascadeError(f"{channels} image channels: expected 1 (grey) or 3 (colour)")
-        if not 0 < crop_pct <= 1:
-            raise CascadeError(f"crop_pct={crop_pct}: expected a share in (0, 1]")
-        for key, values in (("mean", mean), ("std", std)):
-            if len(values) not in (1, channels):
-                raise CascadeError(f"{key}: {len(values)} values for {channels} channels")
-        if any(value <= 0 for value in std):
-            raise CascadeError(f"std={list(std)}: expected values above 0")
+        self.transform = ImageTransform(
+            size, channels, tuple(mean), tuple(std), interpolation, crop_pct
+        )
         self.splits = splits
-        self.size = size
-        self.channels = channels
-        self.mean = list(mean)
-        self.std = list(std)
-        self.interpolation = interpolation
         self.batch_size = batch_size
         self.augment = augment
         self.workers = workers
         self.seed = seed
-        self.crop_pct = crop_pct
         self._kept: dict[str, Tensor | None] = {}
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
@@ -123,44 +104,22 @@ class ImageDataModule(pl.LightningDataModule):
         Raises:
             CascadeError: if there is no such split, or an image file cannot be read.
         """
+        it = self.transform
         prepared = (
-            self.size,
-            self.channels,
-            self.mean,
-            self.std,
-            self.interpolation,
-            self.crop_pct,
+            it.size,
+            it.channels,
+            list(it.mean),
+            list(it.std),
+            it.interpolation,
+            it.crop_pct,
         )
         text = f"{fingerprint(self.splits.named(split))} {prepared}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def resize(self, images: Tensor) -> Tensor:
-        """uint8 [..., C, H, W] -> uint8 [..., channels, size, size]."""
-        if images.shape[-3] != self.channels:
-            images = (
-                transforms.rgb_to_grayscale(images)
-                if self.channels == 1
-                else images.expand(*images.shape[:-3], 3, *images.shape[-2:])
-            )
-        shorter = math.floor(self.size / self.crop_pct)
-        if min(images.shape[-2:]) != shorter:
-            images = transforms.resize(
-                images, [shorter], InterpolationMode(self.interpolation), antialias=True
-            )
-        if images.shape[-2:] != (self.size, self.size):
-            images = transforms.center_crop(images, [self.size, self.size])
-        return images
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """uint8 [B, C, H, W] -> float32, scaled to 0..1, then (x - mean) / std per channel."""
-        scaled = transforms.to_dtype(images, torch.float32, scale=True)
-        normalised: Tensor = transforms.normalize(scaled, self.mean, self.std)
-        return normalised
-
     def _batches(self, split: str, augment: Augment) -> _ImageBatches:
         examples = self.splits.named(split)
         if split not in self._kept:
-            fits = len(examples) * self.channels * self.size**2 <= KEPT_BYTES
+            fits = len(examples) * self.transform.channels * self.transform.size**2 <= KEPT_BYTES
             self._kept[split] = self._resize_all(examples) if fits else None
         return _ImageBatches(self, examples, self._kept[split], augment)
 
@@ -177,18 +136,10 @@ class ImageDataModule(pl.LightningDataModule):
         """
         if isinstance(examples.inputs, np.ndarray):
             chosen = torch.from_numpy(examples.inputs[indices]).movedim(-1, -3)
-            return self.resize(chosen).contiguous()
+            return self.transform.resize(chosen).contiguous()
         paths = [cast(Path, examples.inputs[i]) for i in indices]
         with ThreadPoolExecutor() as threads:
-            return torch.stack(list(threads.map(self._open, paths)))
-
-    def _open(self, path: Path) -> Tensor:
-        try:
-            with Image.open(path) as image:
-                pixels = transforms.pil_to_tensor(image.convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise CascadeError(f"{path}: not an image that can be read: {error}") from error
-        return self.resize(pixels)
+            return torch.stack(list(threads.map(self.transform.open, paths)))
 
 
 class _ImageBatches(Dataset[dict[str, Any]]):
@@ -216,7 +167,7 @@ class _ImageBatches(Dataset[dict[str, Any]]):
             mirrored = torch.rand(len(images)) < 0.5
             images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         return {
-            "inputs": self.module.normalise(images),
+            "inputs": self.module.transform.normalise(images),
             "label": torch.from_numpy(self.examples.labels[indices]),
             "id": torch.from_numpy(self.examples.ids[indices]),
         }

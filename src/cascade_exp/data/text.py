@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from cascade_exp.data.batching import FixedBatches, ShuffledBatches, batch_loader
 from cascade_exp.data.examples import Examples, Ints, as_texts
 from cascade_exp.data.splitting import Splits
-from cascade_exp.data.tokenizing import Tokens, content_key, load_tokenizer, tokenise
+from cascade_exp.data.tokenizing import Tokens, content_key, load_tokenizer, padded, tokenise
 
 
 class TextDataModule(pl.LightningDataModule):
@@ -148,18 +148,7 @@ class _TextBatches(Dataset[dict[str, Any]]):
     def __getitem__(self, indices: Ints) -> dict[str, Tensor | dict[str, Tensor]]:
         several = self.endings
         places = [int(i) * several + c for i in indices for c in range(several)]
-        spans = [slice(*self.tokens.offsets[i : i + 2]) for i in places]
-        rows = {"input_ids": [self.tokens.input_ids[span].tolist() for span in spans]}
-        if self.tokens.token_type_ids is not None:
-            rows["token_type_ids"] = [self.tokens.token_type_ids[span].tolist() for span in spans]
-        padded = self.tokenizer.pad(
-            rows,
-            padding=True if self.length is None else "max_length",
-            max_length=self.length,
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
-        inputs = dict(padded)
+        inputs = padded(self.tokens, places, self.tokenizer, self.length)
         if several > 1:
             inputs = {k: v.view(len(indices), several, -1) for k, v in inputs.items()}
         return {

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from cascade_exp.atomic import replacing
@@ -226,6 +227,31 @@ def _encode(examples: Examples, tokenizer: PreTrainedTokenizerFast, max_length: 
         offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
         cut=cut,
     )
+
+
+def padded(
+    tokens: Tokens,
+    places: Sequence[int],
+    tokenizer: PreTrainedTokenizerFast,
+    length: int | None = None,
+) -> dict[str, Tensor]:
+    """The examples at ``places`` as a batch: int64 [B, T] tensors, as the tokenizer pads them.
+
+    Args:
+        length: T; None: the longest of the batch.
+    """
+    spans = [slice(*tokens.offsets[i : i + 2]) for i in places]
+    rows = {"input_ids": [tokens.input_ids[span].tolist() for span in spans]}
+    if tokens.token_type_ids is not None:
+        rows["token_type_ids"] = [tokens.token_type_ids[span].tolist() for span in spans]
+    batch = tokenizer.pad(
+        rows,
+        padding=True if length is None else "max_length",
+        max_length=length,
+        return_attention_mask=True,
+        return_tensors="pt",
+    )
+    return dict(batch)
 
 
 def tokenise_alike(one: str | Path, other: str | Path) -> bool:

@@ -1,7 +1,5 @@
-"""A cascade that a job has chosen, by a rule or as a method at a speed-up, to be run on new logits.
-
-Its exits are those of the evaluation: the same pool, confidences and thresholds. Where the logits
-come from is the caller's.
+"""A cascade that a job has chosen, by a rule or as a method at a speed-up: what runs, and when it
+is left. Deciding by it is ``deciding``; running it, ``cascade``.
 """
 
 from __future__ import annotations
@@ -17,21 +15,24 @@ from omegaconf import OmegaConf
 
 from cascade_exp.cascade.calibration import CALIBRATORS
 from cascade_exp.cascade.confidence import Confidence, make_metric
+from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.base import StagePool, table_of
 from cascade_exp.cascade.pools.exits import PATIENCE, ExitPool
-from cascade_exp.cascade.pools.learned import LEARNED
+from cascade_exp.cascade.pools.learned import LEARNED, DeferralModel
 from cascade_exp.cascade.pools.logits import LogitsPool
+from cascade_exp.cascade.pools.tiers import VOTE
 from cascade_exp.cascade.rows import Logits
 from cascade_exp.cascade.stages import Compare, Outcome
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.models.complete import RECORD
 from cascade_exp.recordings.exits import network_of
-from cascade_exp.recordings.folder import open_recordings
+from cascade_exp.recordings.folder import Recordings, open_recordings
+from cascade_exp.recordings.names import models_of
 from cascade_exp.report.results.files import read_results
 from cascade_exp.report.results.operating_point import (
     OPERATING_POINT,
-    DeployedModel,
+    Deployment,
     read_operating_point,
 )
 from cascade_exp.report.results.schema import Results
@@ -40,25 +41,53 @@ from cascade_exp.report.results.speed_ups_schema import SpeedUpRow
 from cascade_exp.schema.evaluating import SpeedUpMember
 from cascade_exp.tables import read_dataclasses
 
+SUMMARY_FILE = "results/summary.json"
+
 
 @dataclass(frozen=True)
 class ChosenCascade:
-    """One cascade with its thresholds.
+    """One cascade with its thresholds, and all that deciding needs.
 
     Attributes:
-        stages: models or exits ``net@3``, in running order.
+        place: where it was read, for errors.
+        stages: models, exits ``net@3`` or tiers ``a+b``, in running order.
         thresholds: one for every stage but the last.
-        temperatures: by stage, what divides its logits; 1 where absent.
-        weights: by model, in running order, the folder it was saved to.
+        compare: an input leaves at confidence >= threshold (``ge``) or > threshold (``gt``).
+        metric: what thresholds are compared with.
+        base: what the outputs of models are scored with: ``metric`` itself where it is a function
+            of them or recorded, else the confidence under it.
+        ensemble: how the outputs of stages that have run are combined.
+        combine: how the models of a tier are combined; None without tiers.
+        temperatures: by model or exit, what divides its logits; 1 where absent.
+        learned: with ``metric=learned``, by stage (from 0), the regression that scores it.
+        stage_costs: the cost of running each stage, in the unit of ``cost``.
+        cost: the column that costs are in.
+        accounting: whether an input pays for all stages that have run, or for the last of them.
+        order: the models, or exits, in the order in which the evaluation adds them up.
+        weights: by model, the folder it was saved to; no entry where nothing says it.
+        exit_rates: what is expected: the share that left at each stage on the report split.
     """
 
+    place: Path
     stages: list[str]
     thresholds: list[float]
     compare: Compare
     metric: Confidence
+    base: Confidence
     ensemble: str
+    combine: str | None
     temperatures: Mapping[str, float]
+    learned: Mapping[int, DeferralModel]
+    stage_costs: list[float]
+    cost: str
+    accounting: Accounting
+    order: list[str]
     weights: Mapping[str, Path]
+    exit_rates: tuple[float, ...] = ()
+
+    def models_of(self, stage: int) -> list[str]:
+        """The models, or the exit, that run as the stage of that number."""
+        return models_of(self.stages[stage])
 
     def run(self, logits: Mapping[str, Logits]) -> Outcome:
         """Where every example leaves, and with which answer; costs are of no unit here.
@@ -72,7 +101,7 @@ class ChosenCascade:
             outputs,
             {stage: float(place) for place, stage in enumerate(self.stages, start=1)},
             np.zeros(len(outputs[self.stages[0]]), dtype=np.int64),  # labels: only scores need them
-            metric=make_metric("max_softmax") if patient else self.metric,
+            metric=self.base,
             objective=make_objective("accuracy"),
             ensemble=self.ensemble,
             temperatures=self.temperatures,
@@ -81,12 +110,49 @@ class ChosenCascade:
         return table_of(pool, tuple(range(len(self.stages)))).run(self.thresholds, self.compare)
 
 
+def chosen_at(
+    place: Path, *, rule: str | None = None, rival: str | None = None, at: float | None = None
+) -> ChosenCascade:
+    """The cascade that ``place`` holds: an evaluated job, an ``operating_point.json``, a bundle.
+
+    Args:
+        rule: of a job, the rule whose operating point is meant; None: that of
+            ``operating_point.json``.
+        rival, at: of a job, the method and speed-up of the row of ``speed_ups.csv`` that is meant.
+
+    Raises:
+        CascadeError: if there is none, or the arguments name two.
+    """
+    if rival is None and at is not None:
+        raise CascadeError(f"at={at:g}: of which method? Give rival=NAME")
+    if rival is not None and rule is not None:
+        raise CascadeError(f"rule={rule} and rival={rival} both name a cascade; give one of them")
+    if rival is not None:
+        return chosen_at_speed_up(place, rival, at)
+    if (place / SUMMARY_FILE).is_file():
+        return chosen_by_rule(place, rule)
+    file = place / OPERATING_POINT if place.is_dir() else place
+    if not file.is_file():
+        raise CascadeError(
+            f"{place}: no cascade here; expected the folder of an evaluated job (with "
+            f"{SUMMARY_FILE}), its {OPERATING_POINT}, or a bundle"
+        )
+    root = file.parent.parent if file.parent.name == "results" else file.parent
+    point = read_operating_point(file.parent)
+    if point["rule"] is None:
+        raise CascadeError(f"{file}: no rule could be met, so no cascade was chosen")
+    if rule not in (None, point["rule"]):
+        raise CascadeError(
+            f"rule={rule}: {file} holds that of {point['rule']} alone; give the folder of the job"
+        )
+    return chosen_of(point, root, file)
+
+
 def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
     """The operating point of ``rule``; None: the one of ``operating_point.json``.
 
     Raises:
-        CascadeError: if ``run`` is no evaluated job, the rule is unknown or could not be met, or
-            its cascade cannot be run on new examples (tiers, learned confidences, foreign models).
+        CascadeError: if ``run`` is no evaluated job, or the rule is unknown or could not be met.
     """
     results, config = _evaluated(run)
     if rule is None:
@@ -96,16 +162,26 @@ def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
     point = points[named]
     if not point.feasible:
         raise CascadeError(f"rule={named}: could not be met: {point.reason}")
-    tiers = config["cascade"]["name"] == "tiers"
-    _check_runnable(run, str(results.settings["metric"]), point.stages, tiers=tiers)
+    metric, settings = str(results.settings["metric"]), config["metric"]
+    own = {key: value for key, value in settings.items() if key not in ("name", "base", "folds")}
+    assert point.report is not None
     return ChosenCascade(
+        place=run,
         stages=point.stages,
         thresholds=point.thresholds,
         compare=cast(Compare, results.settings["compare"]),
-        metric=make_metric(**config["metric"]),
+        metric=make_metric(metric, **own),
+        base=_base(metric, settings, own),
         ensemble=str(results.settings["ensemble"]),
-        temperatures={name: results.temperatures.get(name, 1.0) for name in point.stages},
+        combine=_combine(config),
+        temperatures={name: results.temperatures.get(name, 1.0) for name in _members(point.stages)},
+        learned=_regressions(point.stages, results.learned, metric, run),
+        stage_costs=point.stage_costs,
+        cost=_cost(results)[0],
+        accounting=_cost(results)[1],
+        order=_order(point.stages, [model.name for model in results.single_models]),
         weights=_weights(run, results, point.stages),
+        exit_rates=tuple(point.report.exit_rates),
     )
 
 
@@ -116,41 +192,36 @@ def _deployed(run: Path, results: Results) -> ChosenCascade:
         points = results.operating_points
         reasons = "; ".join(f"{name}: {point.reason}" for name, point in points.items())
         raise CascadeError(f"run={run}: no rule of this job could be met ({reasons})")
-    _check_runnable(run, point["metric"], point["stages"], tiers=point["combine"] is not None)
+    return chosen_of(point, run, run)
+
+
+def chosen_of(point: Deployment, root: Path, place: Path) -> ChosenCascade:
+    """The cascade that ``operating_point.json`` describes.
+
+    Args:
+        root: what its relative paths are relative to. place: where it was read, for errors.
+    """
+    metric, settings = point["metric"], point["metric_settings"]
+    own = {key: value for key, value in settings.items() if key not in ("base", "folds")}
+    models = {name: model for name, model in point["models"].items() if model is not None}
     return ChosenCascade(
+        place=place,
         stages=point["stages"],
         thresholds=point["thresholds"],
         compare=point["compare"],
-        metric=make_metric(point["metric"], **point["metric_settings"]),
+        metric=make_metric(metric, **own),
+        base=_base(metric, settings, own),
         ensemble=point["ensemble"],
+        combine=point["combine"],
         temperatures=point["temperatures"],
-        weights=_deployed_weights(run, point["models"]),
+        learned=_regressions(point["stages"], point["learned"] or {}, metric, place),
+        stage_costs=point["stage_costs"],
+        cost=point["cost"],
+        accounting=cast(Accounting, point["accounting"]),
+        order=_order(point["stages"], list(point["models"])),
+        weights={name: root / model["weights"] for name, model in models.items()},
+        exit_rates=tuple(point["expected"]["report"]["exit_rates"]),
     )
-
-
-def _deployed_weights(run: Path, models: Mapping[str, DeployedModel | None]) -> dict[str, Path]:
-    found = {}
-    for name, model in models.items():
-        if model is None:
-            raise CascadeError(
-                f"run={run}: the weights of {name} are not known, as {OPERATING_POINT} does not "
-                "name them; expected models that train.py has trained, no foreign recordings"
-            )
-        found[name] = run / model["weights"]
-    return found
-
-
-def _check_runnable(run: Path, metric: str, stages: list[str], *, tiers: bool) -> None:
-    if metric == LEARNED:
-        raise CascadeError(
-            f"{run / 'results' / OPERATING_POINT}: metric={LEARNED} is scored by the "
-            "regressions in there, which are not run on new examples; evaluate with another metric"
-        )
-    if tiers:
-        raise CascadeError(
-            f"run={run}: cascade=tiers: {'>'.join(stages)} has tiers of models; expected "
-            "single models or the exits of one network"
-        )
 
 
 def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade:
@@ -176,21 +247,109 @@ def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade
     row = targets[at]
     members = {str(key): member for key, member in config["speed_ups"]["members"].items()}
     its = SpeedUpMember(**members.get(name, {"models": row.stages}))  # the full model runs alone
+    recordings = open_recordings(_recordings(run, results), include=_models(row.stages))
+    column, accounting = _cost(results)
     return ChosenCascade(
+        place=run,
         stages=row.stages,
         # one threshold for all stages but the last; that of a model alone is an empty cell
         thresholds=[] if row.threshold is None else [row.threshold] * (len(row.stages) - 1),
         compare=cast(Compare, results.settings["compare"]),
         metric=make_metric(its.metric),
+        base=_base(its.metric, {}, {}),
         ensemble=its.ensemble,
-        temperatures=_fitted(results, run, row.stages),
+        combine=None,
+        temperatures=_fitted(results, recordings, row.stages),
+        learned={},
+        stage_costs=_stage_costs(results, recordings, row.stages),
+        cost=column,
+        accounting=accounting,
+        order=_order(row.stages, [model.name for model in results.single_models]),
         weights=_weights(run, results, row.stages),
     )
 
 
+def _base(metric: str, settings: Mapping[str, Any], own: Mapping[str, Any]) -> Confidence:
+    """What the outputs of models are scored with under ``metric``."""
+    if metric == LEARNED:
+        return make_metric(str(settings["base"]))
+    return make_metric("max_softmax") if metric in (PATIENCE, VOTE) else make_metric(metric, **own)
+
+
+def _combine(config: Mapping[str, Any]) -> str | None:
+    cascade = config["cascade"]
+    return str(cascade["combine"]) if cascade["name"] == "tiers" else None
+
+
+def _cost(results: Results) -> tuple[str, Accounting]:
+    unit = cast(dict[str, str], results.settings["cost"])
+    return unit["column"], cast(Accounting, results.settings["accounting"])
+
+
+def _members(stages: Iterable[str]) -> list[str]:
+    """The models, or exits, that ``stages`` run."""
+    return list(dict.fromkeys(name for stage in stages for name in models_of(stage)))
+
+
+def _order(stages: list[str], pool: list[str]) -> list[str]:
+    """``_members(stages)`` in the order of the pool; exits in that of the network."""
+    members = _members(stages)
+    return sorted(members, key=lambda name: pool.index(name) if name in pool else -1)
+
+
+def _regressions(
+    stages: list[str], learned: Mapping[str, Mapping[str, Any]], metric: str, place: Path
+) -> dict[int, DeferralModel]:
+    """By stage, the regression that ``learned`` has of it.
+
+    Raises:
+        CascadeError: if one is missing for a stage but the last.
+    """
+    if metric != LEARNED:
+        return {}
+    for stage in stages[:-1]:
+        if stage not in learned:
+            raise CascadeError(
+                f"{place}: metric={LEARNED}: no regression of {stage} is recorded, which was "
+                "fitted for another cascade"
+            )
+    return {
+        number: DeferralModel(
+            center=float(it["center"]),
+            scale=float(it["scale"]),
+            slope=float(it["slope"]),
+            offset=float(it["offset"]),
+            classes=np.asarray(it["classes"], dtype=np.int64),
+            offsets=np.asarray(it["offsets"], dtype=np.float64),
+        )
+        for number, stage in enumerate(stages)
+        if (it := learned.get(stage)) is not None
+    }
+
+
+def _stage_costs(results: Results, recordings: Recordings, stages: list[str]) -> list[float]:
+    """The cost of running each of ``stages``: of a model alone, of an exit since the one before."""
+    column, _ = _cost(results)
+    alone = {model.name: model.selection.cost for model in results.single_models}
+    costs, so_far = [], 0.0
+    for stage in stages:
+        network, is_exit, exit = stage.partition("@")
+        if not is_exit:
+            if stage not in alone:  # a job of one network's exits compares other models too
+                pool = recordings.complete()
+                alone |= dict(zip(pool.names, pool.costs(column).tolist(), strict=True))
+            costs.append(alone[stage])
+            continue
+        numbers = [row.exit for row in recordings.exits[network]]
+        total = recordings.exit_costs(network, column).tolist()[numbers.index(int(exit))]
+        costs.append(total - so_far)
+        so_far = total
+    return costs
+
+
 def _evaluated(run: Path) -> tuple[Results, dict[str, Any]]:
     """The results of a job, and its resolved configuration."""
-    for needed in ("results/summary.json", "config.yaml"):
+    for needed in (SUMMARY_FILE, "config.yaml"):
         if not (run / needed).is_file():
             raise CascadeError(
                 f"run={run}: no {needed} in it; expected the folder of an evaluation"
@@ -205,7 +364,7 @@ def _output(stage: str, logits: Logits) -> Logits:
 
 
 def _models(stages: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(map(network_of, stages)))
+    return list(dict.fromkeys(map(network_of, _members(stages))))
 
 
 def _recordings(run: Path, results: Results) -> Path:
@@ -218,13 +377,12 @@ def _selection(results: Results) -> str:
     return splits["selection"]
 
 
-def _fitted(results: Results, run: Path, stages: list[str]) -> dict[str, float]:
+def _fitted(results: Results, recordings: Recordings, stages: list[str]) -> dict[str, float]:
     """The temperatures of a method, fitted as its sweep fits them; no file keeps these."""
     calibration = str(results.settings["calibration"])
     if calibration == "none":
         return {}
-    folder = _recordings(run, results)
-    split = open_recordings(folder, include=_models(stages)).split(_selection(results))
+    split = recordings.split(_selection(results))
     fitted = {}
     for stage in stages:
         recorded = split.outputs[network_of(stage)]
@@ -246,8 +404,5 @@ def _weights(run: Path, results: Results, stages: list[str]) -> dict[str, Path]:
         try:
             found[model] = Path(json.loads(beside.read_text(encoding="utf-8"))["model"]["weights"])
         except (OSError, ValueError, KeyError, TypeError):
-            raise CascadeError(
-                f"run={run}: the weights of {model} are not known, as {beside} does not name them; "
-                "expected models that train.py has trained, no foreign recordings"
-            ) from None
+            continue  # foreign recordings name none
     return found

@@ -26,7 +26,9 @@ from cascade_exp.data.glue_tests import Asked, load_test, test_sets
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.models.members import read_keys
-from cascade_exp.runtime.chosen import ChosenCascade, chosen_at_speed_up, chosen_by_rule
+from cascade_exp.recordings.exits import network_of
+from cascade_exp.report.results.operating_point import OPERATING_POINT
+from cascade_exp.runtime.chosen import ChosenCascade, chosen_at
 from cascade_exp.schema.renamed import refuse_renamed
 
 
@@ -87,15 +89,25 @@ def submit(options: Options) -> dict[str, Ints]:
 def _chosen(options: Options) -> ChosenCascade:
     if not options.run:
         raise CascadeError("run: expected the folder of an evaluated job, run=outputs/…")
-    if options.rival is None:
-        if options.at is not None:
-            raise CascadeError(f"at={options.at:g}: of which method? Give rival=NAME")
-        return chosen_by_rule(Path(options.run), options.rule)
-    if options.rule is not None:
+    run = Path(options.run)
+    chosen = chosen_at(run, rule=options.rule, rival=options.rival, at=options.at)
+    for name in dict.fromkeys(network_of(name) for name in chosen.order):
+        if name not in chosen.weights:
+            raise CascadeError(
+                f"run={run}: the weights of {name} are not known; expected models that train.py "
+                "has trained, no foreign recordings"
+            )
+    if chosen.learned:
         raise CascadeError(
-            f"rule={options.rule} and rival={options.rival} both name a cascade; give one of them"
+            f"{run / 'results' / OPERATING_POINT}: metric=learned is scored by the regressions in "
+            "there, which are not run on new examples; evaluate with another metric"
         )
-    return chosen_at_speed_up(Path(options.run), options.rival, options.at)
+    if chosen.combine is not None:
+        raise CascadeError(
+            f"run={run}: cascade=tiers: {'>'.join(chosen.stages)} has tiers of models; expected "
+            "single models or the exits of one network"
+        )
+    return chosen
 
 
 def _files_in(output: Path) -> dict[str, bytes]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 OPERATING_POINT = "operating_point.json"
-VERSION: Final = 2
+VERSION: Final = 3
 
 _T = TypeVar("_T")
 
@@ -99,7 +99,7 @@ class Deployment(TypedDict):
     do).
     """
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     rule: str
     """The selection rule that chose it."""
     stages: list[str]
@@ -124,18 +124,21 @@ class Deployment(TypedDict):
     """What ``score`` is."""
     cost: str
     """The column of ``models.csv`` that costs are in."""
+    stage_costs: list[float]
+    """The cost of running each stage on one example."""
     accounting: str
     """Whether an example pays for all stages that have run, or for the last of them."""
     chosen_on: ChosenOn
     expected: ExpectedOnBoth
     models: dict[str, DeployedModel | None]
-    """Every model that runs; null where the recordings do not say where its weights are."""
+    """Every model that runs, in the pool's order, in which means add them up; null where the
+    recordings do not say where its weights are."""
 
 
 class NothingChosen(TypedDict):
     """``operating_point.json`` where no rule could be met; ``summary.json`` has the reasons."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     rule: None
     stages: list[str]
 
@@ -155,6 +158,7 @@ def deployment(
         return {"schema_version": VERSION, "rule": None, "stages": []}
     point = results.operating_points[results.chosen]
     models = [name for stage in point.stages for name in models_of(stage)]
+    order = [model.name for model in results.single_models]
     split = str(settings.splits.selection)
     assert point.selection is not None and point.report is not None
     return {
@@ -171,6 +175,7 @@ def deployment(
         "learned": results.learned or None,
         "objective": settings.objective.name,
         "cost": settings.cost.column,
+        "stage_costs": point.stage_costs,
         "accounting": settings.cost.accounting,
         "chosen_on": {"split": split, "recordings": _path(recordings, job)},
         "expected": {
@@ -179,7 +184,7 @@ def deployment(
         },
         "models": {
             name: _model(recordings / split / f"{name}.json", job)
-            for name in dict.fromkeys(network_of(name) for name in models)
+            for name in dict.fromkeys(network_of(name) for name in sorted(models, key=order.index))
         },
     }
 

@@ -1,0 +1,1 @@
+"""What a cascade can run as a stage: a model, a tier of models, an exit, a callable, a service."""
