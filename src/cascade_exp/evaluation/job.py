@@ -107,6 +107,7 @@ def _evaluate(job: Job, recordings: Recordings, further: Sequence[str]) -> Findi
         speed_ups=compare_speed_ups(recordings, settings, further)
         if settings.speed_ups.members
         else None,
+        per_example=measuring.per_example(results.operating_points),
         methods=compare_methods(job, recordings, results) if settings.methods else {},
     )
 
@@ -115,11 +116,13 @@ def _write(found: Findings, folder: Path, deployed: Mapping[str, object]) -> Non
     """Write the tables and summaries below ``folder``."""
     from cascade_exp.report.results.analyses import write_analyses
     from cascade_exp.report.results.files import write_json, write_results
+    from cascade_exp.report.results.per_example import write_per_example
     from cascade_exp.report.results.tier_baselines import write_tier_baselines
     from cascade_exp.report.results.tiers import write_latencies, write_tiers
 
     write_results(found.results, folder)
     write_json(folder / OPERATING_POINT, deployed)
+    write_per_example(found.per_example, folder)
     write_analyses(found.analyses, folder)
     write_tiers(found.tiers, folder)
     write_tier_baselines(found.tier_baselines, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -19,6 +19,7 @@ from cascade_exp.cascade.selection import NotFeasible
 from cascade_exp.cascade.stages import Compare, Outcome, StageTable
 from cascade_exp.cascade.sweep import settings_at, sweep_first, sweep_shared
 from cascade_exp.evaluation.pools import BothSplits, OneSplit, reference_of
+from cascade_exp.report.results.per_example import PerExample
 from cascade_exp.report.results.schema import (
     Difference,
     FrontRow,
@@ -211,6 +212,15 @@ class Measuring:
             report=self.with_intervals(report, outcome),
             difference=self.difference(outcome),
         )
+
+    def per_example(self, points: Mapping[str, OperatingPoint]) -> PerExample | None:
+        """What the first of ``points`` does to each reported example; None if it chose nothing."""
+        point, report = next(iter(points.values()), None), self.splits.report
+        if point is None or not point.feasible:
+            return None
+        outcome = self.outcome(report, self.members(report, point.stages), point.thresholds)
+        read = self.splits.kind.read(self.splits.recordings, report.name)
+        return PerExample(read.labels, read.ids, outcome.statistics, outcome.cost)
 
     def sweep_curve(self, point: OperatingPoint) -> SweepCurve | None:
         """Every first threshold of the point's cascade, the later ones held (or the same where they

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cascade_exp.jobs.sweeps import SweepJob
+from cascade_exp.report.comparison.pairs import pairs
 from cascade_exp.report.comparison.runs import ComparedRun, read_run, refused_run, write_csv
 from cascade_exp.report.comparison.seeds import seed_tables, write_seed_tables
 from cascade_exp.report.figures.runs import write_runs_figure
 from cascade_exp.report.pages.runs_page import write_page
+from cascade_exp.report.pages.runs_table import print_runs
 from cascade_exp.report.results.status import FAILED
 
 SUMMARY = "sweep_summary.csv"
@@ -24,12 +26,15 @@ def report(folder: Path, jobs: Sequence[SweepJob]) -> None:
     if not jobs:
         return
     runs = [_run(job, folder) for job in jobs]
-    write_csv(runs, folder / SUMMARY)
+    paired = pairs(runs)
+    write_csv(runs, folder / SUMMARY, paired)
     write_runs_figure(runs, folder / "fronts.png")
     command = shlex.join(["uv", "run", "evaluate.py", f"compare={folder}"])
-    write_page(runs, folder / "report.html", title=str(folder), command=command)
+    page = folder / "report.html"
+    write_page(runs, page, title=str(folder), command=command, pairs=paired)
     done = sum(run.results is not None for run in runs)
     console = Console(stderr=True)
+    print_runs(runs, paired, console)
     write_seed_tables(seed_tables(runs), folder, console)
     console.print(f"{done} of {len(runs)} jobs have results", highlight=False)
     for name in (SUMMARY, "report.html"):

@@ -11,6 +11,7 @@ import pytest
 
 from cascade_exp.report.comparison.runs import (
     best_per_budget,
+    by_improvement,
     cautions,
     comparable,
     label,
@@ -19,7 +20,7 @@ from cascade_exp.report.comparison.runs import (
     varied,
     write_csv,
 )
-from cascade_exp.report.figures.runs import by_improvement, reported_rows, write_runs_figure
+from cascade_exp.report.figures.runs import reported_rows, write_runs_figure
 from cascade_exp.report.pages import numbers, runs_page
 from cascade_exp.report.results.files import write_results
 from cascade_exp.report.results.schema import Results

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from cascade_exp.errors import CascadeError
 from cascade_exp.jobs.job import Job
+from cascade_exp.report.comparison.pairs import pairs
 from cascade_exp.report.comparison.runs import read_run, varied, write_csv
 from cascade_exp.report.comparison.seeds import seed_tables, write_seed_tables
 from cascade_exp.report.figures.runs import write_runs_figure
 from cascade_exp.report.pages.runs_page import write_page
+from cascade_exp.report.pages.runs_table import print_runs
 from cascade_exp.report.results.status import FILE, read_status
 
 COMPARISON = "compare"
@@ -33,9 +35,10 @@ def compare_jobs(job: Job, pattern: str) -> Path:
     above = Path(os.path.commonpath([folder.parent for folder in folders]))
     runs = [read_run(folder, str(folder.relative_to(above))) for folder in folders]
     target = job.folder / "results"
-    write_csv(runs, target / "comparison.csv")
+    paired = pairs(runs)
+    write_csv(runs, target / "comparison.csv", paired)
     plot = write_runs_figure(runs, target / "plots" / "fronts.png")
-    write_page(runs, target / "report.html", title=pattern, command=job.command)
+    write_page(runs, target / "report.html", title=pattern, command=job.command, pairs=paired)
     if job.loggers.wandb is not None:
         from cascade_exp.report.tracking.board import log_runs
 
@@ -45,6 +48,7 @@ def compare_jobs(job: Job, pattern: str) -> Path:
     keys = varied(runs)
     job.console.print(f"{summary}, by {', '.join(keys)}" if keys else summary, highlight=False)
     lines = [f"  without results: {run.name}: {run.reason}" for run in missing]
+    print_runs(runs, paired, job.console)
     write_seed_tables(seed_tables(runs), target, job.console)
     for line in (*lines, f"  {target / 'report.html'}"):
         job.console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -30,6 +31,9 @@ from cascade_exp.report.results.status import (
 )
 from cascade_exp.report.sentences import stated
 from cascade_exp.tables import Cell, csv_records
+
+if TYPE_CHECKING:
+    from cascade_exp.report.comparison.pairs import Pair
 
 # Where jobs are logged and stored, and what starts them, are no choices that explain a difference.
 _NO_CHOICE = ("logger", "paths", "compare")
@@ -171,6 +175,15 @@ def best_per_budget(runs: Sequence[ComparedRun]) -> list[Budget]:
     return found
 
 
+def by_improvement(run: ComparedRun) -> float:
+    """What ranks runs: the average improvement on the selection split, lowest where undefined.
+
+    Report numbers are shown and choose nothing: the best of many jobs on report is biased.
+    """
+    found = run.results.figures["selection"].average_improvement if run.results else None
+    return float("-inf") if found is None else found
+
+
 def first_point(run: ComparedRun) -> OperatingPoint | None:
     """What the first selection rule of ``run`` chose."""
     if run.results is None:
@@ -178,8 +191,11 @@ def first_point(run: ComparedRun) -> OperatingPoint | None:
     return next(iter(run.results.operating_points.values()), None)
 
 
-def cells(run: ComparedRun, keys: Sequence[str]) -> dict[str, Cell]:
-    """``run`` as a flat record; of the operating points, the first rule's."""
+def cells(run: ComparedRun, keys: Sequence[str], pair: Pair | None = None) -> dict[str, Cell]:
+    """``run`` as a flat record; of the operating points, the first rule's.
+
+    ``pair`` gives the columns ``difference_*``, empty where the examples differ.
+    """
     record: dict[str, Cell] = {"job": run.name, "state": run.state, "reason": run.reason}
     record |= {key: run.choices.get(key) for key in keys}
     record["seconds"] = run.seconds
@@ -195,13 +211,27 @@ def cells(run: ComparedRun, keys: Sequence[str]) -> dict[str, Cell]:
         measured = getattr(point, role) if point else None
         for name in ("score", "cost", "improvement"):
             record[f"{role}_{name}"] = getattr(measured, name) if measured else None
+    return record | _paired_cells(pair)
+
+
+def _paired_cells(pair: Pair | None) -> dict[str, Cell]:
+    """The paired difference from the reference job, and why there is none."""
+    record: dict[str, Cell] = {"difference_from": pair.reference if pair else None}
+    found = pair.difference if pair else None
+    for name in ("score", "cost"):
+        low, high = getattr(found, f"{name}_interval") if found else (None, None)
+        record[f"{name}_difference"] = getattr(found, name) if found else None
+        record |= {f"{name}_difference_low": low, f"{name}_difference_high": high}
+    record["no_difference"] = pair.reason if pair else None
     return record
 
 
-def write_csv(runs: Sequence[ComparedRun], path: Path) -> None:
+def write_csv(
+    runs: Sequence[ComparedRun], path: Path, pairs: Mapping[str, Pair] | None = None
+) -> None:
     """Write one row per run; numbers are ``repr`` floats, what is not there is empty."""
-    keys = varied(runs)
-    write_text(path, csv_records(cells(run, keys) for run in runs))
+    keys, paired = varied(runs), pairs or {}
+    write_text(path, csv_records(cells(run, keys, paired.get(run.name)) for run in runs))
 
 
 @stated

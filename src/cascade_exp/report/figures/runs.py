@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade_exp.atomic import write_bytes
-from cascade_exp.report.comparison.runs import ComparedRun, comparable, label, varied
+from cascade_exp.report.comparison.runs import (
+    ComparedRun,
+    by_improvement,
+    comparable,
+    label,
+    varied,
+)
 from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import style
 from cascade_exp.report.figures.style import Size
@@ -65,15 +71,6 @@ def reported_rows(results: Results) -> list[FrontRow]:
         if not kept or row.report_score > kept[-1].report_score:
             kept.append(row)
     return kept
-
-
-def by_improvement(run: ComparedRun) -> float:
-    """What ranks runs: the average improvement on the selection split, lowest where undefined.
-
-    Report numbers are shown and choose nothing: the best of many jobs on report is biased.
-    """
-    found = run.results.figures["selection"].average_improvement if run.results else None
-    return float("-inf") if found is None else found
 
 
 def _panel(

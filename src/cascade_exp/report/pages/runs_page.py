@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from cascade_exp.atomic import write_text
+from cascade_exp.report.comparison.pairs import Pair
 from cascade_exp.report.comparison.runs import (
     Budget,
     ComparedRun,
     best_per_budget,
+    by_improvement,
     cautions,
     comparable,
     first_point,
@@ -25,8 +27,9 @@ from cascade_exp.report.comparison.runs import (
 )
 from cascade_exp.report.comparison.seeds import SPREAD, seed_tables
 from cascade_exp.report.figures import axes, style
-from cascade_exp.report.figures.runs import COLORS, DASHES, by_improvement, looks, reported_rows
+from cascade_exp.report.figures.runs import COLORS, DASHES, looks, reported_rows
 from cascade_exp.report.pages import numbers, view
+from cascade_exp.report.pages.runs_table import gain_words
 from cascade_exp.report.results.schema import FrontRow
 from cascade_exp.report.sentences import stated
 
@@ -34,16 +37,30 @@ from cascade_exp.report.sentences import stated
 _POINTS = 3000
 
 
-def write_page(runs: Sequence[ComparedRun], path: Path, *, title: str, command: str) -> None:
+def write_page(
+    runs: Sequence[ComparedRun],
+    path: Path,
+    *,
+    title: str,
+    command: str,
+    pairs: Mapping[str, Pair] | None = None,
+) -> None:
     """Write the page about ``runs`` to ``path``, atomically.
 
     Args:
         title: what the jobs are: a sweep's folder, or a glob. command: the line that compares.
+        pairs: by job, its paired difference (``comparison.pairs``).
     """
-    write_text(path, page_text(runs, title=title, command=command))
+    write_text(path, page_text(runs, title=title, command=command, pairs=pairs))
 
 
-def page_text(runs: Sequence[ComparedRun], *, title: str, command: str) -> str:
+def page_text(
+    runs: Sequence[ComparedRun],
+    *,
+    title: str,
+    command: str,
+    pairs: Mapping[str, Pair] | None = None,
+) -> str:
     """The page as text; see :func:`write_page`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -56,7 +73,10 @@ def page_text(runs: Sequence[ComparedRun], *, title: str, command: str) -> str:
         lstrip_blocks=True,
     )
     keys = varied(runs)
-    groups = [_group(members, keys, unit) for (_, unit), members in comparable(runs).items()]
+    paired = pairs or {}
+    groups = [
+        _group(members, keys, unit, paired) for (_, unit), members in comparable(runs).items()
+    ]
     # "<" could end the script element; as an escape it cannot
     data = json.dumps([group["data"] for group in groups]).replace("<", "\\u003c")
     return environment.get_template("runs.html.j2").render(
@@ -98,7 +118,9 @@ def _headline(runs: Sequence[ComparedRun], keys: Sequence[str]) -> str:
     )
 
 
-def _group(runs: Sequence[ComparedRun], keys: Sequence[str], unit: str) -> dict[str, Any]:
+def _group(
+    runs: Sequence[ComparedRun], keys: Sequence[str], unit: str, pairs: Mapping[str, Pair]
+) -> dict[str, Any]:
     """One kind of score and cost: the contents of its tables and drawings."""
     ranked = sorted(runs, key=by_improvement, reverse=True)
     report = ranked[0].results
@@ -106,7 +128,8 @@ def _group(runs: Sequence[ComparedRun], keys: Sequence[str], unit: str) -> dict[
     return {
         "objective": view.objective(report),
         "unit": numbers.unit_title(unit) or unit,
-        "rows": [_table_row(run, keys, unit) for run in ranked],
+        "rows": [_table_row(run, keys, unit, pairs.get(run.name)) for run in ranked],
+        **_paired_words(runs, keys, pairs),
         "rule": next((p.rule for run in ranked if (p := first_point(run))), None),
         "budgets": [_budget(budget, keys, unit) for budget in best_per_budget(runs)],
         "legend": _legend(runs, keys),
@@ -199,7 +222,20 @@ def _values(run: ComparedRun, keys: Sequence[str], unit: str) -> list[list[Any]]
     ]
 
 
-def _table_row(run: ComparedRun, keys: Sequence[str], unit: str) -> dict[str, Any]:
+def _paired_words(
+    runs: Sequence[ComparedRun], keys: Sequence[str], pairs: Mapping[str, Pair]
+) -> dict[str, Any]:
+    """The job that differences are from, and by job why it has none."""
+    names = {run.name: label(run, keys) for run in runs}
+    of_group = {name: pair for name, pair in pairs.items() if name in names}
+    reference = next((names[pair.reference] for pair in of_group.values()), None)
+    unpaired = [(names[name], pair.reason) for name, pair in of_group.items() if pair.reason]
+    return {"reference": reference, "unpaired": unpaired}
+
+
+def _table_row(
+    run: ComparedRun, keys: Sequence[str], unit: str, pair: Pair | None
+) -> dict[str, Any]:
     """The cells of a run: (text, what it sorts by)."""
     assert run.results is not None
     figures = run.results.figures["report"]
@@ -220,6 +256,10 @@ def _table_row(run: ComparedRun, keys: Sequence[str], unit: str) -> dict[str, An
             (numbers.cost(measured.cost, unit), measured.cost),
             (numbers.factor(measured.improvement), measured.improvement),
         ]
+    found = pair.difference if pair else None
+    cost = numbers.cost_difference(found.cost, found.cost_interval, unit) if found else ""
+    cells.append((gain_words(pair) or numbers.NOTHING, found.score if found else None))
+    cells.append((cost or numbers.NOTHING, found.cost if found else None))
     return {"run": run, "cells": cells, "words": len(keys)}
 
 
