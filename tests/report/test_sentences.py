@@ -375,6 +375,17 @@ def check_selection_only(case: Case) -> None:
             is_factor(shown[1], here)
 
 
+def check_idle_words(case: Case) -> None:
+    """Each idle stage by its share; what it brings is checked in ``evaluation/test_idle.py``."""
+    for point in feasible(case.results):
+        said = [text_of(words) for words in view.idle_words(case.results, point)]
+        assert len(said) == len(point.idle) + bool(point.dropped)
+        for name, words in zip(point.idle, said, strict=False):
+            share = point.selection.exit_rates[point.stages.index(name)]
+            assert words.startswith(f"{name} answers ") and share < 0.05
+            is_percent(re.search(rf"answers ({NUMBER}) %", words)[1], share)
+
+
 def check_best_mark(case: Case) -> None:
     scores, best = singles(case.results), best_of(case.results)
     said = view.best_mark(case.results)
@@ -500,6 +511,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     "report.pages.view.difference_words": check_difference_words,
     "report.pages.view.figures_sentence": check_figures_sentence,
     "report.pages.view.headline": check_headline,
+    "report.pages.view.idle_words": check_idle_words,
     "report.pages.view.improvement_words": check_improvement_words,
     "report.pages.view.saving_words": check_saving,
     "report.pages.view.score_words": check_score_words,
@@ -534,6 +546,8 @@ def pools(draw) -> dict:
                     ("objective=f1",),
                     ("cost.accounting=exit_tier",),
                     ("threshold.reference=m0",),
+                    ("threshold.drop_idle=true", "search.max_stages=3"),
+                    ("search.max_stages=3",),
                     ("threshold.rules=[target_cost,match_accuracy]", "threshold.target_cost=1.5"),
                     ("threshold.rules=[match_accuracy]", "threshold.tolerance=0.2"),
                 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cascade_exp.cascade.frontier import FrontPoint, local_maxima, scores_and_costs
 from cascade_exp.cascade.guaranteed import guaranteed, loss_differences
-from cascade_exp.cascade.selection import Choice, Goals, select
+from cascade_exp.cascade.selection import Choice, Goals, NotFeasible, select
 from cascade_exp.errors import CascadeError
+from cascade_exp.evaluation.idle import GIVEN, drop_idle, idle_places, named
 from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pools import reference_of
 from cascade_exp.evaluation.searching import Searching
@@ -44,12 +47,23 @@ def operating_points(
         worst_case_cost=threshold.worst_case_cost,
         given=given,
     )
-    points = {r: measuring.operating_point(r, select(r, front, goals)) for r in rules}
+    points = {r: _point(measuring, r, select(r, front, goals)) for r in rules}
     peaks = local_maxima(*scores_and_costs(front), selection.baseline, threshold.local)
     for number, peak in enumerate(peaks, start=1):
         rule = f"local_maximum_{number}"
-        points[rule] = measuring.operating_point(rule, front[peak.index])
+        points[rule] = _point(measuring, rule, front[peak.index])
     return points
+
+
+def _point(measuring: Measuring, rule: str, found: Choice) -> OperatingPoint:
+    """What ``rule`` chose, its idle stages dropped with ``threshold.drop_idle``, else marked."""
+    if isinstance(found, NotFeasible):
+        return measuring.operating_point(rule, found)
+    dropped: list[str] = []
+    if measuring.splits.settings.threshold.drop_idle and rule not in GIVEN:
+        found, dropped = drop_idle(measuring, found)
+    idle = named(measuring, found, idle_places(measuring, found))
+    return replace(measuring.operating_point(rule, found), idle=idle, dropped=dropped)
 
 
 def _target_cost(settings: CommonConfig, reference_cost: float) -> float | None:

@@ -177,6 +177,7 @@ class Threshold(Named):
     compare: str
     same_split: bool
     local: int
+    drop_idle: bool
 
     def __post_init__(self) -> None:
         choice(self.compare, ("ge", "gt"), "compare")

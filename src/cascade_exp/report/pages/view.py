@@ -471,9 +471,11 @@ def cautions(results: Results) -> list[str]:
             f"{numbers.score(best.report.score)}: the splits differ by more than chance."
         )
     for rules, point in rules_by_setting(results):
-        lost = selection_only(point)
-        if lost:
-            found.append(f"{' and '.join(rules)}: {lost}")
+        found += [
+            f"{' and '.join(rules)}: {words}"
+            for words in (selection_only(point), *idle_words(results, point))
+            if words
+        ]
     if results.settings["accounting"] == "exit_tier":
         found.append(
             "Costs count only the tier that answered (cost.accounting=exit_tier); earlier stages "
@@ -482,6 +484,25 @@ def cautions(results: Results) -> list[str]:
     if not results.settings["exact"]:
         note = results.settings.get("search_note", "cheaper settings may exist")
         found.append(f"The Pareto front is not exact: {note}.")
+    return found
+
+
+@stated
+def idle_words(results: Results, point: OperatingPoint) -> list[str]:
+    """What idle and dropped stages of a point answer and bring (``threshold.drop_idle``)."""
+    chosen_on, found = split(results, "selection"), []
+    for name in point.idle:
+        assert point.selection is not None
+        share = point.selection.exit_rates[point.stages.index(name)]
+        found.append(
+            f"{name} answers {numbers.percent(share)} of {chosen_on}, and brings neither a score "
+            "nor a saving that stands out of the paired intervals there; threshold.drop_idle=true "
+            "drops it."
+        )
+    if point.dropped:
+        found.append(
+            f"without {', '.join(point.dropped)}, idle on {chosen_on} (threshold.drop_idle=true)."
+        )
     return found
 
 

@@ -70,7 +70,9 @@ class OperatingPoint:
 
     ``stage_costs`` is the cost of running each stage; ``conditions`` say, by stage but the last,
     when an example leaves it, in the words of the kind of cascade. ``difference`` is None in
-    results written before it was recorded.
+    results written before it was recorded. ``idle`` are stages that answer almost nobody and bring
+    nothing that the selection split shows (``evaluation.idle``), ``dropped`` those that were left
+    out for that.
     """
 
     rule: str
@@ -84,6 +86,8 @@ class OperatingPoint:
     selection: Measured | None = None
     report: Measured | None = None
     difference: Difference | None = None
+    idle: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
