@@ -113,12 +113,15 @@ def _truncate(path: Path) -> None:
     [
         (lambda f: _truncate(f / "a.npy"), "truncated"),
         (lambda f: (f / "a.npy").write_bytes(b""), "truncated"),
-        (lambda f: (f / "a.npy").write_bytes(b"hello"), "not a plain .npy"),
+        (lambda f: (f / "a.npy").write_bytes(b"hello"), "no .npy array of numbers"),
         (lambda f: np.save(f / "a.npy", np.zeros((19, 3), np.float32)), "19 rows for model a"),
         (lambda f: np.save(f / "a.npy", np.zeros((20, 4), np.float32)), "a has 4; all models"),
         (lambda f: np.save(f / "a.npy", np.zeros(20, np.float32)), "shape [N, K]"),
         (lambda f: np.save(f / "a.npy", np.zeros((20, 3), np.int64)), "int64"),
-        (lambda f: np.save(f / "a.npy", np.array([{}]), allow_pickle=True), "plain .npy"),
+        (
+            lambda f: np.save(f / "a.npy", np.array([{}]), allow_pickle=True),
+            "no .npy array of numbers",
+        ),
         (lambda f: np.save(f / "labels.npy", np.full(20, 3)), "row 0 has label 3; expected 0..2"),
         (lambda f: np.save(f / "labels.npy", np.full(20, -1)), "row 0 has label -1"),
         (lambda f: np.save(f / "labels.npy", np.zeros(0, np.int64)), "empty"),

@@ -95,6 +95,15 @@ def test_settings_leave_the_configuration_as_it_is():
     assert str(config) == before
 
 
+def test_a_renamed_key_of_a_members_training_is_refused_wherever_it_is_written():
+    member = "{family: timm, architecture: resnet18, training: {plain: true}}"
+    config = composed("train", "models=none", f"models.members={{a: {member}}}")
+    with pytest.raises(
+        CascadeError, match=r"a\.training\.plain: .* \S+a\.training\.unregularised$"
+    ):
+        check_members(config.models)
+
+
 def test_a_pool_on_the_command_line():
     member = "{family: timm, architecture: resnet18}"
     config = composed("train", "models=none", f"models.members={{a: {member}, b: {member}}}")

@@ -19,6 +19,11 @@ CONF = Path(__file__).parents[2] / "conf"
         ("rivals.full=six", "expected speed_ups.full"),
         ("experiment=rivals", "experiment=rivals: .* expected experiment=speed_ups$"),
         ("experiment=sst2_rivals,x", "expected experiment=sst2_speed_ups$"),
+        (
+            "+models.members.bert_1l.training.plain=true",
+            "models.members.bert_1l.training.plain: .* expected "
+            r"models\.members\.bert_1l\.training\.unregularised$",
+        ),
         ("models=minilm_rivals", "expected models=minilm_speed_ups$"),
     ],
 )

@@ -132,7 +132,7 @@ def test_a_plain_member_learns_the_task_alone(tmp_path):
         "regularizer=dar",
         "regularizer.folds=2",
         "regularizer.seeds=1",
-        "+models.members.bert_1l.training.plain=true",
+        "+models.members.bert_1l.training.unregularised=true",
     )
     assert not list((tmp_path / "cache").glob("difficulty/*"))
     assert not {"train/dar", "train/soft_targets"} & set(steps(beside, "bert_1l")[0])
@@ -172,8 +172,8 @@ def test_an_epoch_shorter_than_the_logging_interval_is_logged(tmp_path):
     ("overrides", "said"),
     [
         (
-            ("models=deebert", "encoder=x", "+models.members.deebert.training.plain=true"),
-            "deebert.training.plain: networks with exits are neither",
+            ("models=deebert", "encoder=x", "+models.members.deebert.training.unregularised=true"),
+            "deebert.training.unregularised: networks with exits are neither",
         ),
         (("distillation=vanilla", "distillation.alpha=2"), "distillation.alpha=2"),
         (("distillation=theseus", "distillation.ramp=0"), "distillation.ramp=0"),

@@ -79,8 +79,8 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     settings = to_settings(config)
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)
     group = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
     key = job_key(hydra.job.name, config)
     overrides = list(hydra.overrides.task)
@@ -91,7 +91,7 @@ def open_job(config: DictConfig, job_type: str) -> Iterator[Job]:
         with open_loggers(
             settings.logger,
             folder=folder,
-            config={str(k): v for k, v in plain.items()},
+            config={str(k): v for k, v in resolved.items()},
             job_type=job_type,
             group=group,
             run_id=start.run_id,

@@ -135,14 +135,14 @@ class Classifier(pl.LightningModule):
         """The optimiser, with its schedule stepped every batch."""
         settings = self.optimizer_settings
         decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
-        plain = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
+        undecayed = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         optimizer = build(
             settings.builds,
             settings.options,
             key="optimizer",
             params=[
                 {"params": decayed, "weight_decay": settings.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
+                {"params": undecayed, "weight_decay": 0.0},
             ],
             lr=settings.learning_rate,
         )

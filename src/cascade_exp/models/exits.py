@@ -29,6 +29,7 @@ from cascade_exp.models.transformers_loading import (
     check_vocabulary,
     load_encoder,
     load_tokenizer,
+    load_written,
     own_memory,
     quiet,
 )
@@ -102,15 +103,8 @@ def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path)
     """Rebuild the network from what ``write`` left."""
     method = choice(description["method"], METHODS, f"{directory}: method")
     try:
-        with quiet():
-            transformer, info = AutoModel.from_pretrained(
-                directory,
-                dtype="auto",
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=description["trust_remote_code"],
-                output_loading_info=True,
-            )
+        trust = description["trust_remote_code"]
+        transformer, info = load_written(AutoModel, directory, trust)
         heads = load_file(directory / HEADS_FILE)
     except (Exception, SafetensorError) as error:  # each library fails in its own way
         raise CascadeError(

@@ -78,7 +78,7 @@ def measure(model: CompleteModel, length: int | None = None) -> Measured:
     """Count on one example; the network keeps its mode and its weights.
 
     The FLOPs that torch counts are halved. It counts nothing for attention's fused kernels, so the
-    plain ones are used meanwhile.
+    unfused ones are used meanwhile.
 
     Args:
         model: the model.

@@ -55,6 +55,28 @@ def load_encoder(where: str, encoder: str, trust: bool) -> Any:
     return network
 
 
+def load_written(auto: Any, directory: Path, trust: bool) -> tuple[Any, dict[str, Any]]:
+    """The network that ``save_pretrained`` left in ``directory``, in the dtype it was left in, and
+    which of its weights did not fit.
+
+    Args:
+        auto: transformers' class of such networks, as ``AutoModel``.
+
+    Raises:
+        Exception: whatever safetensors, json or transformers raise for damaged files.
+    """
+    with quiet():
+        network, fit = auto.from_pretrained(
+            directory,
+            dtype="auto",
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=trust,
+            output_loading_info=True,
+        )
+    return network, fit
+
+
 def load_tokenizer(where: str, wanted: TextMember, encoder: str | None) -> Any:
     """The member's tokenizer, else its encoder's; None when it has neither.
 

@@ -36,6 +36,7 @@ from cascade_exp.models.transformers_loading import (
     label_fields,
     load_config,
     load_tokenizer,
+    load_written,
     own_memory,
     quiet,
     unusable,
@@ -133,15 +134,8 @@ def save_tokenizer(model: CompleteModel, directory: Path) -> None:
 def read(description: dict[str, Any], classes: tuple[str, ...], directory: Path) -> nn.Module:
     """Rebuild the network from what ``write`` left, in the dtype it was left in."""
     try:
-        with quiet():
-            transformer, info = HEADS[description["head"]].auto.from_pretrained(
-                directory,
-                dtype="auto",
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=description["trust_remote_code"],
-                output_loading_info=True,
-            )
+        auto, trust = HEADS[description["head"]].auto, description["trust_remote_code"]
+        transformer, info = load_written(auto, directory, trust)
     except Exception as error:  # safetensors, json and transformers each fail in their own way
         raise CascadeError(
             f"{directory}: damaged; transformers cannot load it ({one_line(error)})"
@@ -319,7 +313,7 @@ def _fields(schema: Any) -> list[str]:
 
 def architecture(config: Any) -> dict[str, Any]:
     """The fields of a configuration that determine the network, those of its classes left out."""
-    plain = json.loads(config.to_json_string(use_diff=False))
+    given = json.loads(config.to_json_string(use_diff=False))
     known = _fields(type(config))
-    kept = {key: v for key, v in plain.items() if key in known and key not in _NOT_FIELDS}
+    kept = {key: v for key, v in given.items() if key in known and key not in _NOT_FIELDS}
     return {"model_type": config.model_type, **kept}

@@ -25,7 +25,7 @@ def load_array(path: Path) -> NDArray[Any]:
     """The array of a ``.npy`` file, memory-mapped.
 
     Raises:
-        CascadeError: if the file is missing, damaged, or not a plain array.
+        CascadeError: if the file is missing, damaged, or no array of numbers.
     """
     if not path.is_file():
         raise CascadeError(f"{path}: missing")
@@ -34,11 +34,11 @@ def load_array(path: Path) -> NDArray[Any]:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header makes numpy raise a dozen kinds of errors
         raise CascadeError(
-            f"{path}: truncated or not a plain .npy array ({one_line(error)})"
+            f"{path}: truncated or no .npy array of numbers ({one_line(error)})"
         ) from None
     if not isinstance(array, np.ndarray):
         array.close()
-        raise CascadeError(f"{path}: an archive, expected a plain .npy array")
+        raise CascadeError(f"{path}: an archive, expected one .npy array")
     check_array(path)
     return array
 

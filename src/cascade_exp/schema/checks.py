@@ -21,6 +21,7 @@ from cascade_exp.schema.evaluating import (
     StagesCascade,
     TiersCascade,
 )
+from cascade_exp.schema.renamed import refuse_renamed_key
 from cascade_exp.schema.training import FrontModels, MemberTraining
 
 
@@ -167,7 +168,10 @@ def _member(name: str, given: Any) -> Member:
     resolved = OmegaConf.to_container(given, resolve=True)
     assert isinstance(resolved, dict)
     settings: dict[str, Any] = {str(key): value for key, value in resolved.items()}
-    training = read_keys(f"{where}.training.", settings.pop("training", None) or {}, MemberTraining)
+    own = settings.pop("training", None) or {}
+    for key in own:
+        refuse_renamed_key(f"{where}.training.{key}")
+    training = read_keys(f"{where}.training.", own, MemberTraining)
     _check_training(f"{where}.training", training, settings)
     read_member(name, settings, FAMILIES[family].member)
     return Member(settings, training)
@@ -176,10 +180,10 @@ def _member(name: str, given: Any) -> Member:
 def _check_training(where: str, training: MemberTraining, model: Mapping[str, Any]) -> None:
     """Refuse settings of the training that nothing reads."""
     exits = model["family"] == "exits"
-    if training.plain and exits:
+    if training.unregularised and exits:
         raise CascadeError(
-            f"{where}.plain: networks with exits are neither regularised nor taught by the last "
-            "stage, so nothing reads it"
+            f"{where}.unregularised: networks with exits are neither regularised nor taught by "
+            "the last stage, so nothing reads it"
         )
     given = [f.name for f in fields(training) if getattr(training, f.name) != f.default]
     for key in given:

@@ -297,7 +297,8 @@ class SyntheticTextData(TextData):
 class MemberTraining:
     """What one model trains with instead of the job's own; null: the job's.
 
-    ``plain``: on the task alone, whatever the job's regulariser and distillation: as a baseline.
+    ``unregularised``: on the task's loss alone, whatever the job's regulariser and distillation: as
+    a baseline.
     ``head_…``: for the second phase of a network with exits that has two; null: the same again.
     ``run``: the training job whose model of this name is taken as it is, instead of any training.
     """
@@ -305,7 +306,7 @@ class MemberTraining:
     learning_rate: Optional[float] = None
     max_epochs: Optional[int] = None
     seed: Optional[int] = None
-    plain: bool = False
+    unregularised: bool = False
     head_learning_rate: Optional[float] = None
     head_epochs: Optional[int] = None
     run: Optional[str] = None

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from cascade_exp.atomic import replacing
 from cascade_exp.cascade.rows import Logits
 from cascade_exp.cascade.stages import Ints
@@ -25,11 +23,10 @@ from cascade_exp.data.examples import Examples
 from cascade_exp.data.glue_tests import Asked, load_test, test_sets
 from cascade_exp.errors import CascadeError
 from cascade_exp.models.complete import CompleteModel
-from cascade_exp.models.members import read_keys
 from cascade_exp.recordings.exits import network_of
 from cascade_exp.report.results.operating_point import OPERATING_POINT
 from cascade_exp.runtime.chosen import ChosenCascade, chosen_at
-from cascade_exp.schema.renamed import refuse_renamed
+from cascade_exp.tools.command import run_command
 
 
 @dataclass
@@ -154,15 +151,12 @@ def _logits(
 
 def main(arguments: Sequence[str]) -> int:
     """Write the submission that the arguments ask for; returns the exit status."""
-    try:
-        refuse_renamed(arguments, {"speed_up": "at"})
-        options = read_keys("", OmegaConf.from_cli(list(arguments)), Options)  # type: ignore[arg-type]
-        for file, predicted in submit(options).items():
-            print(f"{options.output}: {file}, {len(predicted):,} answers")
-    except CascadeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(arguments, Options, _write, __doc__, {"speed_up": "at"})
+
+
+def _write(options: Options) -> None:
+    for file, predicted in submit(options).items():
+        print(f"{options.output}: {file}, {len(predicted):,} answers")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
-from cascade_exp.errors import CascadeError
-from cascade_exp.models.members import read_keys
 from cascade_exp.report.results.files import summary_adapter, write_json
 from cascade_exp.report.results.operating_point import operating_point_adapter
+from cascade_exp.tools.command import run_command
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -52,16 +49,14 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the schemas; returns the exit status."""
-    try:
-        options = read_keys("", OmegaConf.from_cli(list(arguments)), Options)
-    except CascadeError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return run_command(arguments, Options, _write, __doc__)
+
+
+def _write(options: Options) -> None:
     for name, schema in json_schemas().items():
         path = Path(options.output) / name
         write_json(path, schema)
         print(path)
-    return 0
 
 
 if __name__ == "__main__":

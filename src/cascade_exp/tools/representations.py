@@ -10,24 +10,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-from cascade_exp.errors import CascadeError
-from cascade_exp.models.members import read_keys
+from cascade_exp.tools.command import run_command
 from cascade_exp.training.representations import Options, project
 
 
 def main(arguments: Sequence[str]) -> int:
     """Draw what the arguments ask for; returns the exit status."""
-    try:
-        options = read_keys("", OmegaConf.from_cli(list(arguments)), Options)
-        for one in project(options):
-            print(f"{one.model}: accuracy {one.accuracy:.1%} after {one.answer}")
-        print(Path(options.run) / "results" / "representations.png")
-    except CascadeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(arguments, Options, _draw, __doc__)
+
+
+def _draw(options: Options) -> None:
+    for one in project(options):
+        print(f"{one.model}: accuracy {one.accuracy:.1%} after {one.answer}")
+    print(Path(options.run) / "results" / "representations.png")
 
 
 if __name__ == "__main__":

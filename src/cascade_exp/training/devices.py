@@ -1,8 +1,8 @@
 """How many devices a model is fitted on, and with which of Lightning's strategies.
 
 A pool fits several models one after another, and records and evaluates them in between, so several
-devices can serve a fit alone: processes that start with it and end with it (``ddp_spawn``). Plain
-``ddp`` starts the whole command anew for every further device, which would then build, write and
+devices can serve a fit alone: processes that start with it and end with it (``ddp_spawn``). With
+``ddp`` the whole command starts anew for every further device, which would then build, write and
 record everything again into the same folder.
 """
 

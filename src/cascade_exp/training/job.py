@@ -98,7 +98,7 @@ def _plan(pool: TrainingPool) -> _Plan:
     check_representations(settings.representations, layers, pool.source)
     complete = [name for name in members if not _has_exits(members[name])]
     last = max(reversed(complete), key=lambda name: measured[name][0].macs, default=None)
-    shaped = [it for it in complete if it != last and not members[it].training.plain]
+    shaped = [it for it in complete if it != last and not members[it].training.unregularised]
     return _Plan(measured, last, shaped)
 
 
@@ -114,7 +114,7 @@ def _labels_only(pool: TrainingPool, plan: _Plan) -> bool:
 def _record_share(pool: TrainingPool, wanted: Recording) -> None:
     for name in pool.members:
         model = _load(pool, name)
-        phases = fits_for(pool, model, fits=False, plain=True)
+        phases = fits_for(pool, model, fits=False, unregularised=True)
         record_share(pool, model, phases[-1].module, pool.feed(model), wanted)
 
 
@@ -127,7 +127,7 @@ def _train_all(pool: TrainingPool, plan: _Plan) -> None:
         if teacher is None or name != plan.last:
             shaped = name in plan.shaped
             _train_and_record(
-                pool, name, plan, plain=not shaped, teacher=teacher if shaped else None
+                pool, name, plan, unregularised=not shaped, teacher=teacher if shaped else None
             )
 
 
@@ -185,7 +185,7 @@ def _teacher(pool: TrainingPool, plan: _Plan) -> CompleteModel:
         if not _fits(pool, name):
             continue
         inner_task_loss(pool.settings.distillation, pool.build(name, 0), pool.build(plan.last, 0))
-    return _train_and_record(pool, plan.last, plan, plain=True)
+    return _train_and_record(pool, plan.last, plan, unregularised=True)
 
 
 def _fits(pool: TrainingPool, name: str) -> bool:
@@ -198,7 +198,7 @@ def _train_and_record(
     name: str,
     plan: _Plan,
     *,
-    plain: bool,
+    unregularised: bool,
     teacher: CompleteModel | None = None,
 ) -> CompleteModel:
     """Build, fit, save and record one member of the pool; a resumed job fits none twice."""
@@ -216,7 +216,7 @@ def _train_and_record(
         pool.say(f"  trained in {taken}")
     data = pool.feed(model)
     pool.describe_cut(name, data)
-    phases = fits_for(pool, model, fits=fits, plain=plain, teacher=teacher)
+    phases = fits_for(pool, model, fits=fits, unregularised=unregularised, teacher=teacher)
     if fits:
         fit_member(pool, model, phases, data)
     if trained:

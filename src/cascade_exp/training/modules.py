@@ -25,15 +25,15 @@ def fits_for(
     model: CompleteModel,
     *,
     fits: bool,
-    plain: bool,
+    unregularised: bool,
     teacher: CompleteModel | None = None,
 ) -> list[Fit]:
     """The fits of ``model``, in order; one for a complete model. Arguments as ``module_for``'s."""
     own = pool.members[model.name].training
     if not isinstance(model.network, ExitNetwork):
-        module = module_for(pool, model, fits=fits, plain=plain, teacher=teacher)
+        module = module_for(pool, model, fits=fits, unregularised=unregularised, teacher=teacher)
         tuning = pool.settings.regularizer
-        if not isinstance(tuning, Gatekeeper) or plain or not fits:
+        if not isinstance(tuning, Gatekeeper) or unregularised or not fits:
             return [Fit(module, own)]
         return [Fit(module, own), _gatekeeper_fit(pool, model, own, tuning)]
     phases = []
@@ -50,19 +50,20 @@ def module_for(
     model: CompleteModel,
     *,
     fits: bool,
-    plain: bool,
+    unregularised: bool,
     teacher: CompleteModel | None = None,
 ) -> Classifier:
     """The module that fits a complete ``model`` as the job's settings say.
 
     Args:
         fits: whether it will be fitted, or only asked for its answers.
-        plain: whether no regulariser is for it: the pool's last stage, or a plain member.
+        unregularised: whether no regulariser is for it: the pool's last stage, or a member whose
+            training says so.
         teacher: the trained last stage, where it teaches this one.
     """
     own = pool.members[model.name].training
     optimizer = optimizer_of(pool.settings, own)
-    regularizer = _regularizer(pool, model.name) if fits and not plain else None
+    regularizer = _regularizer(pool, model.name) if fits and not unregularised else None
     task_loss = task_loss_for(pool, model, teacher) if fits and teacher is not None else None
     return Classifier(model.network, len(model.classes), optimizer, task_loss, regularizer)
 

@@ -57,97 +57,54 @@ class Task:
     further: tuple[str, ...] = ()
 
 
-_ENTAILS = ("entailment", "not_entailment")
-_MNLI_CLASSES = ("entailment", "neutral", "contradiction")
-
-
-def _mnli(matching: str, further: tuple[str, ...] = ()) -> Task:
-    return Task(
-        folder="MNLI",
-        text="sentence1",
-        pair="sentence2",
-        label="gold_label",
-        classes=_MNLI_CLASSES,
-        words=_MNLI_CLASSES,
-        hub_config="mnli",
-        hub_text="premise",
-        hub_pair="hypothesis",
-        dev=f"dev_{matching}.tsv",
-        hub_dev=f"validation_{matching}",
-        further=further,
-    )
-
-
-TASKS: dict[str, Task] = {
-    "sst2": Task(
-        folder="SST-2",
-        text="sentence",
-        pair=None,
-        label="label",
-        classes=("negative", "positive"),
-        words=("0", "1"),
-        hub_config="sst2",
-        hub_text="sentence",
-    ),
-    "mrpc": Task(
-        folder="MRPC",
-        text="#1 String",
-        pair="#2 String",
-        label="Quality",
-        classes=("not_equivalent", "equivalent"),
-        words=("0", "1"),
-        hub_config="mrpc",
-        hub_text="sentence1",
-        hub_pair="sentence2",
-    ),
-    "rte": Task(
-        folder="RTE",
-        text="sentence1",
-        pair="sentence2",
-        label="label",
-        classes=_ENTAILS,
-        words=_ENTAILS,
-        hub_config="rte",
-        hub_text="sentence1",
-        hub_pair="sentence2",
-    ),
-    "cola": Task(
-        folder="CoLA",
-        text="sentence",
-        pair=None,
-        label="label",
-        classes=("unacceptable", "acceptable"),
-        words=("0", "1"),
-        hub_config="cola",
-        hub_text="sentence",
-        header=("source", "label", "mark", "sentence"),
-    ),
-    "qnli": Task(
-        folder="QNLI",
-        text="question",
-        pair="sentence",
-        label="label",
-        classes=_ENTAILS,
-        words=_ENTAILS,
-        hub_config="qnli",
-        hub_text="question",
-        hub_pair="sentence",
-    ),
-    "qqp": Task(
-        folder="QQP",
-        text="question1",
-        pair="question2",
-        label="is_duplicate",
-        classes=("not_duplicate", "duplicate"),
-        words=("0", "1"),
-        hub_config="qqp",
-        hub_text="question1",
-        hub_pair="question2",
-        broken_rows=True,
-    ),
-    "mnli": _mnli("matched", further=("mnli_mismatched",)),
-    "mnli_mismatched": _mnli("mismatched"),
+_TABLE = """
+task            | folder | text      | pair      | label        | hub's text | hub's pair | classes
+sst2            | SST-2  | sentence  |           | label        | sentence   |            | negative positive
+mrpc            | MRPC   | #1 String | #2 String | Quality      | sentence1  | sentence2  | not_equivalent equivalent
+rte             | RTE    | sentence1 | sentence2 | label        | sentence1  | sentence2  | entailment not_entailment
+cola            | CoLA   | sentence  |           | label        | sentence   |            | unacceptable acceptable
+qnli            | QNLI   | question  | sentence  | label        | question   | sentence   | entailment not_entailment
+qqp             | QQP    | question1 | question2 | is_duplicate | question1  | question2  | not_duplicate duplicate
+mnli            | MNLI   | sentence1 | sentence2 | gold_label   | premise    | hypothesis | entailment neutral contradiction
+mnli_mismatched | MNLI   | sentence1 | sentence2 | gold_label   | premise    | hypothesis | entailment neutral contradiction
+"""  # noqa: E501
+_NUMBERED = ("sst2", "mrpc", "cola", "qqp")
+"""Tasks whose files write labels as numbers; the others write the names of the classes."""
+_OWN: dict[str, dict[str, Any]] = {
+    "cola": {"header": ("source", "label", "mark", "sentence")},
+    "qqp": {"broken_rows": True},
+    "mnli": {
+        "dev": "dev_matched.tsv",
+        "hub_dev": "validation_matched",
+        "further": ("mnli_mismatched",),
+    },
+    "mnli_mismatched": {
+        "dev": "dev_mismatched.tsv",
+        "hub_config": "mnli",
+        "hub_dev": "validation_mismatched",
+    },
 }
+"""What else is a task's own."""
+
+
+def _task(row: str) -> tuple[str, Task]:
+    name, folder, text, pair, label, hub_text, hub_pair, named = map(str.strip, row.split("|"))
+    classes = tuple(named.split())
+    given: dict[str, Any] = {
+        "folder": folder,
+        "text": text,
+        "pair": pair or None,
+        "label": label,
+        "classes": classes,
+        "words": tuple(map(str, range(len(classes)))) if name in _NUMBERED else classes,
+        "hub_config": name,
+        "hub_text": hub_text,
+        "hub_pair": hub_pair or None,
+    }
+    return name, Task(**given | _OWN.get(name, {}))
+
+
+TASKS: dict[str, Task] = dict(map(_task, _TABLE.strip().splitlines()[1:]))
 
 _Set = tuple[Ints, list[Text]]
 

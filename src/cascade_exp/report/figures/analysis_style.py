@@ -44,6 +44,46 @@ def figure_title(figure: Figure, text: str, size: Size) -> None:
         figure.suptitle(text, x=0.012, ha="left", fontsize=11, fontweight="bold")
 
 
+def dots(
+    axes: Axes,
+    points: Sequence[tuple[float, float]],
+    label: str | None,
+    *,
+    areas: tuple[float, float] = (18, 11),
+    gid: str | None = None,
+) -> None:
+    """The Pareto front's settings on report, one dot each; ``areas`` of few and of many of them."""
+    axes.scatter(
+        [x for x, _ in points],
+        [y for _, y in points],
+        s=areas[0] if len(points) <= 60 else areas[1],
+        color=CASCADE,
+        linewidths=0,
+        zorder=3,
+        gid=gid,
+        label=label,
+    )
+
+
+def mark(
+    axes: Axes, points: Sequence[tuple[float, float]], label: str, *, gid: str | None = None
+) -> None:
+    """A diamond around each chosen setting."""
+    if points:
+        axes.scatter(
+            [x for x, _ in points],
+            [y for _, y in points],
+            s=80,
+            marker="D",
+            facecolors="none",
+            edgecolors=CHOSEN,
+            linewidths=2.0,
+            zorder=6,
+            gid=gid,
+            label=label,
+        )
+
+
 def stacked_bars(
     axes: Axes,
     names: Sequence[str],

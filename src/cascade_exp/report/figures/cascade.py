@@ -17,6 +17,7 @@ from cascade_exp.report.figures.analysis_style import (
     DASHED,
     GREEN,
     figure_title,
+    mark,
     on_report,
     score_against_cost,
     stacked_bars,
@@ -105,16 +106,7 @@ def _deferral_points(axes: Axes, found: Deferral, chosen: str) -> None:
             zorder=5,
             label="leave iff right",
         )
-    axes.scatter(
-        *found.chosen,
-        s=80,
-        marker="D",
-        facecolors="none",
-        edgecolors=CHOSEN,
-        linewidths=2.0,
-        zorder=6,
-        label=chosen,
-    )
+    mark(axes, [found.chosen], chosen)
 
 
 @figure(

@@ -14,9 +14,9 @@ import numpy as np
 from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import evaluation as plots
 from cascade_exp.report.figures import style
-from cascade_exp.report.figures.analysis_style import DASHED, GREEN, figure_title, on_report
+from cascade_exp.report.figures.analysis_style import DASHED, GREEN, dots, figure_title, on_report
 from cascade_exp.report.figures.registry import figure
-from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, MUTED, SINGLE, Size
+from cascade_exp.report.figures.style import CHOSEN, FAINT, MUTED, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.analyses_schema import Analyses, Reoptimised
 from cascade_exp.report.results.published import PublishedPoint
@@ -25,6 +25,9 @@ from cascade_exp.report.results.schema import Results
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_SMALL = (16, 9)
+"""Areas of dots in the panels of two, which are smaller than a picture of one."""
 
 
 @figure(
@@ -211,15 +214,7 @@ def _two_panels(size: Size, sharey: bool = True) -> tuple[Figure, tuple[Axes, Ax
 
 def _frozen(axes: Axes, points: list[tuple[float, float]], results: Results) -> None:
     """The Pareto front's settings on the report split, a dot each."""
-    axes.scatter(
-        [x for x, _ in points],
-        [y for _, y in points],
-        s=16 if len(points) <= 60 else 9,
-        color=CASCADE,
-        linewidths=0,
-        zorder=3,
-        label=f"the Pareto front's settings {on_report(results)}",
-    )
+    dots(axes, points, f"the Pareto front's settings {on_report(results)}", areas=_SMALL)
 
 
 def _cost_axis(axes: Axes, results: Results, costs: list[float], size: Size) -> None:
@@ -246,14 +241,7 @@ def _improvements(axes: Axes, results: Results, oracle: Reoptimised) -> None:
                 marker="o" if len(line) == 1 else "",
             )
     if frozen:
-        axes.scatter(
-            [x for x, _ in frozen],
-            [y for _, y in frozen],
-            s=9,
-            color=CASCADE,
-            linewidths=0,
-            zorder=3,
-        )
+        dots(axes, frozen, None, areas=_SMALL)
     if not (found or frozen or best):
         axes.set_xlim(0.8, 1.2)
         axes.set_xticks([1.0])

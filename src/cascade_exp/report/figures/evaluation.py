@@ -6,7 +6,6 @@ into files, page, terminal and W&B.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from cascade_exp.report.figures import axes as house_axes
 from cascade_exp.report.figures import labels, style
+from cascade_exp.report.figures.analysis_style import dots, mark
 from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, INK, MUTED, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
@@ -72,11 +72,8 @@ def frontier_figure(results: Results, size: Size) -> Figure:
             linewidth=1.2,
             label=f"single models mixed, on {report}",
         )
-    _dots(
-        axes,
-        [(row.report_cost, row.report_score) for row in rows],
-        f"the same settings on {report}",
-    )
+    settings = [(row.report_cost, row.report_score) for row in rows]
+    dots(axes, settings, f"the same settings on {report}", gid=FRONT_POINTS)
     axes.scatter(
         [model.report.cost for model in singles],
         [model.report.score for model in singles],
@@ -88,7 +85,8 @@ def frontier_figure(results: Results, size: Size) -> Figure:
         gid=SINGLE_POINTS,
         label=f"single models on {report}",
     )
-    _mark(axes, [(p.cost, p.score) for _, p in chosen], f"chosen by rule, on {report}")
+    marks = [(p.cost, p.score) for _, p in chosen]
+    mark(axes, marks, f"chosen by rule, on {report}", gid=CHOSEN_POINTS)
     costs = [row.cost for row in results.frontier] + [row.report_cost for row in results.frontier]
     scores = [row.score for row in results.frontier] + [r.report_score for r in results.frontier]
     costs += [model.report.cost for model in singles]
@@ -151,7 +149,7 @@ def improvement_figure(results: Results, size: Size) -> Figure:
         )
     axes.axhline(1.0, color=MUTED, linewidth=1.2, label="1×: single models")
     marks = [(p.score, p.improvement) for _, p in _chosen(results) if p.improvement is not None]
-    _mark(axes, marks, f"chosen by rule, on {report}")
+    mark(axes, marks, f"chosen by rule, on {report}", gid=CHOSEN_POINTS)
     factors = [factor for _, factor in drawn + shown + marks] + [1.0]
     if figures.average_improvement is not None:
         factors.append(figures.average_improvement)
@@ -195,7 +193,12 @@ def _factors(
             label=f"along the Pareto front, on {view.split(results, 'selection')}",
         )
     if reported:
-        _dots(axes, reported, f"the same settings, on {view.split(results, 'report')}")
+        dots(
+            axes,
+            reported,
+            f"the same settings, on {view.split(results, 'report')}",
+            gid=FRONT_POINTS,
+        )
     if not found + reported:
         words = "every setting scores above\nthe best single model"
         axes.text(0.5, 0.5, words, ha="center", color=MUTED, transform=axes.transAxes)
@@ -234,8 +237,8 @@ def thresholds_figure(results: Results, size: Size) -> Figure | None:
         axes.axvline(at, color=CHOSEN, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.margins(y=0.12)
     measured = view.reported(point)
-    _mark(upper, [(at, measured.score)], f"chosen: {point.conditions[0]}")
-    _mark(lower, [(at, measured.cost)], "")
+    mark(upper, [(at, measured.score)], f"chosen: {point.conditions[0]}", gid=CHOSEN_POINTS)
+    mark(lower, [(at, measured.cost)], "", gid=CHOSEN_POINTS)
     upper.set_ylim(*house_axes.score_limits([*curve.score["report"], *curve.score["selection"]]))
     house_axes.percent_ticks(upper.yaxis, 5)
     house_axes.linear_cost(lower.yaxis, view.unit(results))
@@ -339,36 +342,6 @@ def _chosen(results: Results) -> list[tuple[str, Measured]]:
         for rules, point in view.rules_by_setting(results)
         if point.feasible
     ]
-
-
-def _dots(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
-    """The Pareto front's settings on report, one dot each, in the order of the rows drawn."""
-    axes.scatter(
-        [x for x, _ in points],
-        [y for _, y in points],
-        s=18 if len(points) <= 60 else 11,
-        color=CASCADE,
-        linewidths=0,
-        zorder=3,
-        gid=FRONT_POINTS,
-        label=label,
-    )
-
-
-def _mark(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
-    if points:
-        axes.scatter(
-            [x for x, _ in points],
-            [y for _, y in points],
-            s=80,
-            marker="D",
-            facecolors="none",
-            edgecolors=CHOSEN,
-            linewidths=2.0,
-            zorder=6,
-            gid=CHOSEN_POINTS,
-            label=label,
-        )
 
 
 def baseline_line(results: Results, role: str) -> list[tuple[float, float]]:

@@ -10,9 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cascade_exp.atomic import write_text
 from cascade_exp.report.figures import style, svg
@@ -20,12 +18,10 @@ from cascade_exp.report.figures.registry import PLACES, Entry, all_figures
 from cascade_exp.report.figures.style import Size
 from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages import numbers, speed_ups_view, tiers_view, view
+from cascade_exp.report.pages.template import template
 from cascade_exp.report.results.analyses_schema import Analyses, EarlyError
 from cascade_exp.report.results.schema import FrontRow, Results
 from cascade_exp.report.sentences import stated
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 # Rows of the page's table of trade-offs; frontier.csv has them all.
 _TRADE_OFFS = 14
@@ -78,7 +74,7 @@ def html_text(
     """The page as text; see :func:`write_html`."""
     results, analyses = found.results, found.analyses
     unit = view.unit(results)
-    return _template().render(
+    return template("report").render(
         findings=found,
         r=results,
         view=view,
@@ -100,21 +96,6 @@ def html_text(
         config_yaml=config_yaml.rstrip(),
         command=command,
     )
-
-
-@cache
-def _template() -> Template:
-    """The page's template, compiled once for all jobs of a multirun."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("cascade_exp.report.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _early(

@@ -30,6 +30,7 @@ from cascade_exp.report.figures import axes, style
 from cascade_exp.report.figures.runs import COLORS, DASHES, looks, reported_rows
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.pages.runs_table import gain_words
+from cascade_exp.report.pages.template import template
 from cascade_exp.report.results.schema import FrontRow
 from cascade_exp.report.sentences import stated
 
@@ -62,16 +63,8 @@ def page_text(
     pairs: Mapping[str, Pair] | None = None,
 ) -> str:
     """The page as text; see :func:`write_page`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("cascade_exp.report.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     keys = varied(runs)
     paired = pairs or {}
     groups = [
@@ -79,7 +72,7 @@ def page_text(
     ]
     # "<" could end the script element; as an escape it cannot
     data = json.dumps([group["data"] for group in groups]).replace("<", "\\u003c")
-    return environment.get_template("runs.html.j2").render(
+    return template("runs").render(
         title=title,
         command=command,
         headline=_headline(runs, keys),

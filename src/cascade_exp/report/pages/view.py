@@ -15,6 +15,8 @@ import numpy as np
 
 from cascade_exp.cascade.costs import Accounting, exit_costs
 from cascade_exp.cascade.frontier import Baseline
+from cascade_exp.cascade.pools.base import condition
+from cascade_exp.cascade.stages import Compare
 from cascade_exp.report.pages import numbers
 from cascade_exp.report.results.schema import (
     FrontRow,
@@ -534,8 +536,8 @@ def front_label(results: Results, row: FrontRow) -> list[str]:
     """A Pareto front's point, in lines: cascade, thresholds, both splits' cost and score."""
     lines = [">".join(row.stages)]
     lines += [
-        f"{name} answers if {condition}"
-        for name, condition in zip(row.stages, row.conditions, strict=False)
+        f"{name} answers if {words}"
+        for name, words in zip(row.stages, _conditions(results, row), strict=False)
     ]
     for role, score, cost in (
         ("report", row.report_score, row.report_cost),
@@ -543,6 +545,14 @@ def front_label(results: Results, row: FrontRow) -> list[str]:
     ):
         lines.append(f"{role}: {numbers.score(score)} at {numbers.cost(cost, unit(results))}")
     return lines
+
+
+def _conditions(results: Results, row: FrontRow) -> list[str]:
+    """When an example leaves each stage but the last; files keep the thresholds, not the words."""
+    if row.conditions or not row.thresholds:
+        return row.conditions
+    compare = cast(Compare, results.settings["compare"])
+    return [condition(confidence(results), threshold, compare) for threshold in row.thresholds]
 
 
 def _mapping(results: Results, key: str) -> Mapping[str, Any]:

@@ -178,5 +178,5 @@ def _deferral_rows(found: Deferral) -> list[Sequence[Cell]]:
 
 def _points(*columns: Iterable[Cell]) -> list[tuple[Cell, ...]]:
     """Columns, numpy's or not, as rows of plain numbers."""
-    plain = [column.tolist() if hasattr(column, "tolist") else list(column) for column in columns]
-    return list(zip(*plain, strict=True))
+    listed = [column.tolist() if hasattr(column, "tolist") else list(column) for column in columns]
+    return list(zip(*listed, strict=True))
