@@ -3,7 +3,7 @@
     uv run benchmarks/multirun.py [RECORDINGS]
 
 The 24 jobs are 4 metrics × 3 ensembles × 2 calibrations over one recordings folder (by default the
-shared CIFAR-10 ResNets), all in one process (Hydra's basic launcher). Per setting: seconds from the
+example ResNets), all in one process (Hydra's basic launcher). Per setting: seconds from the
 process's start to its first job's, seconds per job (every job's own end minus start, and the gaps
 between), and the slowest kinds of work of one job in a profiled process. The last column divides by
 the evaluation alone (no analyses, no pictures, no logger).
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DEFAULT = ROOT / "../shared/data/recordings/cifar10_jpeg_resnets"
+DEFAULT = ROOT / "examples/recordings/cifar10_resnets"
 GRID = (
     "metric=max_softmax,entropy,softmax_margin,logits_margin",
     "ensemble=none,comparison,mean_logits",

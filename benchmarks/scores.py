@@ -59,11 +59,11 @@ def with_torch(logits: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def best_times(rivals: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Best seconds of each, the rivals taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in rivals}
+def best_times(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Best seconds of each, all of them taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
-        for name, run in rivals.items():
+        for name, run in candidates.items():
             begun = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - begun)
@@ -104,7 +104,7 @@ def compare_metrics(size: int, classes: int) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
     copy = np.empty_like(logits)
     name = "this project (float64 sums)"
-    rivals: dict[str, Callable[[], object]] = {
+    candidates: dict[str, Callable[[], object]] = {
         name: lambda: ours(logits),
         "scipy in float64": lambda: with_scipy(wide),
         "scipy in float32": lambda: with_scipy(logits),
@@ -115,7 +115,7 @@ def compare_metrics(size: int, classes: int) -> None:
         "reading the logits once (np.sum)": lambda: logits.sum(),
         "copying the logits once": lambda: np.copyto(copy, logits),
     }
-    show("prediction and four metrics", best_times(rivals, ROUNDS), name)
+    show("prediction and four metrics", best_times(candidates, ROUNDS), name)
 
 
 def ensembles(size: int, classes: int) -> None:

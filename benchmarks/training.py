@@ -1,6 +1,6 @@
 """Training throughput: length-bucketed batches against batches padded to 128 tokens.
 
-    uv run benchmarks/training.py [data.root=../shared/data/glue] [steps=30]
+    uv run benchmarks/training.py [data.root=path/to/glue] [steps=30]
 
 Without ``data.root`` the texts are generated with SST-2's distribution of lengths out of the closed
 vocabulary of ``synthetic_text``. Both train the same BERT-shaped model (2 layers, hidden 128)

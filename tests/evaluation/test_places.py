@@ -1,12 +1,18 @@
 """``cost=edge_cloud`` with a search: who runs where is ``cost.places``."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cascade_exp.cascade.confidence import Confidence
+from cascade_exp.cascade.pools.base import WrappedPool
 from cascade_exp.cascade.stages import Stage
 from cascade_exp.errors import CascadeError
+from cascade_exp.evaluation.kinds import registry
+from cascade_exp.evaluation.kinds.registry import Kind
+from cascade_exp.evaluation.kinds.search import Searched
 from tests.evaluating import evaluated
 from tests.oracles import placed as oracle
 from tests.oracles.votes import plurality
@@ -97,6 +103,46 @@ def test_the_search_over_models_is_that_over_every_order_and_threshold(folder, a
             evaluation.measuring.members(evaluation.measuring.splits.selection, row.stages),
         )
         assert table.run(row.thresholds).cost.mean() == pytest.approx(row.cost)
+
+
+def draws_of(name, size):
+    return np.random.default_rng(ord(name)).random(size)
+
+
+class RandomPool(WrappedPool):
+    """Confidences drawn at random, by model, so that the oracle knows them."""
+
+    confidence = Confidence("random", "random number")
+
+    def stage(self, members):
+        draws = draws_of(self.names[members[-1]], self.size)
+        return replace(self.base.stage(members), confidence=draws)
+
+
+class RandomDeferral(Searched):
+    def stages(self, models):
+        return RandomPool(super().stages(models))
+
+
+@pytest.mark.parametrize("accounting", ["cumulative", "exit_tier"])
+def test_a_kind_that_wraps_the_stages_keeps_their_places(folder, accounting, monkeypatch):
+    registry.kinds()
+    monkeypatch.setitem(registry._KINDS, "search", Kind(RandomDeferral, {}))
+    evaluation, _ = evaluated(folder, *EDGE, "search.max_stages=3", f"cost.accounting={accounting}")
+    labels = np.load(folder / "selection" / "labels.npy")
+    stages = []
+    for name in COSTS:
+        prediction = np.load(folder / "selection" / f"{name}.npy").argmax(axis=1)
+        stages.append(Stage(draws_of(name, 24), prediction, oracle.right_of(prediction, labels)))
+    place, running = list(PLACE.values()), list(COSTS.values())
+    runs = list(oracle.cascades(place, running, [{m} for m in range(5)], 3))
+    assert evaluation.results.settings["cascades"] == len(runs)
+    expected = oracle.front(stages, runs, place, running, [0.25, 4.0], accounting)
+    found = evaluation.results.frontier
+    assert [row.cost * 24 for row in found] == pytest.approx([cost for cost, _ in expected])
+    assert [round(row.score * 24) for row in found] == [right for _, right in expected]
+    assert any(len(row.stages) > 1 for row in found)
+    assert any("random number" in row.conditions[0] for row in found if row.conditions)
 
 
 def test_a_searched_cascade_is_simulated_link_by_link(folder, tmp_path):

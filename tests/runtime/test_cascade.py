@@ -137,14 +137,14 @@ def test_nothing_gives_nothing(image_job, tmp_path):
 
 def test_progress_counts_exits_and_what_was_set_aside(image_job, tmp_path):
     cascade = Cascade.load(evaluated(image_job, tmp_path / "job", ["small", "large"]))
-    told = []
+    reported = []
     found = cascade.predict(
         [None, *images(90, 1).inputs],
         chunk_size=40,
-        progress=lambda exits, aside: told.append([*exits.tolist(), aside]),
+        progress=lambda exits, aside: reported.append([*exits.tolist(), aside]),
     )
-    assert [sum(row) for row in told] == [40, 80, 91]
-    assert told[-1] == [*np.bincount(found.exit[1:]).tolist(), 1]
+    assert [sum(row) for row in reported] == [40, 80, 91]
+    assert reported[-1] == [*np.bincount(found.exit[1:]).tolist(), 1]
 
 
 def test_another_rule_of_the_job_runs(image_job, tmp_path):

@@ -128,7 +128,7 @@ def test_keys_at_the_top_stand_in_the_commands_files_with_a_comment(command):
         for line in (CONF / f"{name}.yaml").read_text().splitlines()
     ]
     groups = {entry.name for entry in CONF.iterdir() if entry.is_dir()}
-    for key in set(composed(command)) - groups - {"methods", "rivals", "speed_ups"}:
+    for key in set(composed(command)) - groups - {"methods", "speed_ups"}:
         stated = [line for line in lines if line.startswith(f"{key}:")]
         assert len(stated) == 1, key
         commented = stated[0]

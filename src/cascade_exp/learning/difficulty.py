@@ -200,7 +200,7 @@ class LabelStore:
         return self._result(task).is_file()
 
     def work(self, task: Task) -> Path:
-        """Where ``task`` keeps what it needs to go on after an interruption."""
+        """Where ``task`` keeps what it needs to continue after an interruption."""
         return self.folder / "unfinished" / str(task)
 
     @contextmanager

@@ -1,6 +1,6 @@
 """How networks with exits learn: DeeBERT's two phases, PABEE's one, FastBERT's self-distillation.
 
-A phase is one fit by Lightning, which goes on with the weights of the phase before. The networks
+A phase is one fit by Lightning, which starts from the weights of the phase before. The networks
 are in ``models.exits``; fitting complete models in ``classifier``.
 """
 

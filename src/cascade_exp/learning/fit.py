@@ -100,7 +100,7 @@ def fit(
         data: trained on is its train split; after each epoch its validation and its selection split
             go through ``validation_step``, as the first and the second loader.
         folder: where checkpoints go: ``best`` and ``last``, in a place that a resume finds again.
-        resume: the checkpoint to go on from, if any.
+        resume: the checkpoint to continue from, if any.
     """
     built = [build(c.builds, c.options, key=f"callbacks.{n}") for n, c in callbacks.items()]
     if keeps == "last":

@@ -103,7 +103,7 @@ def _layers(base: nn.Module, path: str, layers: nn.ModuleList) -> Iterator[None]
 
 
 def _take_over(where: str, student: Any, teacher: Any, path: str) -> int:
-    """Give ``student`` the teacher's weights; only its layers go on learning. Returns L/M."""
+    """Give ``student`` the teacher's weights; only its layers continue to learn. Returns L/M."""
     deep, shallow = (int(t.config.num_hidden_layers) for t in (teacher, student))
     if deep % shallow or deep == shallow:
         raise CascadeError(

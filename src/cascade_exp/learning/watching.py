@@ -1,4 +1,4 @@
-"""What validation said over the epochs of a fit: the best of it, and whether to go on.
+"""What validation said over the epochs of a fit: the best of it, and whether to continue.
 
 Early stopping by the fit itself is Lightning's; here others are asked, such as a study that has
 other fits to compare with.
@@ -13,12 +13,12 @@ import pytorch_lightning as pl
 import torch
 
 GoesOn = Callable[[int, Mapping[str, float]], bool]
-"""Given an epoch, from 0, and what its validation said: whether the fit is to go on."""
+"""Given an epoch, from 0, and what its validation said: whether the fit is to continue."""
 PICK = {"max": max, "min": min}
 
 
 class WatchedValidation(pl.Callback):
-    """Keeps the best of each validation metric, and asks after each epoch whether to go on.
+    """Keeps the best of each validation metric, and asks after each epoch whether to continue.
 
     The best are in the trainer's metrics at the end, as ``<metric>.max`` or ``<metric>.min``, and
     go with the checkpoints, so that a resumed fit has them of all its epochs.

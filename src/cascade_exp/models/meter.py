@@ -3,7 +3,7 @@
 As a command it writes CSV to the standard output and nothing else there::
 
     python -m cascade_exp.models.meter resnet50 vit_small_patch16_224
-    python -m cascade_exp.models.meter ../shared/models/minilm_l6_h384 length=64
+    python -m cascade_exp.models.meter path/to/MiniLM-L6-H384 length=64
     python -m cascade_exp.models.meter outputs/…/models/minilm_2l repeats=20    # seconds, too
 
 A name is one of timm's, a directory that ``save_model`` wrote, or an encoder of transformers (hub

@@ -28,7 +28,7 @@ class Fit:
     """One fit of a member.
 
     Attributes:
-        module: what is fitted; of several fits each goes on with the weights of the one before.
+        module: what is fitted; of several fits each starts from the weights of the one before.
         training: what the member trains with instead of the job's own settings.
         phase: names the fits after the first.
         keeps: the weights that count: the ``best`` by validation, or the ``last``.
@@ -44,7 +44,7 @@ def fit_member(pool: TrainingPool, model: CompleteModel, fits: Sequence[Fit], da
     """Fit ``model`` in these ``fits``, one after another, with the job's callbacks and loggers.
 
     Checkpoints go to ``<job>/checkpoints/<name>``, of a later phase one folder deeper; where asked
-    to resume, the last phase that has one goes on and those before it are over. The best of each
+    to resume, the last phase that has one continues and those before it are over. The best of each
     validation metric goes into ``<job>/validation.json``.
 
     Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cascade_exp.cascade.confidence import Confidence
 from cascade_exp.cascade.costs import Accounting
@@ -161,8 +161,32 @@ class WrappedPool:
     def describe(
         self, members: Sequence[int], thresholds: Sequence[float], compare: Compare
     ) -> list[str]:
-        """When an example leaves each stage but the last, in words."""
+        """When an example leaves each stage but the last, in words: those of ``base``, unless this
+        pool has a confidence of its own."""
+        if self.confidence != self.base.confidence:
+            return conditions(self.confidence, thresholds, compare)
         return self.base.describe(self.base_members(members), thresholds, compare)
+
+
+Pool = TypeVar("Pool")
+
+
+def pool_below(pool: StagePool, kind: type[Pool]) -> Pool | None:
+    """The pool of class ``kind`` that ``pool`` is or wraps with the same members; None without one.
+
+    Whoever changes the members (:meth:`WrappedPool.base_members`) hides what is below.
+
+    >>> from cascade_exp.cascade.pools.exits import ExitPool
+    >>> pool_below(WrappedPool(WrappedPool(None)), ExitPool) is None
+    True
+    """
+    while not isinstance(pool, kind):
+        if not isinstance(pool, WrappedPool):
+            return None
+        if type(pool).base_members is not WrappedPool.base_members:
+            return None
+        pool = pool.base
+    return pool
 
 
 def table_of(

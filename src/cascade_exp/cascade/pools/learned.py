@@ -10,15 +10,15 @@ regression of all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from typing_extensions import override
 
 from cascade_exp.cascade.confidence import Confidence, make_metric
-from cascade_exp.cascade.pools.base import StagePool, WrappedPool, conditions
-from cascade_exp.cascade.stages import Compare, Floats, Ints, Stage
+from cascade_exp.cascade.pools.base import StagePool, WrappedPool
+from cascade_exp.cascade.stages import Floats, Ints, Stage
 from cascade_exp.errors import CascadeError
 
 LEARNED = "learned"
@@ -158,12 +158,6 @@ class LearnedPool(WrappedPool):
     @override
     def confidence(self) -> Confidence:
         return make_metric(LEARNED)
-
-    @override
-    def describe(
-        self, members: Sequence[int], thresholds: Sequence[float], compare: Compare
-    ) -> list[str]:
-        return conditions(self.confidence, thresholds, compare)
 
     @override
     def stage(self, members: tuple[int, ...]) -> Stage:

@@ -140,6 +140,6 @@ def may_join(front: Settings, cost: Floats, score: Floats) -> Ints:
     if not len(front):
         return np.arange(len(cost))
     place = np.searchsorted(front.cost, cost, side="right") - 1
-    rival = np.maximum(place, 0)
-    ties = (score == front.score[rival]) & (cost == front.cost[rival])
-    return np.flatnonzero((place < 0) | (score > front.score[rival]) | ties)
+    held = np.maximum(place, 0)
+    ties = (score == front.score[held]) & (cost == front.cost[held])
+    return np.flatnonzero((place < 0) | (score > front.score[held]) | ties)

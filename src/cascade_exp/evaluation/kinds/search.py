@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from typing_extensions import override
 
-from cascade_exp.cascade.pools.base import StagePool
+from cascade_exp.cascade.pools.base import StagePool, pool_below
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.pools.placed import PlacedPool
 from cascade_exp.cascade.search.engine import cascades_of
@@ -33,13 +33,14 @@ class Searched(RecordedModels):
     def candidates(self, stages: StagePool) -> Candidates:
         """Where models have places, by place and then by cost."""
         most = self.settings.search.max_stages
-        if not isinstance(stages, PlacedPool):
+        placed = pool_below(stages, PlacedPool)
+        if placed is None:
             return Candidates(cascades_of(stages.cost, most))
-        placement = stages.placement
-        found = cascades_of(placement.order(stages.running), most)
-        return Candidates([placement.members(cascade) for cascade in found])
+        found = cascades_of(placed.placement.order(placed.running), most)
+        return Candidates([placed.placement.members(cascade) for cascade in found])
 
     @override
     def members(self, stages: StagePool, names: Sequence[str]) -> tuple[int, ...]:
         found = super().members(stages, names)
-        return stages.placement.members(found) if isinstance(stages, PlacedPool) else found
+        placed = pool_below(stages, PlacedPool)
+        return found if placed is None else placed.placement.members(found)

@@ -16,7 +16,7 @@ from typing_extensions import override
 from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.costs import Parallel
 from cascade_exp.cascade.ensembling import RECORDED
-from cascade_exp.cascade.pools.base import StagePool
+from cascade_exp.cascade.pools.base import StagePool, pool_below
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.pools.tiers import VOTE, TierPool, check_tiers, vote_threshold
 from cascade_exp.cascade.search.tiers import Tier, TierSets, tier_sets, within_budget
@@ -85,8 +85,9 @@ class _Tiers(RecordedModels):
         """Votes are snapped to k / n."""
         if self.cascade.combine != VOTE:
             return super().thresholds(stages, members, given)
-        assert isinstance(stages, TierPool)
-        sizes = [len(stages.tiers[tier]) for tier in members[:-1]]
+        pool = pool_below(stages, TierPool)
+        assert pool is not None
+        sizes = [len(pool.tiers[tier]) for tier in members[:-1]]
         if len(given) != len(sizes):
             raise CascadeError(
                 f"threshold.fixed={list(given)}: {len(given)} thresholds for {len(members)} tiers, "
@@ -211,12 +212,13 @@ class SearchedTiers(_Tiers):
     @override
     def candidates(self, stages: StagePool) -> Candidates:
         """Over the budget, tiers are taken layer by layer from their front of score and cost."""
-        assert isinstance(stages, TierPool)
-        objective, budget = stages.models.objective, self.cascade.budget
-        sets = self._sets(stages.models)
+        pool = pool_below(stages, TierPool)
+        assert pool is not None
+        objective, budget = pool.models.objective, self.cascade.budget
+        sets = self._sets(pool.models)
         tiers = sets.tiers
         cost = stages.cost[: len(tiers)]
-        placement = self.placement(stages.models.names, tiers)
+        placement = self.placement(pool.models.names, tiers)
 
         def score() -> Floats:
             every = range(len(tiers))
@@ -251,9 +253,10 @@ class SearchedTiers(_Tiers):
 
     @override
     def members(self, stages: StagePool, names: Sequence[str]) -> tuple[int, ...]:
-        assert isinstance(stages, TierPool)
+        pool = pool_below(stages, TierPool)
+        assert pool is not None
         found = super().members(stages, names)
-        placement = self.placement(stages.models.names, self._sets(stages.models).tiers)
+        placement = self.placement(pool.models.names, self._sets(pool.models).tiers)
         return found if placement is None else placement.members(found)
 
     def _sets(self, models: LogitsPool) -> TierSets:
