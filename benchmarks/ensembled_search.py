@@ -18,56 +18,30 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from synthetic import costs, labels, write_logits
 
 from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.search.engine import SearchResult, search
 
-BLOCK = 2000
-
-
-def write_logits(path: Path, model: int, place: float, shape: tuple[int, int]) -> None:
-    """One model's logits; the better it is, the further the label stands out."""
-    logits = open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    examples, classes = shape
-    for start in range(0, examples, BLOCK):
-        shared = np.random.default_rng([0, start])
-        own = np.random.default_rng([1, model, start])
-        rows = min(BLOCK, examples - start)
-        labels = shared.integers(classes, size=rows)
-        ease = shared.standard_normal(rows)
-        noise = shared.standard_normal((rows, classes), dtype=np.float32)
-        block = 0.6 * noise + 0.8 * own.standard_normal((rows, classes), dtype=np.float32)
-        block[np.arange(rows), labels] += 3.0 + 1.5 * place + 1.2 * ease
-        logits[start : start + rows] = 3 * block
-    logits.flush()
-
 
 def open_pool(folder: Path, models: int, shape: tuple[int, int], ensemble: str) -> LogitsPool:
     """The pool over the files in ``folder``, drawn where they are missing."""
     examples, classes = shape
     folder.mkdir(parents=True, exist_ok=True)
-    outputs, costs = {}, {}
-    place = np.linspace(0, 1, models)
-    for m in range(models):
+    outputs, cost = {}, {}
+    for m, place in enumerate(np.linspace(0, 1, models)):
         name = f"m{m:02d}"
         path = folder / f"{name}-{models}-{examples}-{classes}.npy"
         if not path.is_file():
-            write_logits(path, m, place[m], shape)
+            write_logits(path, m, float(place), shape)
         outputs[name] = np.load(path, mmap_mode="r")
-        costs[name] = float(round(10 ** (7.9 + 4.0 * place[m])))
-    labels = np.concatenate(
-        [
-            np.random.default_rng([0, start]).integers(classes, size=min(BLOCK, examples - start))
-            for start in range(0, examples, BLOCK)
-        ]
-    )
+        cost[name] = costs(models)[m]
     return LogitsPool.build(
         outputs,
-        costs,
-        labels,
+        cost,
+        labels(shape),
         metric=make_metric("max_softmax"),
         objective=make_objective("accuracy"),
         ensemble=ensemble,
