@@ -6,9 +6,9 @@
 
 Synthetic recordings, seeded, float32, two splits of the same size; written to ``folder`` and kept
 there for the next call. Each number is the median of ``runs`` fresh processes after one that is
-not counted (it compiles); commands that are divided by each other take turns. Wall seconds are
-what a user waits; CPU seconds are what to read on a busy machine. ``root`` is the checkout whose
-``evaluate.py`` is measured, so that one script measures two commits.
+not counted (it compiles kernels and bytecode); commands that are divided by each other take turns.
+Wall seconds are what a user waits; CPU seconds are what to read on a busy machine. ``root`` is the
+checkout whose ``evaluate.py`` is measured, so that one script measures two commits.
 """
 
 from __future__ import annotations
@@ -65,7 +65,11 @@ def once(root: Path, arguments: Sequence[str]) -> Taken:
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=root, stdout=said, stderr=subprocess.STDOUT
+            [sys.executable, *arguments],
+            cwd=root,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
         )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

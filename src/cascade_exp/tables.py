@@ -15,6 +15,8 @@ import math
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import chain
+from operator import attrgetter, ne
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -32,11 +34,7 @@ def csv_table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     >>> csv_table(["name", "costs", "exact"], [["a", [1.0, 0.5], True], ["b", [], None]])
     'name,costs,exact\\na,1.0;0.5,true\\nb,,\\n'
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_text(value) for value in row] for row in rows)
-    return text.getvalue()
+    return _written(columns, list(zip(*rows, strict=True)))
 
 
 def csv_records(records: Iterable[Mapping[str, Cell]]) -> str:
@@ -49,7 +47,8 @@ def csv_records(records: Iterable[Mapping[str, Cell]]) -> str:
 def csv_dataclasses(kind: type, rows: Iterable[object]) -> str:
     """``rows``, dataclasses of one ``kind``, as :func:`csv_table`: a column per field."""
     columns = columns_of(kind)
-    return csv_table(columns, ([getattr(row, column) for column in columns] for row in rows))
+    every = list(rows)
+    return _written(columns, [[*map(attrgetter(column), every)] for column in columns])
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
@@ -66,11 +65,8 @@ def write_dataclasses(path: Path, kind: type, rows: Sequence[object]) -> None:
 
 
 def columns_of(kind: type) -> list[str]:
-    """The columns of a table of dataclasses of ``kind``: its fields, in order.
-
-    A field whose metadata has ``column`` false is in no file.
-    """
-    return [field.name for field in fields(kind) if field.metadata.get("column", True)]
+    """The columns of a table of dataclasses of ``kind``: its fields, in order."""
+    return [field.name for field in fields(kind)]
 
 
 def read_table(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -149,6 +145,30 @@ def _check_header(header: Sequence[str], source: str, needed: Sequence[str]) -> 
             raise CascadeError(f"{source}: no column '{column}' in its first line (found {found})")
     if len(set(header)) != len(header):
         raise CascadeError(f"{source}: the same column twice in {','.join(header)}")
+
+
+def _written(columns: Sequence[str], cells: Iterable[Sequence[object]]) -> str:
+    """``cells`` by column under the header ``columns``, as CSV text."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*map(_column_texts, cells), strict=True))
+    return text.getvalue()
+
+
+def _column_texts(values: Sequence[Any]) -> Iterable[str]:
+    """:func:`_text` of every value; quick where all are floats, or lists of floats or of names."""
+    kinds = {*map(type, values)}
+    if kinds == {float} and not any(map(ne, values, values)):
+        return map(repr, values)
+    if kinds == {list}:
+        parts = {*map(type, chain.from_iterable(values))}
+        if parts == {str}:
+            return map(">".join, values)
+        flat = chain.from_iterable(values)
+        if parts == {float} and not any(part != part for part in flat):
+            return (repr(value)[1:-1].replace(", ", ";") for value in values)
+    return map(_text, values)
 
 
 def _text(value: object) -> str:

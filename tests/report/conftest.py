@@ -261,7 +261,6 @@ def build_results(
                 improvement=improvement(lines["selection"], cost, score),
                 report_cost=measured.cost,
                 report_score=measured.score,
-                conditions=words(metric, thresholds),
             )
         )
     goal = lines["selection"][-1][0]
@@ -319,6 +318,7 @@ def build_results(
         learned={},
         sweep_curve=curve,
         environment={"python": "3.11", "numpy": np.__version__, "git": None, "seeds": [0]},
+        conditions=lambda row: words(metric, row.thresholds),
     )
 
 

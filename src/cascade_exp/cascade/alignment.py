@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ def agreement(predictions: Sequence[Ints], labels: Ints) -> Agreement:
 
         value = (o - e) / (1 - e),    error = sqrt(o (1 - o) / N) / (1 - e).
 
-    Classes with fewer than two examples are left out. In O(M N log N + pairs of models N).
+    Classes with fewer than two examples are left out. In O(M N + pairs of models N).
 
     Args:
         predictions: per model int64 [N]. labels: int64 [N].
@@ -65,13 +66,18 @@ def agreement(predictions: Sequence[Ints], labels: Ints) -> Agreement:
         undefined = np.full((models, models), np.nan)
         return Agreement(undefined, undefined.copy())
     weight = 1 / (sizes - 1).clip(1) / size  # of a pair of examples of a class, over the class
-    together = np.array([[np.mean(a == b) for b in given] for a in given])
-    alike = np.array([[weight[classes[a == b]].sum() for b in given] for a in given])
+    together, alike = np.empty((2, models, models))
+    of_example = weight[classes]
+    for i, j in combinations_with_replacement(range(models), 2):
+        same = given[i] == given[j]
+        together[i, j] = together[j, i] = np.mean(same)
+        alike[i, j] = alike[j, i] = of_example @ same
     width = 1 + max(int(p.max(initial=0)) for p in given)
-    keys = [classes * width + p for p in given]
-    known, place = np.unique(np.concatenate(keys), return_inverse=True)
-    rows = np.repeat(np.arange(models), size)
-    counts = csr_array((np.ones(len(place)), (rows, place)), shape=(models, len(known)))
+    found = [_counted(classes * width + p, len(sizes) * width) for p in given]
+    known, place = np.unique(np.concatenate([cell for cell, _ in found]), return_inverse=True)
+    rows = np.repeat(np.arange(models), [len(cell) for cell, _ in found])
+    times = np.concatenate([count for _, count in found]).astype(np.float64)
+    counts = csr_array((times, (rows, place)), shape=(models, len(known)))
     scaled = counts.multiply(weight[known // width][None, :]).tocsr()
     expected = (scaled @ counts.T).toarray() - alike
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -79,6 +85,16 @@ def agreement(predictions: Sequence[Ints], labels: Ints) -> Agreement:
         error = np.sqrt(together * (1 - together) / size) / (1 - expected)
     value[1 - expected < 1e-12] = np.nan
     return Agreement(value, error)
+
+
+def _counted(cells: Ints, most: int) -> tuple[Ints, Ints]:
+    """The distinct values of ``cells`` [N] >= 0, all below ``most``, and how often each occurs."""
+    if most > 4 * len(cells):
+        found, times = np.unique(cells, return_counts=True)
+        return found, times
+    times = np.bincount(cells, minlength=most)
+    found = np.flatnonzero(times)
+    return found, times[found]
 
 
 def misaligned(predictions: Sequence[Ints], labels: Ints) -> list[tuple[int, int, float]]:

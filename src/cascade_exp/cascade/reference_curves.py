@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cascade_exp.cascade.reliability import Bools, risk_coverage
+from cascade_exp.cascade.reliability import Bools, Levels, risk_coverage
 from cascade_exp.cascade.stages import Floats
 from cascade_exp.errors import CascadeError
 
@@ -138,7 +138,7 @@ class ConfidentAccuracy:
     bound: Floats
 
 
-def most_confident(confidence: ArrayLike, correct: ArrayLike) -> ConfidentAccuracy:
+def most_confident(confidence: ArrayLike | Levels, correct: ArrayLike = ()) -> ConfidentAccuracy:
     """Accuracy among the k % most confident examples, for every k that a threshold can pick.
 
     The bound is min(1, accuracy on all / share): every right answer before any wrong one. Source:

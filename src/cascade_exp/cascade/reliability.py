@@ -2,7 +2,8 @@
 
 Everything here takes confidences [N] (higher = more confident, never NaN) and whether the answers
 were right [N], and treats equal confidences as what they are: no threshold parts them, so no result
-depends on the order of the examples. Plots live in ``report``.
+depends on the order of the examples. Curves also take :class:`Levels`, sorted once for several.
+Plots live in ``report``.
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ def dis(confidence: ArrayLike, correct: ArrayLike) -> float | None:
     >>> dis([0.9, 0.8, 0.7, 0.6], [True, False, True, False])  # 1 of 4 pairs is inverted
     0.75
     """
-    greater, equal, pairs = _ordered_pairs(confidence, correct)
-    return (greater + equal) / pairs if pairs else None
+    return ordered_pairs(confidence, correct).dis
 
 
 def auroc(confidence: ArrayLike, correct: ArrayLike) -> float | None:
@@ -41,18 +41,40 @@ def auroc(confidence: ArrayLike, correct: ArrayLike) -> float | None:
     >>> auroc([0.9, 0.8, 0.8, 0.6], [True, False, True, False])  # (1 + 1 + 0.5 + 1) / 4
     0.875
     """
-    greater, equal, pairs = _ordered_pairs(confidence, correct)
-    return (greater + equal / 2) / pairs if pairs else None
+    return ordered_pairs(confidence, correct).auroc
 
 
-def _ordered_pairs(confidence: ArrayLike, correct: ArrayLike) -> tuple[int, int, int]:
-    """Of (right, wrong) pairs: right more confident, equally so, and all; in O(N log N)."""
+@dataclass(frozen=True)
+class OrderedPairs:
+    """Pairs of a right and a wrong answer: the right one more confident, equally so, and all."""
+
+    greater: int
+    equal: int
+    pairs: int
+
+    @property
+    def dis(self) -> float | None:
+        """See :func:`dis`."""
+        return (self.greater + self.equal) / self.pairs if self.pairs else None
+
+    @property
+    def auroc(self) -> float | None:
+        """See :func:`auroc`."""
+        return (self.greater + self.equal / 2) / self.pairs if self.pairs else None
+
+
+def ordered_pairs(confidence: ArrayLike, correct: ArrayLike) -> OrderedPairs:
+    """What :func:`dis` and :func:`auroc` are made of, counted once for both; in O(N log N).
+
+    >>> ordered_pairs([0.9, 0.8, 0.8, 0.6], [True, False, True, False])
+    OrderedPairs(greater=3, equal=1, pairs=4)
+    """
     scores, right = np.asarray(confidence), np.asarray(correct, dtype=bool)
-    easy, difficult = np.sort(scores[right]), scores[~right]
+    easy, difficult = np.sort(scores[right]), np.sort(scores[~right])
     not_above = int(np.searchsorted(easy, difficult, side="right").sum())
     below = int(np.searchsorted(easy, difficult, side="left").sum())
     pairs = len(easy) * len(difficult)
-    return pairs - not_above, not_above - below, pairs
+    return OrderedPairs(pairs - not_above, not_above - below, pairs)
 
 
 def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float | None:
@@ -83,7 +105,7 @@ class ReliabilityCurve:
 
 
 def reliability_curve(
-    confidence: ArrayLike, correct: ArrayLike, window: int = 1000
+    confidence: ArrayLike | Levels, correct: ArrayLike = (), window: int = 1000
 ) -> ReliabilityCurve:
     """Accuracy against confidence as moving averages (Lebovitz et al. 2023, Fig. 13).
 
@@ -94,9 +116,8 @@ def reliability_curve(
     >>> curve.window, curve.accuracy[[0, -1]].tolist()
     (4, [0.0, 1.0])
     """
-    scores = np.asarray(confidence, dtype=np.float64)
-    finite = np.isfinite(scores)
-    ranked, right = _ranked(scores[finite], np.asarray(correct, dtype=np.float64)[finite])
+    level = levels_of(confidence, correct)
+    ranked, right = level.keep(np.isfinite(level.confidence)).ranked()
     width = min(window, max(len(ranked) // 10, 1))
     accuracy = np.clip(_moving_average(right, width), 0, 1)
     return ReliabilityCurve(_moving_average(ranked, width), accuracy, width)
@@ -108,11 +129,46 @@ def _moving_average(values: Floats, width: int) -> Floats:
     return averages
 
 
-def _ranked(confidence: Floats, correct: Floats) -> tuple[Floats, Floats]:
-    """Confidences [N] in growing order, and the mean correctness of those that share each one."""
-    level, group, count = np.unique(confidence, return_inverse=True, return_counts=True)
-    mean = np.bincount(group, correct, len(level)) / np.maximum(count, 1)
-    return np.repeat(level, count), np.repeat(mean, count)
+@dataclass(frozen=True)
+class Levels:
+    """Examples by confidence, those of equal confidence together: what every curve here is of.
+
+    Attributes:
+        confidence: float64 [L], the distinct confidences, growing.
+        count: int64 [L], examples of each. right: float64 [L], the sum of their correctness.
+    """
+
+    confidence: Floats
+    count: Ints
+    right: Floats
+
+    def keep(self, which: Bools) -> Levels:
+        """Those of ``which`` [L] alone."""
+        return Levels(self.confidence[which], self.count[which], self.right[which])
+
+    def ranked(self) -> tuple[Floats, Floats]:
+        """Confidences [N] in growing order, and the mean correctness of those that share each."""
+        mean = self.right / np.maximum(self.count, 1)
+        return np.repeat(self.confidence, self.count), np.repeat(mean, self.count)
+
+
+def levels_of(confidence: ArrayLike | Levels, correct: ArrayLike = ()) -> Levels:
+    """Sort once what several curves are drawn of; what is sorted already is returned as it is.
+
+    >>> found = levels_of([0.9, 0.5, 0.9], [1, 1, 0])
+    >>> found.confidence.tolist(), found.count.tolist(), found.right.tolist()
+    ([0.5, 0.9], [1, 2], [1.0, 1.0])
+    """
+    if isinstance(confidence, Levels):
+        return confidence
+    scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    order = np.argsort(scores)
+    ordered = scores[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+    if not len(ordered):
+        return Levels(ordered, np.empty(0, dtype=np.int64), right)
+    count = np.diff(starts, append=len(ordered)).astype(np.int64)
+    return Levels(ordered[starts], count, np.add.reduceat(right[order], starts))
 
 
 @dataclass(frozen=True)
@@ -132,7 +188,7 @@ class ThresholdCurve:
     accuracy_above: Floats
 
 
-def threshold_curve(confidence: ArrayLike, correct: ArrayLike) -> ThresholdCurve:
+def threshold_curve(confidence: ArrayLike | Levels, correct: ArrayLike = ()) -> ThresholdCurve:
     """Accuracy below and above every threshold (Lebovitz et al. 2023, Fig. 14).
 
     ``correct`` may also hold probabilities: with the confidences themselves this is the paper's
@@ -142,11 +198,10 @@ def threshold_curve(confidence: ArrayLike, correct: ArrayLike) -> ThresholdCurve
     >>> curve.threshold.tolist(), curve.below.tolist(), curve.accuracy_above[:2].round(3).tolist()
     ([0.5, 0.9, inf], [0, 1, 3], [0.667, 1.0])
     """
-    scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    level, group, count = np.unique(scores, return_inverse=True, return_counts=True)
-    below = np.concatenate([[0], np.cumsum(count)])
-    right_below = np.concatenate([[0.0], np.cumsum(np.bincount(group, right, len(level)))])
-    above = len(scores) - below
+    found = levels_of(confidence, correct)
+    level, below = found.confidence, np.concatenate([[0], np.cumsum(found.count)])
+    right_below = np.concatenate([[0.0], np.cumsum(found.right)])
+    above = below[-1] - below
     with np.errstate(invalid="ignore"):
         accuracy_below = right_below / below
         accuracy_above = (right_below[-1] - right_below) / above
@@ -174,7 +229,7 @@ class RiskCoverage:
     area: float | None
 
 
-def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
+def risk_coverage(confidence: ArrayLike | Levels, correct: ArrayLike = ()) -> RiskCoverage:
     """The risk-coverage curve and its area (Geifman & El-Yaniv 2017; AURC: Geifman et al. 2019).
 
     Between thresholds, equal confidences are answered in random order: the area takes the
@@ -184,8 +239,7 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
     >>> curve.coverage.round(3).tolist(), curve.risk.round(3).tolist(), round(curve.area, 3)
     ([0.333, 0.667, 1.0], [0.0, 0.5, 0.333], 0.278)
     """
-    scores = np.asarray(confidence, dtype=np.float64)
-    ranked, right = _ranked(scores, np.asarray(correct, dtype=np.float64))
+    ranked, right = levels_of(confidence, correct).ranked()
     size = len(ranked)
     answered = np.arange(1, size + 1)
     risk = np.cumsum(1 - right[::-1]) / answered

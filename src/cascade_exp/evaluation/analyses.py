@@ -33,6 +33,7 @@ from cascade_exp.cascade.reliability import (
     ThresholdCurve,
     agreement,
     exit_rates_by_class,
+    levels_of,
     reliability_curve,
     risk_coverage,
     threshold_curve,
@@ -130,13 +131,13 @@ def _published(settings: CommonConfig) -> list[PublishedPoint]:
 def _model(splits: BothSplits, m: int, cascade: OperatingPoint | None) -> ModelCurves:
     pool = splits.report.models
     stage = splits.report.scored.stage((m,))
-    right = stage.prediction == pool.labels
+    levels = levels_of(stage.confidence, stage.prediction == pool.labels)
     return ModelCurves(
         model=pool.names[m],
-        reliability=_thin(reliability_curve(stage.confidence, right)),
-        threshold=_thin(threshold_curve(stage.confidence, right)),
-        risk_coverage=_thin(risk_coverage(stage.confidence, right)),
-        most_confident=_thin(most_confident(stage.confidence, right)),
+        reliability=_thin(reliability_curve(levels)),
+        threshold=_thin(threshold_curve(levels)),
+        risk_coverage=_thin(risk_coverage(levels)),
+        most_confident=_thin(most_confident(levels)),
         chosen=_own_threshold(splits, cascade, pool.names[m], stage.confidence),
     )
 

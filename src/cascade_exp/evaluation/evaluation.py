@@ -119,6 +119,7 @@ def evaluate_recordings(
         sweep_curve=measuring.sweep_curve(points[chosen]) if chosen else None,
         environment=dict(environment),
         warnings=findings(splits),
+        conditions=measuring.row_conditions,
     )
     return Evaluation(results, measuring, searching)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,11 +13,11 @@ import numpy as np
 from cascade_exp.cascade.bootstrap import intervals, paired_intervals
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.frontier import FrontPoint, improvement_factor
-from cascade_exp.cascade.pools.base import table_of
+from cascade_exp.cascade.pools.base import StagePool, table_of
 from cascade_exp.cascade.search.apply import apply_settings
 from cascade_exp.cascade.search.source import Source
 from cascade_exp.cascade.selection import NotFeasible
-from cascade_exp.cascade.stages import Compare, Outcome, StageTable
+from cascade_exp.cascade.stages import Compare, Floats, Outcome, StageTable
 from cascade_exp.cascade.sweep import settings_at, sweep_first, sweep_shared
 from cascade_exp.evaluation.pools import BothSplits, OneSplit, reference_of
 from cascade_exp.report.results.per_example import PerExample
@@ -31,12 +32,17 @@ from cascade_exp.report.results.schema import (
 
 
 @dataclass(frozen=True)
-class _OfSetting:
-    """Mean cost, score and exit rates of one setting on one split."""
+class AppliedFront:
+    """What P settings do on one split.
 
-    cost: float
-    score: float
-    exit_rates: list[float]
+    Attributes:
+        cascades: those that occur. cost, score: float64 [P]. exit_rates: by setting and stage.
+    """
+
+    cascades: tuple[tuple[int, ...], ...]
+    cost: Floats
+    score: Floats
+    exit_rates: list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -148,50 +154,70 @@ class Measuring:
         pool = self.splits.selection.pool
         return pool.describe(point.members, point.thresholds, self.compare)
 
+    def row_conditions(self, row: FrontRow) -> list[str]:
+        """The same of a row of the front."""
+        selection = self.splits.selection
+        members = self.members(selection, row.stages)
+        return selection.pool.describe(members, row.thresholds, self.compare)
+
     def front_rows(self, front: Sequence[FrontPoint]) -> list[FrontRow]:
         """The points of the selection split's front, and what each does on the report split.
 
         All settings of one cascade are applied at once (``cascade.search.apply``).
         """
         selection, report = self.splits.selection, self.splits.report
-        here, there = self._applied(selection, front), self._applied(report, front)
+        here, there = self.applied(selection, front), self.applied(report, front)
         factors = improvement_factor(
             [point.score for point in front], [point.cost for point in front], selection.baseline
         ).tolist()
+        names = {members: [selection.pool.names[m] for m in members] for members in here.cascades}
         return [
             FrontRow(
-                stages=[selection.pool.names[m] for m in point.members],
+                stages=names[point.members].copy(),
                 thresholds=list(point.thresholds),
-                conditions=self.conditions(point),
-                exit_rates=here[i].exit_rates,
+                exit_rates=rates,
                 cost=point.cost,
                 worst_case_cost=point.worst_case_cost,
                 score=point.score,
-                improvement=None if np.isnan(factors[i]) else factors[i],
-                report_cost=there[i].cost,
-                report_score=there[i].score,
+                improvement=None if math.isnan(factor) else factor,
+                report_cost=report_cost,
+                report_score=report_score,
             )
-            for i, point in enumerate(front)
+            for point, rates, factor, report_cost, report_score in zip(
+                front,
+                here.exit_rates,
+                factors,
+                there.cost.tolist(),
+                there.score.tolist(),
+                strict=True,
+            )
         ]
 
-    def _applied(self, one: OneSplit, front: Sequence[FrontPoint]) -> list[_OfSetting]:
-        """What each setting of ``front`` does on one split, cascade by cascade."""
+    def applied(
+        self, one: OneSplit, front: Sequence[FrontPoint], pool: StagePool | None = None
+    ) -> AppliedFront:
+        """What each setting of ``front`` does on one split, cascade by cascade.
+
+        Args:
+            pool: whose stages the settings are of; by default the split's own.
+        """
         rows: dict[tuple[int, ...], list[int]] = {}
         for row, point in enumerate(front):
             rows.setdefault(point.members, []).append(row)
-        source = Source(one.pool, self.compare)
-        found: dict[int, _OfSetting] = {}
+        source = Source(one.pool if pool is None else pool, self.compare)
+        found = AppliedFront(
+            tuple(rows), np.empty(len(front)), np.empty(len(front)), [[] for _ in front]
+        )
         for members, at in rows.items():
             thresholds = np.array([front[row].thresholds for row in at], dtype=np.float64)
             applied = apply_settings(
                 source, members, thresholds.reshape(len(at), len(members) - 1), self.accounting
             )
-            scores = one.objective.score(applied.totals, source.size)
-            rates = (applied.left / source.size).tolist()
-            costs = (applied.cost / source.size).tolist()
-            for row, *of_row in zip(at, costs, np.asarray(scores).tolist(), rates, strict=True):
-                found[row] = _OfSetting(*of_row)
-        return [found[row] for row in range(len(front))]
+            found.cost[at] = applied.cost / source.size
+            found.score[at] = one.objective.score(applied.totals, source.size)
+            for row, rates in zip(at, (applied.left / source.size).tolist(), strict=True):
+                found.exit_rates[row] = rates
+        return found
 
     def operating_point(self, rule: str, found: FrontPoint | NotFeasible) -> OperatingPoint:
         """What a rule chose on the selection split, and what it does on the report split."""

@@ -17,7 +17,7 @@ from cascade_exp.cascade.pools.base import StagePool
 from cascade_exp.cascade.pools.learned import Deferral, LearnedPool
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
 from cascade_exp.cascade.pools.tiers import VOTE
-from cascade_exp.cascade.reliability import auroc, dis, ece
+from cascade_exp.cascade.reliability import ece, ordered_pairs
 from cascade_exp.cascade.stages import Ints, Outcome, StageTable
 from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.evaluation.kinds.base import CascadeKind
@@ -199,14 +199,15 @@ def reliability(role: str, one: OneSplit) -> list[ReliabilityRow]:
         right = stage.prediction == pool.labels
         output = pool.outputs[m]
         scored = not isinstance(output, Answers) or output.scored
+        pairs = ordered_pairs(stage.confidence, right)
         rows.append(
             ReliabilityRow(
                 model=name,
                 split=role,
                 score=float(one.objective.score(stage.statistics.sum(axis=0), pool.size)),
-                dis=dis(stage.confidence, right) if scored else None,
+                dis=pairs.dis if scored else None,
                 ece=ece(pool.probability(m), right) if scored else None,
-                auroc=auroc(stage.confidence, right) if scored else None,
+                auroc=pairs.auroc if scored else None,
             )
         )
     return rows

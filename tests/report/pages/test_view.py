@@ -147,7 +147,8 @@ def test_stages_say_what_the_kind_of_cascade_says(results):
         "a coin shows heads",
         "always",
     ]
-    row = dataclasses.replace(results.frontier[-1], stages=["a", "b"], conditions=point.conditions)
+    row = dataclasses.replace(results.frontier[-1], stages=["a", "b"])
+    results = dataclasses.replace(results, conditions=lambda row: point.conditions)
     assert view.front_label(results, row)[:2] == ["a>b", "a answers if a coin shows heads"]
 
 

@@ -225,23 +225,22 @@ def task_of(
 
 
 def _points(source: Source, ranking: Ranking, settings: Settings, shared: bool) -> list[FrontPoint]:
-    cascades = [ranking.cascades[rank] for rank in settings.rank]
+    cost = settings.cost / source.size
+    shown = np.append(cost[1:] != cost[:-1], True)  # totals may differ by less than means show
+    settings, cost = settings[np.flatnonzero(shown[: len(cost)])], cost[shown[: len(cost)]]
+    cascades = [ranking.cascades[rank] for rank in settings.rank.tolist()]
     thresholds = _thresholds(source, cascades, settings.cutoffs, shared)
-    points: list[FrontPoint] = []
-    for row, members in enumerate(cascades):
-        point = FrontPoint(
-            members=members,
-            thresholds=tuple(thresholds[row, : len(members) - 1].tolist()),
-            cost=float(settings.cost[row]) / source.size,
-            score=float(settings.score[row]),
-            worst_case_cost=float(ranking.worst_case[settings.rank[row]]),
+    return [
+        FrontPoint(members, tuple(of_row[: len(members) - 1]), *numbers)
+        for members, of_row, *numbers in zip(
+            cascades,
+            thresholds.tolist(),
+            cost.tolist(),
+            settings.score.tolist(),
+            ranking.worst_case[settings.rank].tolist(),
+            strict=True,
         )
-        if (
-            points and points[-1].cost == point.cost
-        ):  # totals that differ by less than their means show
-            points.pop()
-        points.append(point)
-    return points
+    ]
 
 
 def _thresholds(

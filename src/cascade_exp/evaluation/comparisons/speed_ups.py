@@ -121,7 +121,10 @@ class SweptMember:
         """All settings on the report split, in order of growing speed-up."""
         report = self.measuring.splits.report
         points = []
-        for members in dict.fromkeys(setting.members for setting in self.settings):
+        thresholds: dict[tuple[int, ...], list[float | None]] = {}
+        for setting in self.settings:
+            thresholds.setdefault(setting.members, []).append(setting.threshold)
+        for members, own in thresholds.items():
             table = self.measuring.table(report, members)
             if len(members) == 1:
                 up, score = self.full_cost / float(table.cost[0]), report.score(table.run([]))
@@ -129,9 +132,10 @@ class SweptMember:
                 continue
             sweep = sweep_shared(table, self.measuring.compare)
             ups, scores = _speed_ups_and_scores(sweep, report, self.full_cost)
-            own = np.array([s.threshold for s in self.settings if s.members == members])
             confidence = np.stack([stage.confidence for stage in table.stages[:-1]])
-            at = settings_at(sweep, confidence, own, self.measuring.compare)
+            at = settings_at(
+                sweep, confidence, np.array(own, dtype=np.float64), self.measuring.compare
+            )
             points += list(zip(ups[at].tolist(), scores[at].tolist(), strict=True))
         points = sorted(set(points))
         return SpeedUpCurve(

@@ -91,24 +91,34 @@ class _Confidence:
         ).front
         enough = [point for point in found if point.score >= tiers.selection.score]
         compared = enough[0] if enough else found[-1]
-        return [self._point(point, point is compared) for point in found]
+        there = self.measuring.applied(self.measuring.splits.report, found, self.report)
+        points = [
+            BaselinePoint(
+                method="confidence",
+                stages=[self.selection.names[m] for m in point.members],
+                thresholds=list(point.thresholds),
+                selection_cost=point.cost,
+                selection_score=point.score,
+                cost=cost,
+                score=score,
+            )
+            for point, cost, score in zip(
+                found, there.cost.tolist(), there.score.tolist(), strict=True
+            )
+        ]
+        place = found.index(compared)
+        points[place] = self._compared(points[place], compared)
+        return points
 
-    def _point(self, found: FrontPoint, compared: bool) -> BaselinePoint:
-        report = self.measuring.splits.report
+    def _compared(self, point: BaselinePoint, found: FrontPoint) -> BaselinePoint:
+        """The compared point with its intervals."""
         table = table_of(self.report, found.members, self.measuring.accounting)
         outcome = table.run(found.thresholds, self.measuring.compare)
-        measured = self.measuring.measured(report, outcome)
-        if compared:
-            measured = self.measuring.with_intervals(report, outcome)
-        return BaselinePoint(
-            method="confidence",
-            stages=[self.selection.names[m] for m in found.members],
-            thresholds=list(found.thresholds),
-            selection_cost=found.cost,
-            selection_score=found.score,
+        measured = self.measuring.with_intervals(self.measuring.splits.report, outcome)
+        return replace(
+            point,
+            compared=True,
             cost=measured.cost,
-            score=measured.score,
-            compared=compared,
             score_interval=measured.score_interval,
             cost_interval=measured.cost_interval,
         )

@@ -145,7 +145,7 @@ def flat(mapping: Mapping[str, object], prefix: str = "") -> Sequence[tuple[str,
 
 
 def _answers_if(results: Results, row: FrontRow) -> tuple[list[str]]:
-    return (row.conditions,)
+    return (results.conditions(row),)
 
 
 def _trade_offs(results: Results) -> list[FrontRow]:

@@ -549,8 +549,9 @@ def front_label(results: Results, row: FrontRow) -> list[str]:
 
 def _conditions(results: Results, row: FrontRow) -> list[str]:
     """When an example leaves each stage but the last; files keep the thresholds, not the words."""
-    if row.conditions or not row.thresholds:
-        return row.conditions
+    found = results.conditions(row)
+    if found or not row.thresholds:
+        return found
     compare = cast(Compare, results.settings["compare"])
     return [condition(confidence(results), threshold, compare) for threshold in row.thresholds]
 

@@ -7,15 +7,21 @@ in ``analysis_plots`` and ``comparison_plots``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from cascade_exp.atomic import write_text
-from cascade_exp.report.results.analyses_schema import Analyses, CascadeAnalyses, Deferral
-from cascade_exp.tables import Cell, csv_table
+from cascade_exp.report.results.analyses_schema import (
+    Analyses,
+    CascadeAnalyses,
+    Deferral,
+    OracleRow,
+)
+from cascade_exp.tables import Cell, columns_of, csv_table
 
 FOLDER = "analyses"
 
-Table = tuple[Sequence[str], list[Sequence[Cell]]]
+Table = tuple[Sequence[str], Sequence[Sequence[object]]]
 
 
 def write_analyses(analyses: Analyses | None, folder: Path) -> list[Path]:
@@ -42,18 +48,9 @@ def tables(analyses: Analyses) -> dict[str, Table]:
     if analyses.cascade is not None:
         found |= _cascade_tables(analyses.cascade)
     if analyses.reoptimised is not None:
-        columns = ("stages", "thresholds", "cost", "worst_case_cost", "score", "improvement")
-        found["reoptimised_frontier"] = (
-            columns,
-            [
-                (
-                    ">".join(row.stages),
-                    ";".join(repr(threshold) for threshold in row.thresholds),
-                    *(row.cost, row.worst_case_cost, row.score, row.improvement),
-                )
-                for row in analyses.reoptimised.rows
-            ],
-        )
+        columns = columns_of(OracleRow)
+        rows = [*map(attrgetter(*columns), analyses.reoptimised.rows)]
+        found["reoptimised_frontier"] = (columns, rows)
     return found
 
 

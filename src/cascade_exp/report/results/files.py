@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import attrgetter, ne
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -26,7 +27,7 @@ from cascade_exp.report.results.schema import (
     Setting,
     Summary,
 )
-from cascade_exp.tables import csv_dataclasses, read_dataclasses
+from cascade_exp.tables import columns_of, csv_dataclasses, read_dataclasses
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -178,9 +179,15 @@ def _plain(value: object, where: str) -> object:
 
 
 def _table(kind: type, rows: Sequence[Any]) -> bytes:
-    for row in rows:
-        _plain(dataclasses.asdict(row), kind.__name__)  # refuses NaN: undefined is None
+    for column in columns_of(kind):
+        values = [*map(attrgetter(column), rows)]
+        if any(map(ne, values, values)) or any(_holds_nan(v) for v in values if type(v) is list):
+            raise ValueError(f"{kind.__name__}.{column} is NaN: what is undefined is None")
     return csv_dataclasses(kind, rows).encode()
+
+
+def _holds_nan(values: list[object]) -> bool:
+    return any(map(ne, values, values))
 
 
 # ------------------------------------------------------------------------------------- reading

@@ -6,6 +6,7 @@ Reading and writing lives in ``results.files``. A change that an old reader woul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import (
     Annotated,
@@ -101,10 +102,7 @@ class SingleModel:
 
 @dataclass(frozen=True)
 class FrontRow:
-    """One row of ``frontier.csv``: a non-dominated setting of the selection split.
-
-    ``conditions``, the thresholds in words, are for what is shown and not in the file.
-    """
+    """One row of ``frontier.csv``: a non-dominated setting of the selection split."""
 
     stages: list[str]
     thresholds: list[float]
@@ -115,7 +113,6 @@ class FrontRow:
     improvement: float | None
     report_cost: float
     report_score: float
-    conditions: list[str] = field(default_factory=list, compare=False, metadata={"column": False})
 
     def __post_init__(self) -> None:
         if not len(self.thresholds) + 1 == len(self.exit_rates) == len(self.stages):
@@ -189,6 +186,11 @@ class SweepCurve:
     score: dict[str, list[float]]
 
 
+def no_conditions(row: FrontRow) -> list[str]:
+    """What results that were read from files say of a row's thresholds: nothing."""
+    return []
+
+
 @dataclass(frozen=True)
 class Results:
     """All that one evaluation found.
@@ -204,6 +206,8 @@ class Results:
             model (``cascade.deferral``) that scores it; else empty.
         environment: versions, git revision, machine, seeds.
         warnings: what is probably wrong with the recordings (``evaluation.findings``).
+        conditions: a row's thresholds in words, by stage but the last; asked for the few rows that
+            are shown.
     """
 
     settings: dict[str, object]
@@ -219,6 +223,7 @@ class Results:
     sweep_curve: SweepCurve | None
     environment: dict[str, object]
     warnings: list[str] = field(default_factory=list)
+    conditions: Callable[[FrontRow], list[str]] = field(default=no_conditions, compare=False)
 
 
 # ---------------------------------------------------------------- the layout of ``summary.json``
