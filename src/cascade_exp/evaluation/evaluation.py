@@ -18,12 +18,13 @@ from cascade_exp.cascade.frontier import (
     improvement_factor,
     max_improvement,
 )
+from cascade_exp.cascade.pools.learned import LEARNED
 from cascade_exp.evaluation.analyses import check_published
 from cascade_exp.evaluation.findings import findings, shared_examples
 from cascade_exp.evaluation.kinds.base import own_method
 from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import deferral_models, unlearned
-from cascade_exp.evaluation.measuring import Measuring
+from cascade_exp.evaluation.measuring import GUARANTEED, Measuring
 from cascade_exp.evaluation.points import operating_points
 from cascade_exp.evaluation.pools import BothSplits, open_pools, reliability
 from cascade_exp.evaluation.pricing import check_cost, unit_of, with_column
@@ -81,17 +82,13 @@ def evaluate_recordings(
     check_settings(settings)
     settings = with_column(settings, recordings)
     check_published(settings)
-    splits = open_pools(
-        recordings,
-        settings,
-        halve="guaranteed" in settings.threshold.rule_names,
-        fitted=temperatures,
-    )
-    measuring, searching = Measuring(splits), Searching(settings, splits.kind, progress)
+    measuring = _measuring(recordings, settings, temperatures)
+    splits, searching = measuring.splits, Searching(settings, measuring.splits.kind, progress)
     found = searching.front(splits.selection)
     points = operating_points(found.front, measuring, searching)
     chosen = next((rule for rule, point in points.items() if point.feasible), None)
     rows = measuring.front_rows(found.front)
+    used = measuring if chosen is None else measuring.of(chosen)
     results = Results(
         settings={
             **_choices(splits),
@@ -115,13 +112,32 @@ def evaluate_recordings(
             *reliability("report", splits.report),
         ],
         temperatures=splits.temperatures,
-        learned=_learned(splits, points[chosen]) if chosen else {},
-        sweep_curve=measuring.sweep_curve(points[chosen]) if chosen else None,
+        learned=_learned(used.splits, points[chosen]) if chosen else {},
+        sweep_curve=used.sweep_curve(points[chosen]) if chosen else None,
         environment=dict(environment),
         warnings=findings(splits),
         conditions=measuring.row_conditions,
     )
     return Evaluation(results, measuring, searching)
+
+
+def _measuring(
+    recordings: Recordings, settings: CommonConfig, temperatures: Mapping[str, float] | None
+) -> Measuring:
+    """Both splits, opened as the rules need them.
+
+    For ``guaranteed`` temperatures and learned confidences are fitted on half of selection. Where
+    other rules are asked for beside it, they are fitted on all of it, as they would be alone.
+    """
+    rules = settings.threshold.rule_names
+    guaranteed = GUARANTEED in rules
+    fits = settings.calibration.name != "none" or settings.metric.name == LEARNED
+    if not (guaranteed and fits and len(rules) > 1):
+        return Measuring(open_pools(recordings, settings, halve=guaranteed, fitted=temperatures))
+    return Measuring(
+        open_pools(recordings, settings, halve=False, fitted=temperatures),
+        apart=Measuring(open_pools(recordings, settings, halve=True)),
+    )
 
 
 def _learned(splits: BothSplits, point: OperatingPoint) -> dict[str, dict[str, object]]:

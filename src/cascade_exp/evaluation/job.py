@@ -97,12 +97,13 @@ def _evaluate(job: Job, recordings: Recordings, further: Sequence[str]) -> Findi
                 f"Warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True
             )
         point = chosen(results)
-        analyses = analyse(measuring, evaluation.searching, point) if settings.analyses else None
+        used = measuring if point is None else measuring.of(point.rule)
+        analyses = analyse(used, evaluation.searching, point) if settings.analyses else None
     return Findings(
         results,
         analyses,
-        tiers=tier_analyses(measuring, point),
-        tier_baselines=tier_baselines(measuring, results, point),
+        tiers=tier_analyses(used, point),
+        tier_baselines=tier_baselines(used, results, point),
         latencies=latencies(measuring, results.operating_points),
         speed_ups=compare_speed_ups(recordings, settings, further)
         if settings.speed_ups.members

@@ -35,7 +35,8 @@ def latencies(measuring: Measuring, points: Mapping[str, OperatingPoint]) -> lis
         links = cascade_links(settings.cost, point.stages)
         if links is None:
             return []
-        table = measuring.table(one, measuring.members(one, point.stages))
+        own_split = measuring.of(rule).splits.report
+        table = measuring.of(rule).table(own_split, measuring.members(own_split, point.stages))
         outcome = table.run(point.thresholds, measuring.compare)
         # a stage's cost holds its link: without it, the models' own time is left
         own = table.cost - links.stage_costs(accounting)

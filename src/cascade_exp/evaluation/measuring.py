@@ -30,6 +30,8 @@ from cascade_exp.report.results.schema import (
     SweepCurve,
 )
 
+GUARANTEED = "guaranteed"
+
 
 @dataclass(frozen=True)
 class AppliedFront:
@@ -47,9 +49,19 @@ class AppliedFront:
 
 @dataclass(frozen=True)
 class Measuring:
-    """The two splits and the rules by which settings are applied to them."""
+    """The two splits and the rules by which settings are applied to them.
+
+    Attributes:
+        apart: what the rule ``guaranteed`` is searched and measured with, where it must be fitted
+            on other examples than the other rules; None: the same.
+    """
 
     splits: BothSplits
+    apart: Measuring | None = None
+
+    def of(self, rule: str) -> Measuring:
+        """What the point of ``rule`` is measured with."""
+        return self.apart if self.apart is not None and rule == GUARANTEED else self
 
     @property
     def accounting(self) -> Accounting:
@@ -244,7 +256,10 @@ class Measuring:
         point, report = next(iter(points.values()), None), self.splits.report
         if point is None or not point.feasible:
             return None
-        outcome = self.outcome(report, self.members(report, point.stages), point.thresholds)
+        measuring = self.of(point.rule)
+        report = measuring.splits.report
+        members = measuring.members(report, point.stages)
+        outcome = measuring.outcome(report, members, point.thresholds)
         read = self.splits.kind.read(self.splits.recordings, report.name)
         return PerExample(read.labels, read.ids, outcome.statistics, outcome.cost)
 

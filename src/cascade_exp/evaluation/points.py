@@ -9,6 +9,7 @@ from cascade_exp.cascade.guaranteed import guaranteed, loss_differences
 from cascade_exp.cascade.selection import Choice, Goals, NotFeasible, select
 from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.idle import GIVEN, drop_idle, idle_places, named
+from cascade_exp.evaluation.learned import deferral_models
 from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pools import reference_of
 from cascade_exp.evaluation.searching import Searching
@@ -36,7 +37,7 @@ def operating_points(
     if "fixed" in rules:
         given["fixed"] = _fixed(measuring, searching)
     if "guaranteed" in rules:
-        given["guaranteed"] = _guaranteed(measuring, searching)
+        given["guaranteed"] = _guaranteed(measuring.of("guaranteed"), searching)
     goals = Goals(
         baseline=selection.baseline,
         reference=reference.names[0],
@@ -47,7 +48,7 @@ def operating_points(
         worst_case_cost=threshold.worst_case_cost,
         given=given,
     )
-    points = {r: _point(measuring, r, select(r, front, goals)) for r in rules}
+    points = {r: _point(measuring.of(r), r, select(r, front, goals)) for r in rules}
     peaks = local_maxima(*scores_and_costs(front), selection.baseline, threshold.local)
     for number, peak in enumerate(peaks, start=1):
         rule = f"local_maximum_{number}"
@@ -63,7 +64,15 @@ def _point(measuring: Measuring, rule: str, found: Choice) -> OperatingPoint:
     if measuring.splits.settings.threshold.drop_idle and rule not in GIVEN:
         found, dropped = drop_idle(measuring, found)
     idle = named(measuring, found, idle_places(measuring, found))
-    return replace(measuring.operating_point(rule, found), idle=idle, dropped=dropped)
+    fitted = measuring.splits
+    pool = fitted.selection.pool
+    return replace(
+        measuring.operating_point(rule, found),
+        idle=idle,
+        dropped=dropped,
+        temperatures=fitted.temperatures,
+        learned=deferral_models(pool, found.members),
+    )
 
 
 def _target_cost(settings: CommonConfig, reference_cost: float) -> float | None:

@@ -165,6 +165,8 @@ def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
     metric, settings = str(results.settings["metric"]), config["metric"]
     own = {key: value for key, value in settings.items() if key not in ("name", "base", "folds")}
     assert point.report is not None
+    fitted = results.temperatures if point.temperatures is None else point.temperatures
+    regressions = results.learned if point.learned is None else point.learned
     return ChosenCascade(
         place=run,
         stages=point.stages,
@@ -174,8 +176,8 @@ def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:
         base=_base(metric, settings, own),
         ensemble=str(results.settings["ensemble"]),
         combine=_combine(config),
-        temperatures={name: results.temperatures.get(name, 1.0) for name in _members(point.stages)},
-        learned=_regressions(point.stages, results.learned, metric, run),
+        temperatures={name: fitted.get(name, 1.0) for name in _members(point.stages)},
+        learned=_regressions(point.stages, regressions, metric, run),
         stage_costs=point.stage_costs,
         cost=_cost(results)[0],
         accounting=_cost(results)[1],

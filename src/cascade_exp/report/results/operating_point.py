@@ -161,6 +161,7 @@ def deployment(
     order = [model.name for model in results.single_models]
     split = str(settings.splits.selection)
     assert point.selection is not None and point.report is not None
+    fitted = results.temperatures if point.temperatures is None else point.temperatures
     return {
         "schema_version": VERSION,
         "rule": point.rule,
@@ -171,8 +172,8 @@ def deployment(
         "metric_settings": {k: v for k, v in vars(settings.metric).items() if k != "name"},
         "ensemble": settings.ensemble.name,
         "combine": settings.cascade.combine if isinstance(settings.cascade, TiersCascade) else None,
-        "temperatures": {name: results.temperatures.get(name, 1.0) for name in models},
-        "learned": results.learned or None,
+        "temperatures": {name: fitted.get(name, 1.0) for name in models},
+        "learned": (results.learned if point.learned is None else point.learned) or None,
         "objective": settings.objective.name,
         "cost": settings.cost.column,
         "stage_costs": point.stage_costs,

@@ -73,7 +73,8 @@ class OperatingPoint:
     when an example leaves it, in the words of the kind of cascade. ``difference`` is None in
     results written before it was recorded. ``idle`` are stages that answer almost nobody and bring
     nothing that the selection split shows (``evaluation.idle``), ``dropped`` those that were left
-    out for that.
+    out for that. ``temperatures`` and ``learned`` (as in :class:`Results`) are what this point was
+    searched and measured with; None in results written before they were recorded.
     """
 
     rule: str
@@ -89,6 +90,8 @@ class OperatingPoint:
     difference: Difference | None = None
     idle: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    temperatures: dict[str, float] | None = None
+    learned: dict[str, dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
