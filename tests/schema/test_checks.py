@@ -24,7 +24,7 @@ from tests.test_configs import composed
         ("evaluate", "threshold.rules=[best]", "threshold.rules=best: expected one of"),
         ("evaluate", "cost.accounting=all", "cost.accounting=all: expected one of cumulative"),
         ("evaluate", "cost=dollars cost.basis=hour", "cost.basis=hour: expected one of per"),
-        ("evaluate", "metric=topk_sum metric.k=0", "metric.k=0: expected at least 1"),
+        ("evaluate", "objective=topk_accuracy objective.k=0", "objective.k=0: expected at least 1"),
         ("evaluate", "objective=f1 objective.average=mean", "objective.average=mean: expected"),
         ("evaluate", "metric=learned metric.base=learned", "metric.base=learned: expected a"),
         ("evaluate", "splits.report=selection", "selecting and reporting on the same examples"),

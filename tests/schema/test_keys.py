@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 import yaml
 from omegaconf import MISSING
 
+from cascade_exp.cascade.confidence import METRICS
 from cascade_exp.schema import evaluating, training
+from cascade_exp.schema.metrics import metric_schemas
 from cascade_exp.schema.registry import OPTION_SCHEMAS
 from tests.test_configs import CONF, composed
 
@@ -96,6 +99,25 @@ def test_something_reads_every_key():
 
 def test_the_scan_finds_a_key_that_nothing_reads():
     assert "surely_no_such_key" not in READ and {"max_stages", "margin", "ckpt_path"} <= READ
+
+
+def test_a_metrics_keys_are_its_functions_parameters():
+    """The schema reads the signatures without importing them; here they are imported."""
+    taken = {}
+    for name, metric in METRICS.items():
+        parameters = list(inspect.signature(metric.function, eval_str=True).parameters.values())[1:]
+        if parameters:
+            taken[name] = [(p.name, p.annotation, p.default) for p in parameters]
+    missing = {dataclasses.MISSING: inspect.Parameter.empty}
+    read = {
+        name: [
+            (f.name, f.type, missing.get(f.default, f.default))
+            for f in dataclasses.fields(schema)
+            if f.name != "name"
+        ]
+        for name, schema in metric_schemas().items()
+    }
+    assert read == taken and "topk_sum" in taken
 
 
 @pytest.mark.parametrize("group", sorted(OPTION_SCHEMAS))

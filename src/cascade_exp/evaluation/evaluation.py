@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cascade_exp.cascade.confidence import Confidence
+from cascade_exp.cascade.confidence import Confidence, make_metric
 from cascade_exp.cascade.frontier import (
     Baseline,
     average_improvement,
@@ -26,7 +26,7 @@ from cascade_exp.evaluation.kinds.registry import kind_of
 from cascade_exp.evaluation.learned import deferral_models, unlearned
 from cascade_exp.evaluation.measuring import GUARANTEED, Measuring
 from cascade_exp.evaluation.points import operating_points
-from cascade_exp.evaluation.pools import BothSplits, open_pools, reliability
+from cascade_exp.evaluation.pools import BothSplits, open_pools, own_settings, reliability
 from cascade_exp.evaluation.pricing import check_cost, unit_of, with_column
 from cascade_exp.evaluation.searching import Searching
 from cascade_exp.recordings.folder import Recordings
@@ -50,6 +50,7 @@ def check_settings(settings: CommonConfig) -> None:
     """
     check_cost(settings.cost)
     base = unlearned(settings)
+    make_metric(base.metric.name, **own_settings(base.metric))  # it checks their values
     kind_of(base).check(own_method(base))
     check_published(settings)
 

@@ -95,7 +95,7 @@ def open_pools(
         CascadeError: if the recordings are damaged or do not fit the settings.
     """
     settings = with_column(settings, recordings)
-    objective = make_objective(settings.objective.name, **_own(settings.objective))
+    objective = make_objective(settings.objective.name, **own_settings(settings.objective))
     kind = kind_of(unlearned(settings))
     selection = kind.read(recordings, settings.splits.selection)
     report = kind.read(recordings, settings.splits.report)
@@ -153,7 +153,7 @@ def _with_learned(
     )
 
 
-def _own(option: Named) -> dict[str, object]:
+def own_settings(option: Named) -> dict[str, object]:
     """The settings of an option besides its name."""
     return {key: value for key, value in vars(option).items() if key != "name"}
 
@@ -270,7 +270,7 @@ def _one_split(
         for model, output in split.outputs.items()
     }
     metric, ensemble = kind.scoring(split)
-    own = _own(settings.metric) if metric == settings.metric.name else {}
+    own = own_settings(settings.metric) if metric == settings.metric.name else {}
     models = LogitsPool.build(
         outputs,
         costs,

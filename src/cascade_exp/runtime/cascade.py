@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 CHUNK_BATCHES = 16
-"""Batches that the inputs worked on together fill at the first stage, unless another number is given."""
+"""Batches that the inputs worked on together fill at the first stage, by default."""
 
 
 class Cascade:

@@ -32,7 +32,7 @@ class Named:
 
 @dataclass(kw_only=True)
 class TopK(Named):
-    """An option that looks at the k best classes: ``topk_sum``, ``topk_accuracy``."""
+    """An option that looks at the k best classes: ``topk_accuracy``."""
 
     k: int
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 
 from cascade_exp.schema import evaluating, training
+from cascade_exp.schema.metrics import metric_schemas
 
 # Option files under conf/ build on these by name: `defaults: [/schema/metric/topk@_here_, _self_]`.
 OPTION_SCHEMAS: dict[str, dict[str, type]] = {
     "metric": {
         "named": evaluating.Named,
-        "topk": evaluating.TopK,
         "learned": evaluating.LearnedMetric,
+        **metric_schemas(),
     },
     "ensemble": {"named": evaluating.Named},
     "calibration": {"named": evaluating.Named},

@@ -19,7 +19,8 @@ from cascade_exp.jobs.job import Job
 from cascade_exp.jobs.progress import methods_progress
 from cascade_exp.recordings.folder import Recordings
 from cascade_exp.report.results.schema import Results
-from cascade_exp.schema.evaluating import CommonConfig, Method, Named, TopK
+from cascade_exp.schema.evaluating import CommonConfig, Method, Named
+from cascade_exp.schema.metrics import metric_option
 
 Progress = Callable[[int, int], None]
 
@@ -111,7 +112,7 @@ def evaluate_methods(
 def _metric(method: Method, settings: CommonConfig) -> Named:
     if method.metric == LEARNED:
         return learned_from(settings)
-    return Named(method.metric) if method.k is None else TopK(method.metric, k=method.k)
+    return metric_option(method.metric, **({} if method.k is None else {"k": method.k}))
 
 
 def settings_of(method: Method, settings: CommonConfig) -> CommonConfig:

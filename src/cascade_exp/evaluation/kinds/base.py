@@ -23,7 +23,7 @@ from cascade_exp.errors import CascadeError, did_you_mean
 from cascade_exp.evaluation.kinds.registry import check_metric
 from cascade_exp.evaluation.pricing import alone_costs, needed_places, places_of, tier_links
 from cascade_exp.recordings.folder import Recordings, Split
-from cascade_exp.schema.evaluating import CommonConfig, Method, TopK
+from cascade_exp.schema.evaluating import CommonConfig, Method
 
 
 @dataclass(frozen=True)
@@ -197,5 +197,5 @@ def check_model(name: str, known: Sequence[str], key: str) -> None:
 def own_method(settings: CommonConfig) -> Method:
     """The job's own metric, ensemble and calibration as a method."""
     metric = settings.metric
-    k = metric.k if isinstance(metric, TopK) else None
+    k = vars(metric).get("k")
     return Method(metric.name, settings.ensemble.name, settings.calibration.name, k)
