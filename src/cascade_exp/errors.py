@@ -15,6 +15,10 @@ class CascadeError(Exception):
     """A mistake that the user can correct; the message is one line that says where and how."""
 
 
+class Refused(CascadeError):
+    """Options that do not go together by design; a sweep leaves such a job out."""
+
+
 class Pruned(Exception):
     """The job was ended early by the search that it is a trial of, which is no failure."""
 

@@ -115,6 +115,43 @@ def test_every_launcher_runs_four_jobs_and_then_none(cwd, launcher):
     assert summary(cwd / "s") == rows
 
 
+def test_jobs_whose_options_do_not_go_together_are_refused_and_fail_no_sweep(cwd):
+    grid = ("metric=max_softmax,energy", "ensemble=none,mean_softmax", "hydra.sweep.dir=s")
+    done = sweep(cwd, *grid)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "1 of 4 jobs were refused: their options do not go together" in said
+    rows = {(row["metric"], row["ensemble"]): row for row in summary(cwd / "s")}
+    assert [row["state"] for row in rows.values()].count("finished") == 3
+    refused = rows["energy", "mean_softmax"]
+    assert refused["state"] == "refused"
+    assert "metric=energy with ensemble=mean_softmax" in refused["reason"]
+    assert json.loads((cwd / "s" / refused["job"] / "job.json").read_text())["state"] == "refused"
+    assert refused["reason"].split(";")[0] in (cwd / "s" / "report.html").read_text()
+    again = sweep(cwd, *grid)  # refused again, and nothing else runs
+    assert again.returncode == 0
+    assert "3 of 4 jobs were finished before" in again.stdout + again.stderr
+    # one that fails beside one that is refused: the sweep fails, and says of each which it was
+    done = sweep(cwd, "metric=recorded,energy", "ensemble=none,mean_softmax", "hydra.sweep.dir=t")
+    assert done.returncode == 1
+    assert "1 of 4 jobs failed; the others are done or refused" in done.stderr
+    # a sweep of which nothing can be done has failed
+    done = sweep(cwd, "metric=energy,logits_margin", "ensemble=mean_softmax", "hydra.sweep.dir=u")
+    assert done.returncode == 1 and "2 of 2 jobs failed" in done.stderr
+
+
+def test_a_sweep_ends_with_a_table_of_its_jobs(cwd):
+    done = sweep(cwd, "metric=max_softmax,entropy", "hydra.sweep.dir=s")
+    lines = done.stderr.splitlines()
+    heading = next(i for i, line in enumerate(lines) if "average" in line and "accuracy" in line)
+    rows = [line.split() for line in lines[heading + 1 : heading + 3]]
+    assert {row[0] for row in rows} == {"max_softmax", "entropy"}
+    for row in summary(cwd / "s"):
+        shown = next(cells for cells in rows if cells[0] == row["metric"])
+        assert f"{float(row['report_average_improvement']):.2f}×" in shown
+        assert f"{100 * float(row['report_score']):.1f}" in shown
+
+
 def test_failed_jobs_are_listed_and_tried_again(cwd):
     grid = ("metric=max_softmax,nonsense,recorded", "hydra.sweep.dir=s")
     done = sweep(cwd, *grid)

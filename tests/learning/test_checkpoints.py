@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from cascade_exp.errors import CascadeError
-from cascade_exp.learning.checkpoints import CheckedCheckpointIO, check_checkpoint, usable
+from cascade_exp.learning.checkpoints import (
+    CheckedCheckpointIO,
+    check_checkpoint,
+    drop_checkpoints,
+    usable,
+)
 from cascade_exp.learning.fit import checkpoint_to_resume
 
 STATE = {"state_dict": {"w": torch.arange(1000.0)}, "epoch": 3}
@@ -78,3 +83,22 @@ def test_a_checkpoint_that_would_execute_code_is_refused_in_one_line(tmp_path, c
     with pytest.raises(CascadeError, match="weights_only=True") as error:
         check_checkpoint(path)
     assert "\n" not in str(error.value) and "executed" not in capsys.readouterr().out
+
+
+def test_checkpoints_go_and_what_else_is_there_stays(tmp_path):
+    folder = tmp_path / "checkpoints" / "m"
+    for name in ("best", "heads/last"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        CheckedCheckpointIO().save_checkpoint({"state": 1}, folder / f"{name}.ckpt")
+    (folder / "fit-profile.txt").write_text("x")
+    other = tmp_path / "checkpoints" / "other" / "last.ckpt"
+    other.parent.mkdir()
+    CheckedCheckpointIO().save_checkpoint({"state": 1}, other)
+    drop_checkpoints(folder)
+    assert [path.name for path in folder.iterdir()] == ["fit-profile.txt"]
+    assert usable(other)
+    (folder / "fit-profile.txt").unlink()
+    drop_checkpoints(folder)
+    drop_checkpoints(other.parent)
+    assert not (tmp_path / "checkpoints").exists()
+    drop_checkpoints(folder)  # nothing there: nothing to do

@@ -442,13 +442,13 @@ def check_mistaken(said: str, answers: dict[str, np.ndarray], labels: np.ndarray
     name = re.search(r": (\S+) scores", said)[1]
     chance = max(np.bincount(labels)) / len(labels)
     shown = [float(v) / 100 for v in re.findall(r"([\d.]+)%", said)]
+    error = np.sqrt(chance * (1 - chance) / len(labels))
     scores = {model: float(np.mean(given == labels)) for model, given in answers.items()}
     is_about(shown[0], scores[name])
+    assert chance + 2 * error < max(scores.values()) and scores[name] <= chance + 2 * error
     is_about(shown[1], chance)
     is_about(shown[-1] if "would score" not in said else shown[2], max(scores.values()))
-    assert ("below chance" in said) == (
-        scores[name] < chance - 2 * np.sqrt(chance * (1 - chance) / len(labels))
-    )
+    assert ("below chance" in said) == (scores[name] < chance - 2 * error)
 
 
 def check_methods(case: Case) -> None:

@@ -61,6 +61,7 @@ def test_a_multirun_over_devices_is_refused_in_one_line(tmp_path):
 def test_two_processes_leave_whole_recordings(tmp_path):
     common = (
         *("data.limit_train=300", "trainer.max_epochs=2", "logger=csv", "callbacks=[checkpoint]"),
+        "callbacks.checkpoint.keep=true",
         *("plots=false", "analyses=false", "search.max_stages=1"),
         *("~models.members.resnet10t_32px", "~models.members.resnet_32px"),
     )

@@ -22,7 +22,7 @@ SMALL = (
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("outputs") / "job"
-    run("train", folder, *SMALL)
+    run("train", folder, *SMALL, "callbacks.checkpoint.keep=true")
     return folder
 
 
@@ -118,8 +118,8 @@ def test_a_model_trained_elsewhere_stands_beside_new_ones(job, tmp_path, capsys)
     said = capsys.readouterr().out.replace("\n", "")
     assert f"trained in {job}" in said and said.count("trained in ") == 1
     folder = tmp_path / "job"
-    assert not (folder / "checkpoints" / "resnet_32px").exists()
-    assert (folder / "checkpoints" / "resnet_16px").is_dir()
+    assert not (folder / "checkpoints").exists()  # its weights are in models/, once
+    assert (job / "checkpoints" / "resnet_16px" / "best.ckpt").is_file()  # kept where asked
     weights = Path("models/resnet_32px/model.safetensors")
     assert (folder / weights).read_bytes() == (job / weights).read_bytes()
     splits = [open_recordings(f / "recordings").split("report") for f in (folder, job)]

@@ -19,6 +19,7 @@ from cascade_exp.cascade.frontier import (
     max_improvement,
 )
 from cascade_exp.cascade.pools.learned import LEARNED
+from cascade_exp.errors import CascadeError, Refused
 from cascade_exp.evaluation.analyses import check_published
 from cascade_exp.evaluation.findings import findings, shared_examples
 from cascade_exp.evaluation.kinds.base import own_method
@@ -46,12 +47,15 @@ def check_settings(settings: CommonConfig) -> None:
     What the schema cannot know: prices out of a file, kinds of cascade, published results.
 
     Raises:
-        CascadeError: naming the key.
+        Refused: if options do not go together, naming both keys. CascadeError: naming the key.
     """
     check_cost(settings.cost)
     base = unlearned(settings)
     make_metric(base.metric.name, **own_settings(base.metric))  # it checks their values
-    kind_of(base).check(own_method(base))
+    try:
+        kind_of(base).check(own_method(base))
+    except CascadeError as error:
+        raise Refused(str(error)) from None
     check_published(settings)
 
 

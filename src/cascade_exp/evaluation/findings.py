@@ -71,8 +71,8 @@ def _mistaken(answers: Mapping[str, Ints], labels: Ints, split: str) -> Iterator
     scores = {name: float(np.mean(given == labels)) for name, given in answers.items()}
     chance = float(np.bincount(labels).max() / len(labels))
     error = np.sqrt(chance * (1 - chance) / len(labels))
-    if max(scores.values()) < chance + ABOVE_CHANCE:
-        return
+    if max(scores.values()) < chance + ABOVE_CHANCE or 2 * error > ABOVE_CHANCE:
+        return  # none is far above chance, or so few examples show nothing of it
     best = max(scores, key=lambda name: scores[name])
     for name, score in scores.items():
         if score > chance + 2 * error:

@@ -135,7 +135,7 @@ def _draw(job: Job, found: Findings, folder: Path, preview: Preview | None) -> l
     from cascade_exp.report.figures.registry import write_figures
     from cascade_exp.report.pages.html import write_html
 
-    plots = write_figures(found, folder)
+    plots = write_figures(found, folder, job.settings.plots)
     write_html(
         found,
         folder / "report.html",

@@ -22,7 +22,7 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from cascade_exp.errors import CascadeError, Pruned
+from cascade_exp.errors import CascadeError, Pruned, Refused
 from cascade_exp.jobs.entry import one_line
 from cascade_exp.jobs.finding import find_recordings
 from cascade_exp.jobs.folders import held, make_room
@@ -32,6 +32,7 @@ from cascade_exp.report.results.status import (
     FINISHED,
     INTERRUPTED,
     PRUNED,
+    REFUSED,
     RUNNING,
     JobStatus,
     read_status,
@@ -173,6 +174,8 @@ def _ended(error: BaseException) -> tuple[str, str | None]:
     """The state of a job that ``error`` ended, and the reason in one line."""
     if isinstance(error, Pruned):
         return PRUNED, str(error)
+    if isinstance(error, Refused):
+        return REFUSED, one_line(error)
     return (FAILED, one_line(error)) if isinstance(error, Exception) else (INTERRUPTED, None)
 
 

@@ -14,7 +14,7 @@ from cascade_exp.report.comparison.seeds import seed_tables, write_seed_tables
 from cascade_exp.report.figures.runs import write_runs_figure
 from cascade_exp.report.pages.runs_page import write_page
 from cascade_exp.report.pages.runs_table import print_runs
-from cascade_exp.report.results.status import FAILED
+from cascade_exp.report.results.status import FAILED, REFUSED
 
 SUMMARY = "sweep_summary.csv"
 
@@ -45,7 +45,7 @@ def _run(job: SweepJob, sweep: Path) -> ComparedRun:
     if job.folder is None:
         return refused_run(job.overrides, job.reason)
     run = read_run(job.folder, str(job.folder.relative_to(sweep)))
-    if job.state != FAILED:
+    if job.state not in (FAILED, REFUSED):
         return run
     choices = run.choices or refused_run(job.overrides, None).choices
-    return replace(run, state=FAILED, reason=job.reason, results=None, choices=choices)
+    return replace(run, state=job.state, reason=job.reason, results=None, choices=choices)

@@ -77,6 +77,19 @@ def usable(path: Path) -> bool:
     return True
 
 
+def drop_checkpoints(folder: Path) -> None:
+    """Remove a fit's checkpoints below ``folder``, and the folders that are empty without them."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.rglob("*.ckpt")):
+        path.unlink(missing_ok=True)
+        _sum_of(path).unlink(missing_ok=True)
+    below = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+    for place in (*below, folder, folder.parent):
+        if not any(place.iterdir()):
+            place.rmdir()
+
+
 def _sum_of(path: Path) -> Path:
     return path.with_name(path.name + SUM)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar
 from pytorch_lightning.profilers import AdvancedProfiler, SimpleProfiler
 
-from cascade_exp.errors import CascadeError
+from cascade_exp.errors import CascadeError, one_line
 from cascade_exp.learning.building import build
 from cascade_exp.learning.checkpoints import CheckedCheckpointIO, check_checkpoint
 from cascade_exp.learning.feeding import Feed
-from cascade_exp.learning.watching import WatchedValidation
+from cascade_exp.learning.watching import EpochLines, WatchedValidation
 from cascade_exp.schema.training import Callback, TrainerOptions
 
 if TYPE_CHECKING:
@@ -74,7 +76,10 @@ def make_trainer(
         kind = PROFILERS[options["profiler"]]
         options["profiler"] = kind(dirpath=str(folder), filename="profile")
     with quiet_lightning():
-        trainer: pl.Trainer = build(TRAINER, options, key="trainer", **arguments)
+        try:
+            trainer: pl.Trainer = build(TRAINER, options, key="trainer", **arguments)
+        except MisconfigurationException as error:
+            raise CascadeError(f"trainer, callbacks: {one_line(error)}") from None
     return trainer
 
 
@@ -103,6 +108,8 @@ def fit(
         resume: the checkpoint to continue from, if any.
     """
     built = [build(c.builds, c.options, key=f"callbacks.{n}") for n, c in callbacks.items()]
+    if not sys.stdout.isatty() and any(isinstance(c, ProgressBar) for c in built):
+        built = [c for c in built if not isinstance(c, ProgressBar)] + [EpochLines(watch.best)]
     if keeps == "last":
         built = [c for c in built if not isinstance(c, EarlyStopping)]
     checkpoints = [c for c in built if isinstance(c, ModelCheckpoint)]
@@ -145,7 +152,8 @@ def checkpoint_to_resume(ckpt_path: str, job: Path, model: str) -> Path:
     if not found.is_file():
         raise CascadeError(
             f"ckpt_path={ckpt_path}: no checkpoint {found}; give the folder of a training job "
-            "(with hydra.run.dir the same folder again, and ckpt_path=last)"
+            "(with hydra.run.dir the same folder again, and ckpt_path=last); a finished job keeps "
+            "them only with callbacks.checkpoint.keep=true"
         )
     check_checkpoint(found)
     return found

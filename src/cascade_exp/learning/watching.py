@@ -6,7 +6,7 @@ other fits to compare with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,6 +15,32 @@ import torch
 GoesOn = Callable[[int, Mapping[str, float]], bool]
 """Given an epoch, from 0, and what its validation said: whether the fit is to continue."""
 PICK = {"max": max, "min": min}
+
+
+class EpochLines(pl.callbacks.ProgressBar):
+    """In place of a progress bar where output is no terminal: a line when an epoch ends.
+
+    Args:
+        metrics: as logged, those that a line gives beside the loss.
+    """
+
+    def __init__(self, metrics: Iterable[str]) -> None:
+        super().__init__()
+        self.metrics = tuple(metrics)
+
+    def disable(self) -> None:
+        """Nothing: lines are printed by the first process alone."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the epoch, of how many, and its numbers."""
+        if not trainer.is_global_zero:
+            return
+        logged = trainer.callback_metrics
+        names = [name for name in ("train/loss", *self.metrics) if name in logged]
+        numbers = [f"{name} {float(logged[name]):.4g}" for name in dict.fromkeys(names)]
+        of = "" if trainer.max_epochs in (None, -1) else f" of {trainer.max_epochs}"
+        words = ", ".join(numbers)
+        print(f"  epoch {trainer.current_epoch + 1}{of}: {words}", flush=True)
 
 
 class WatchedValidation(pl.Callback):

@@ -7,6 +7,7 @@ here, or in the option's file under ``conf/``.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -384,6 +385,31 @@ class MlflowLogger:
 LOGGERS = (WandbLogger, CsvLogger, TensorBoardLogger, MlflowLogger)
 
 
+FORMATS = ("png", "pdf", "svg")
+
+
+def plot_formats(given: object) -> list[str]:
+    """The formats that ``plots`` asks pictures in; empty where none are drawn.
+
+    >>> plot_formats(True), plot_formats(False), plot_formats({"format": ["pdf", "png"]})
+    (['png'], [], ['pdf', 'png'])
+
+    Raises:
+        CascadeError: if it is neither true nor false nor has formats out of :data:`FORMATS`.
+    """
+    if isinstance(given, bool):
+        return [FORMATS[0]] if given else []
+    if isinstance(given, list):  # read before
+        return given
+    asked = given.get("format") if isinstance(given, Mapping) and set(given) == {"format"} else None
+    formats = asked if isinstance(asked, list) else [asked]
+    if asked is None or not formats:
+        raise CascadeError(
+            f"plots={given}: expected true, false, or plots.format={'|'.join(FORMATS)}"
+        )
+    return list(dict.fromkeys(choice(str(one), FORMATS, "plots.format") for one in formats))
+
+
 @dataclass(kw_only=True)
 class CommonConfig:
     """The keys that both commands have; ``conf/common.yaml`` says what each one is."""
@@ -405,7 +431,7 @@ class CommonConfig:
     speed_ups: SpeedUps = field(default_factory=SpeedUps)
     bootstrap: Bootstrap
     analyses: bool
-    plots: bool
+    plots: Any
     published: Optional[str]
     optimize: Optional[str]
     logger: dict[str, Any] = field(default_factory=dict)
@@ -416,6 +442,7 @@ class CommonConfig:
         from cascade_exp.cascade.selection import check_rule
 
         choice(self.baseline, ("hull", "adjacent"), "baseline")
+        self.plots = plot_formats(self.plots)
         for rule in self.threshold.rule_names:
             check_rule(rule, self.threshold.goals)
         same = self.splits.selection == self.splits.report

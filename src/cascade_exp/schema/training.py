@@ -193,10 +193,14 @@ class Theseus(Named):
 
 @dataclass
 class Callback:
-    """A Lightning callback: the class by its import path, and its arguments."""
+    """A Lightning callback: the class by its import path, and its arguments.
+
+    ``keep``: whether checkpoints stay once a model's weights are in ``models/``.
+    """
 
     builds: str
     options: dict[str, Any] = field(default_factory=dict)
+    keep: bool = False
 
 
 if TYPE_CHECKING:

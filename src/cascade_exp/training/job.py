@@ -17,6 +17,7 @@ from cascade_exp.evaluation.evaluation import check_settings
 from cascade_exp.evaluation.job import report
 from cascade_exp.jobs.job import Job, open_job
 from cascade_exp.jobs.trials import check_optimize, trial_of
+from cascade_exp.learning.checkpoints import drop_checkpoints
 from cascade_exp.learning.difficulty import assign_folds
 from cascade_exp.models.complete import CompleteModel, load_model, save_model
 from cascade_exp.models.exit_network import ExitNetwork
@@ -223,6 +224,8 @@ def _train_and_record(
         pool.say(f"  trained before this job was interrupted, taken from {kept}")
     else:
         save_model(model, kept)
+        if fits and not any(callback.keep for callback in pool.settings.callbacks.values()):
+            drop_checkpoints(pool.job.folder / "checkpoints" / name)
     record(pool, model, phases[-1].module, data, measured)
     return model
 

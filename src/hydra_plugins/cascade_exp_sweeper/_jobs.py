@@ -16,11 +16,18 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from cascade_exp.errors import CascadeError
+from cascade_exp.errors import CascadeError, Refused
 from cascade_exp.jobs import sweep_end, sweeps
 from cascade_exp.jobs.entry import one_line
 from cascade_exp.jobs.sweeps import Places, SweepJob
-from cascade_exp.report.results.status import FAILED, FINISHED, PRUNED, RUNNING, read_status
+from cascade_exp.report.results.status import (
+    FAILED,
+    FINISHED,
+    PRUNED,
+    REFUSED,
+    RUNNING,
+    read_status,
+)
 
 log = logging.getLogger(__name__)
 DONE = (FINISHED, PRUNED)
@@ -115,13 +122,22 @@ class SweepJobs:
         Raises:
             CascadeError: listing those that failed.
         """
-        failed = [job for job in self.jobs if job.state not in DONE]
+        refused = [job for job in self.jobs if job.state == REFUSED]
+        failed = [job for job in self.jobs if job.state not in (*DONE, REFUSED)]
+        if len(refused) == len(self.jobs):  # nothing was done: that is no sweep
+            failed, refused = refused, []
         sweeps.end(self.folder, bool(failed))
         each = {job.folder or job.name: job for job in self.jobs}
         sweep_end.report(self.folder, list(each.values()))
+        if refused:
+            log.warning(
+                f"{len(refused)} of {len(self.jobs)} jobs were refused: their options do not go "
+                "together (reasons above)"
+            )
         if failed:
+            others = "the others are done or refused" if refused else "the others are done"
             raise CascadeError(
-                f"{len(failed)} of {len(self.jobs)} jobs failed; the others are done:\n"
+                f"{len(failed)} of {len(self.jobs)} jobs failed; {others}:\n"
                 + "\n".join(f"  {job.name}: {job.reason}" for job in failed)
             )
 
@@ -134,11 +150,16 @@ class SweepJobs:
         self.jobs[place] = replace(job, state=status.state, reason=status.reason)
         return True
 
-    def fail(self, place: int, error: Any) -> None:
-        """Say and keep that the job at ``place`` failed."""
+    def fail(self, place: int, error: Any, state: str | None = None) -> None:
+        """Say and keep that the job at ``place`` failed, or was refused."""
         reason = error if isinstance(error, str) else one_line(error)
-        job = replace(self.jobs[place], state=FAILED, reason=reason)
-        log.error(f"Failed: {job.name}: {job.reason}")
+        if state is None:
+            state = REFUSED if isinstance(error, Refused) else FAILED
+        job = replace(self.jobs[place], state=state, reason=reason)
+        if state == REFUSED:
+            log.warning(f"Refused: {job.name}: {job.reason}")
+        else:
+            log.error(f"Failed: {job.name}: {job.reason}")
         self.jobs[place] = job
 
     def _launcher_failed(self, places: Sequence[int], error: Exception) -> None:
@@ -149,4 +170,5 @@ class SweepJobs:
             folder = self.jobs[place].folder
             status = read_status(folder) if folder is not None else None
             reason = status.reason if status is not None else None
-            self.fail(place, reason or f"did not finish (launcher: {one_line(error)})")
+            state = REFUSED if status is not None and status.state == REFUSED else FAILED
+            self.fail(place, reason or f"did not finish (launcher: {one_line(error)})", state)

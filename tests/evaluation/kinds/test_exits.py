@@ -310,6 +310,7 @@ def job(tmp_path_factory) -> Path:
         "data.test_size=120",
         "trainer.max_epochs=1",
         "callbacks=[checkpoint]",
+        "callbacks.checkpoint.keep=true",
         "logger=csv",
         "analyses=false",
     )

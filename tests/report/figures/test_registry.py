@@ -8,6 +8,7 @@ from cascade_exp.report.figures.registry import PLACES, all_figures, figure, wri
 from cascade_exp.report.findings import Findings
 from cascade_exp.report.pages.html import html_text
 from cascade_exp.report.pages.results_table import print_results
+from tests.evaluating import settings_of
 
 
 @pytest.fixture
@@ -53,3 +54,38 @@ def test_every_module_of_the_package_is_found_and_every_title_is_its_own():
         entry.name for entry in entries
     }
     assert len({entry.title for entry in entries}) == len(entries)
+
+
+def test_pictures_come_in_the_formats_that_are_asked_for(results, tmp_path, entries, monkeypatch):
+    monkeypatch.setattr(registry, "_ENTRIES", {})
+    figure("brand_new", title="A new one", caption="", place="front")(bars)
+    heads = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+    for formats in (["png"], ["pdf"], ["svg", "pdf"], ["png", "pdf", "svg"]):
+        shown = write_figures(Findings(results), tmp_path, formats)
+        there = {path.suffix[1:]: path for path in (tmp_path / "plots").iterdir()}
+        assert sorted(there) == sorted(formats)  # what an earlier one left is removed
+        assert all(path.read_bytes().startswith(heads[kind]) for kind, path in there.items())
+        assert [path.suffix for path in shown] == [".png"] * ("png" in formats)
+        assert registry.written_figures(tmp_path) == ["brand_new"]
+    first = {path.name: path.read_bytes() for path in (tmp_path / "plots").iterdir()}
+    write_figures(Findings(results), tmp_path, ["png", "pdf"])
+    assert (tmp_path / "plots" / "brand_new.pdf").read_bytes() == first["brand_new.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("override", "formats"),
+    [
+        ("plots=true", ["png"]),
+        ("plots=false", []),
+        ("plots.format=svg", ["svg"]),
+        ("plots.format=[pdf,png]", ["pdf", "png"]),
+    ],
+)
+def test_plots_says_whether_and_how(override, formats):
+    assert settings_of(override).plots == formats
+
+
+@pytest.mark.parametrize("override", ["plots.format=jpg", "plots=7", "plots.format=[]"])
+def test_other_formats_are_refused(override):
+    with pytest.raises(CascadeError, match="plots"):
+        settings_of(override)

@@ -25,6 +25,7 @@ from cascade_exp.report.results.status import (
     FAILED,
     FINISHED,
     PRUNED,
+    REFUSED,
     JobStatus,
     check_same_job,
     read_status,
@@ -47,7 +48,7 @@ class ComparedRun:
     Attributes:
         name: the folder below the one that all jobs share.
         choices: its whole configuration, flat: ``{"metric": "entropy", "seed": "0"}``.
-        state: ``finished``, ``running``, ``pruned`` or ``failed``.
+        state: ``finished``, ``running``, ``pruned``, ``refused`` or ``failed``.
         reason: why there is nothing to compare.
         seconds: from its latest start to its end.
         results: None exactly where there is a reason.
@@ -88,7 +89,7 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         if status.state == FINISHED and choices.get("evaluate") == "False":
             reason = "not evaluated (evaluate=false)"
         elif status.state != FINISHED:
-            known = status.reason if status.state in (FAILED, PRUNED) else None
+            known = status.reason if status.state in (FAILED, PRUNED, REFUSED) else None
             reason = known or "not finished"
     return ComparedRun(
         name=name,

@@ -7,6 +7,7 @@ before it saves it; most of what a picture costs is that.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,30 @@ def png(figure: Figure) -> bytes:
         buffer, metadata={"Software": None}, pil_kwargs={"compress_level": 3}
     )
     return buffer.getvalue()
+
+
+def pdf(figure: Figure) -> bytes:
+    """``figure`` as PDF, without the date of its making."""
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf  # seldom needed
+
+    settle(figure)
+    buffer = io.BytesIO()
+    canvas = FigureCanvasPdf(figure)
+    canvas.print_pdf(buffer, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
+
+
+def whole_svg(figure: Figure) -> bytes:
+    """``figure`` as an SVG file of its own, with its background."""
+    settle(figure)
+    buffer = io.StringIO()
+    canvas = FigureCanvasSVG(figure)
+    canvas.print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    return buffer.getvalue().encode()
+
+
+FORMATS: Mapping[str, Callable[[Figure], bytes]] = {"png": png, "pdf": pdf, "svg": whole_svg}
+"""How a figure is written, by the endings that ``plots.format`` names."""
 
 
 def svg(figure: Figure) -> str:

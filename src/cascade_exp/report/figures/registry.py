@@ -122,8 +122,10 @@ def all_figures() -> list[Entry]:
     return sorted(_ENTRIES.values(), key=lambda entry: (PLACES.index(entry.place), entry.folded))
 
 
-def write_figures(found: Findings, folder: Path) -> list[Path]:
-    """Write ``plots/<name>.png`` below ``folder`` (a job's ``results/``); return the paths written.
+def write_figures(found: Findings, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Write ``plots/<name>.<format>`` below ``folder`` (a job's ``results/``).
+
+    Returns the paths of the PNG files, which trackers show.
 
     A picture that these findings do not have is removed if an earlier evaluation left it there.
     """
@@ -132,14 +134,15 @@ def write_figures(found: Findings, folder: Path) -> list[Path]:
     written = []
     with style.house_style():
         for entry in all_figures():
-            path = folder / "plots" / f"{entry.name}.png"
             drawn = entry.draw(found, style.ALONE)
-            if drawn is None:
-                path.unlink(missing_ok=True)
-                continue
-            write_bytes(path, layout.png(drawn))
-            written.append(path)
-    return written
+            for kind, content in layout.FORMATS.items():
+                path = folder / "plots" / f"{entry.name}.{kind}"
+                if drawn is None or kind not in formats:
+                    path.unlink(missing_ok=True)
+                    continue
+                write_bytes(path, content(drawn))
+                written.append(path)
+    return [path for path in written if path.suffix == ".png"]
 
 
 def written_figures(folder: Path) -> list[str]:
@@ -147,7 +150,8 @@ def written_figures(folder: Path) -> list[str]:
     plots = folder / "plots"
     if not plots.is_dir():  # nothing was drawn: matplotlib is not imported for it
         return []
-    return [e.name for e in all_figures() if (plots / f"{e.name}.png").is_file()]
+    drawn = {path.stem for path in plots.iterdir()}
+    return [e.name for e in all_figures() if e.name in drawn]
 
 
 @cache

@@ -15,7 +15,7 @@ from cascade_exp.errors import CascadeError
 
 FILE = "job.json"
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"
-PRUNED, INTERRUPTED = "pruned", "interrupted"
+PRUNED, INTERRUPTED, REFUSED = "pruned", "interrupted", "refused"
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class JobStatus:
     Attributes:
         key: sha256 of the resolved configuration and the recordings it reads (``jobs.restart``).
         job: ``train`` or ``evaluate``.
-        state: ``running`` (or killed), ``finished``, ``failed``, ``interrupted`` by a signal, or
-            ``pruned`` by its search.
+        state: ``running`` (or killed), ``finished``, ``failed``, ``interrupted`` by a signal,
+            ``pruned`` by its search, or ``refused``, as its options do not go together.
         run_id: of its W&B run, kept over restarts.
         overrides: of the command line, as written.
         started: UTC, ISO 8601; of the latest start. attempts: how often it was started.

@@ -134,7 +134,10 @@ class _Finish:
         self.run.finish(exit_code=0 if ended else 1)
         if ended and self.run.offline:
             folder = Path(self.run.dir).parent
-            log.info(f"W&B wrote this run offline; to upload it: wandb sync {folder}")
+            log.info(
+                f"W&B wrote this run offline; to read it here: wandb leet inspect --summary "
+                f"{folder}; to upload it: wandb sync {folder}"
+            )
 
 
 def _start(
