@@ -15,7 +15,7 @@ CLOSED = {  # parts that may import less than all that is below them
     "data": set(),
     "recordings": {"models", "data"},
     "report": {"cascade", "recordings", "schema"},
-    "evaluation": {"cascade", "recordings", "schema", "report", "jobs"},
+    "evaluation": {"cascade", "data", "recordings", "schema", "report", "jobs", "runtime"},
 }
 PLOTTING = {"wandb", "matplotlib", "plotly", "mlflow", "tensorboard"}
 HYDRA = {"hydra"}

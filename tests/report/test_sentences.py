@@ -28,7 +28,8 @@ from cascade_exp.evaluation.evaluation import Evaluation, evaluate_recordings
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report.comparison import methods_table, runs
 from cascade_exp.report.comparison.methods import method_rows
-from cascade_exp.report.pages import html, numbers, runs_page, view
+from cascade_exp.report.pages import executed_view, html, numbers, runs_page, view
+from cascade_exp.report.results.executed import Executed
 from cascade_exp.report.results.schema import OperatingPoint, Results
 from cascade_exp.report.sentences import STATED
 from tests.evaluating import settings_of
@@ -496,6 +497,45 @@ def check_runs(case: Case) -> None:
         assert any("differ in sizes" in c for c in runs.cautions(jobs)) == differ
 
 
+def check_executed(case: Case) -> None:
+    """The sentence about an execution whose times and counts are drawn from this case."""
+    rng = np.random.default_rng(case.shared + len(case.results.frontier))
+    seconds, last, all_, ideal = np.exp(rng.normal(-5, 1, size=4)).tolist()
+    for differing, aside in ((None, 0), (0, 0), (3, 2)):
+        found = Executed(
+            rule="fixed",
+            stages=["a", "b"],
+            examples=1200,
+            aside=aside,
+            score=0.9,
+            cost=1.0,
+            exit_rates=[0.5, 0.5],
+            predicted_score=0.9,
+            predicted_cost=1.0,
+            predicted_exit_rates=[0.5, 0.5],
+            differing=differing,
+            timed=1000,
+            batch_size=32,
+            repeats=3,
+            device="cpu",
+            threads=2,
+            seconds=seconds,
+            seconds_last=last,
+            seconds_all=all_,
+            seconds_ideal=ideal,
+            timings=[],
+        )
+        said = text_of(executed_view.executed_sentence(found))
+        speed = re.search(rf"({NUMBER})× as fast as b alone|at ({NUMBER})× of its speed", said)
+        assert speed and bool(speed[1]) == (last >= seconds)
+        is_factor(speed[1] or speed[2], last / seconds)
+        beside = re.search(rf"({NUMBER} %) (above|below) the ideal", said)
+        assert beside and (beside[2] == "above") == (seconds >= ideal)
+        is_percent(beside[1].removesuffix(" %"), abs(seconds / ideal - 1))
+        assert ("3 of 1,200 examples left elsewhere" in said) == bool(differing)
+        assert ("2 could not be read" in said) == bool(aside)
+
+
 CHECKS: dict[str, Callable[[Case], None]] = {
     "evaluation.findings._misaligned": check_findings,
     "evaluation.findings._mistaken": check_findings,
@@ -504,6 +544,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     "evaluation.findings._uncertainties": check_findings,
     "report.comparison.methods_table._remarks": check_methods,
     "report.comparison.runs.cautions": check_runs,
+    "report.pages.executed_view.executed_sentence": check_executed,
     "report.pages.html._early_words": check_early_words,
     "report.pages.runs_page._headline": check_runs,
     "report.pages.view.best_mark": check_best_mark,

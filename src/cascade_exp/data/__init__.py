@@ -17,6 +17,7 @@ from cascade_exp.errors import CascadeError, choice
 
 if TYPE_CHECKING:
     from cascade_exp.data.examples import Source
+    from cascade_exp.data.splitting import Splits
 
 
 def source_names() -> list[str]:
@@ -65,3 +66,23 @@ def load_source(settings: Mapping[str, Any]) -> Source:
                 f"data.options.{key}: a value is needed; data.source={name} reads it"
             )
     return loader(**given)
+
+
+def load_splits(settings: Mapping[str, Any]) -> tuple[Source, Splits]:
+    """The source of the settings of a ``data`` group, and its splits as they say.
+
+    Raises:
+        CascadeError: as :func:`load_source` and ``splitting.carve``.
+    """
+    from cascade_exp.data.splitting import carve
+
+    source = load_source(settings)
+    splits = carve(
+        source,
+        selection=settings["selection"],
+        validation_share=settings["validation_share"],
+        selection_share=settings["selection_share"],
+        limit_train=settings["limit_train"],
+        seed=settings["seed"],
+    )
+    return source, splits

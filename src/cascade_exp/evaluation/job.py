@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -31,11 +32,16 @@ from cascade_exp.jobs.progress import search_progress
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.recordings.previews import read_previews
 from cascade_exp.report.findings import Findings
+from cascade_exp.report.pages.executed_view import print_executed
 from cascade_exp.report.pages.results_table import print_results
-from cascade_exp.report.pages.view import chosen
+from cascade_exp.report.pages.view import chosen, unit
+from cascade_exp.report.results.executed import Executed, executed_numbers, write_executed
 from cascade_exp.report.results.headline import headline
 from cascade_exp.report.results.operating_point import OPERATING_POINT, deployment
 from cascade_exp.schema.evaluating import EvaluateConfig
+
+if TYPE_CHECKING:
+    from cascade_exp.data.examples import Examples
 
 Preview = Callable[[int | str], str | bytes | None]
 
@@ -54,7 +60,13 @@ def evaluate(config: DictConfig) -> Path:
         job.console.print(f"Recordings: {folder}", highlight=False, soft_wrap=True)
         pool, absent = settings.pool, settings.answers.absent
         recordings = open_recordings(folder, pool.include, pool.exclude, absent)
-        return report(job, recordings, read_previews(folder, settings.splits.report))
+        shown = settings.splits.report
+        raw = None
+        if settings.execute:
+            from cascade_exp.runtime.execution import examples_of  # needs torch
+
+            raw = examples_of(recordings.path, shown)
+        return report(job, recordings, read_previews(folder, shown), raw=raw)
 
 
 def report(
@@ -62,6 +74,7 @@ def report(
     recordings: Recordings,
     preview: Preview | None = None,
     further: Sequence[str] = (),
+    raw: Examples | None = None,
 ) -> Path:
     """Evaluate ``recordings`` as the job's settings say, and write and show all of it.
 
@@ -69,14 +82,20 @@ def report(
         preview: what the example of an id looks like, text or PNG; only who has the data knows.
         further: what ``speed_ups.also=null`` stands for: the further recorded splits of a training
             job's data.
+        raw: with ``execute=true``, the raw examples of the report split, to run the cascade on.
     """
     job = replace(job, settings=with_column(job.settings, recordings))
     folder = job.folder / "results"
     found = _evaluate(job, recordings, further)
     _write(found, folder, deployment(found.results, recordings.path, job.settings, job.folder))
+    if raw is not None:
+        found = replace(found, executed=_execute(job, found, raw))
+    write_executed(found.executed, folder)
     plots = _draw(job, found, folder, preview) if job.settings.plots else []
     _track(job, recordings, found, plots)
     print_results(found.results, folder, job.console)
+    if found.executed is not None:
+        print_executed(found.executed, unit(found.results), job.console)
     if found.methods:
         report_methods(job, found.methods)
     if found.speed_ups is not None:
@@ -111,6 +130,14 @@ def _evaluate(job: Job, recordings: Recordings, further: Sequence[str]) -> Findi
         per_example=measuring.per_example(results.operating_points),
         methods=compare_methods(job, recordings, results) if settings.methods else {},
     )
+
+
+def _execute(job: Job, found: Findings, raw: Examples) -> Executed:
+    """Run the chosen cascade."""
+    from cascade_exp.runtime.execution import execute  # needs torch
+
+    wanted = job.settings.execution
+    return execute(job.folder, found.results, found.per_example, raw, wanted, job.console)
 
 
 def _write(found: Findings, folder: Path, deployed: Mapping[str, object]) -> None:
@@ -149,6 +176,8 @@ def _draw(job: Job, found: Findings, folder: Path, preview: Preview | None) -> l
 def _track(job: Job, recordings: Recordings, found: Findings, plots: list[Path]) -> None:
     """Log the results to the job's experiment trackers."""
     job.loggers.log_numbers(headline(found.results))
+    if found.executed is not None:
+        job.loggers.log_numbers(executed_numbers(found.executed))
     if job.loggers.wandb is None:
         return
     from cascade_exp.report.tracking.artifacts import log_operating_point, use_recordings

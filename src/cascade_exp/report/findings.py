@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cascade_exp.report.results.analyses_schema import Analyses
+from cascade_exp.report.results.executed import Executed
 from cascade_exp.report.results.per_example import PerExample
 from cascade_exp.report.results.schema import Results
 from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses
@@ -23,6 +24,7 @@ class Findings:
         speed_ups: with ``speed_ups.members``.
         per_example: what the first rule's point did to each example; None if it chose nothing.
         methods: with ``methods``, the results of each by name.
+        executed: with ``execute=true``, how the chosen cascade really ran.
     """
 
     results: Results
@@ -33,3 +35,4 @@ class Findings:
     speed_ups: SpeedUpAnalyses | None = None
     per_example: PerExample | None = None
     methods: Mapping[str, Results] = field(default_factory=dict)
+    executed: Executed | None = None

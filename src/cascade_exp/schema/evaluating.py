@@ -410,6 +410,28 @@ def plot_formats(given: object) -> list[str]:
     return list(dict.fromkeys(choice(str(one), FORMATS, "plots.format") for one in formats))
 
 
+@dataclass
+class Execution:
+    """How ``execute=true`` runs the chosen cascade.
+
+    Attributes:
+        batch_size: the most inputs a network is given at once.
+        timed: the first so many examples are timed; null: all.
+        repeats: rounds of timing, of which the median counts.
+        devices: how many devices share the run over the whole split.
+    """
+
+    batch_size: int
+    timed: Optional[int]
+    repeats: int
+    devices: int
+
+    def __post_init__(self) -> None:
+        at_least(1, batch_size=self.batch_size, repeats=self.repeats, devices=self.devices)
+        if self.timed is not None:
+            at_least(1, timed=self.timed)
+
+
 @dataclass(kw_only=True)
 class CommonConfig:
     """The keys that both commands have; ``conf/common.yaml`` says what each one is."""
@@ -433,6 +455,8 @@ class CommonConfig:
     analyses: bool
     plots: Any
     published: Optional[str]
+    execute: bool
+    execution: Execution
     optimize: Optional[str]
     logger: dict[str, Any] = field(default_factory=dict)
     paths: Paths

@@ -154,9 +154,10 @@ def _evaluate(pool: TrainingPool) -> None:
     shown = pool.splits.named("report")
     write_examples(job.folder, "report", descriptions(shown))
     if settings.evaluate:
-        narrowed = settings.pool
+        raw = pool.splits.named(settings.splits.report) if settings.execute else None
+        narrowed, further = settings.pool, list(pool.splits.further)
         opened = open_recordings(job.folder / "recordings", narrowed.include, narrowed.exclude)
-        report(job, opened, partial(preview, shown), further=list(pool.splits.further))
+        report(job, opened, partial(preview, shown), further, raw)
     if settings.representations.layer is not None:
         show_representations(job, settings.representations)
 

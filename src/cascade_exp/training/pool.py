@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rich.markup import escape
 
 from cascade_exp.atomic import replacing_folder
-from cascade_exp.data import load_source
+from cascade_exp.data import load_splits
 from cascade_exp.data.batching import GivenBatches, batch_loader
 from cascade_exp.data.examples import Ints, as_texts
-from cascade_exp.data.splitting import SPLITS, carve
+from cascade_exp.data.splitting import SPLITS
 from cascade_exp.data.summary import summarise
 from cascade_exp.data.text import TextDataModule
 from cascade_exp.data.tokenizing import build_tokenizer, frequent_words
@@ -57,16 +57,7 @@ class TrainingPool:
         self.cache = Path(settings.paths.cache_dir)
         self.store = RecordingStore(self.cache / "recordings")
         self.code = code_revision()
-        data = settings.data
-        self.source = load_source(vars(data))
-        self.splits = carve(
-            self.source,
-            selection=data.selection,  # type: ignore[arg-type]  # checked there
-            validation_share=data.validation_share,
-            selection_share=data.selection_share,
-            limit_train=data.limit_train,
-            seed=data.seed,
-        )
+        self.source, self.splits = load_splits(vars(settings.data))
         self._describe_data()
         for split in self.splits.recorded:
             examples = self.splits.named(split)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from cascade_exp.cascade.bootstrap import paired_intervals
-from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.stages import Ints, Outcome
 from cascade_exp.errors import CascadeError
 from cascade_exp.report.comparison.runs import ComparedRun, by_improvement, comparable
+from cascade_exp.report.results.objective import objective_of
 from cascade_exp.report.results.per_example import PerExample, read_per_example
 from cascade_exp.report.results.schema import Difference, Results
 
@@ -79,13 +79,7 @@ def same_examples(own: PerExample, base: PerExample) -> Ints | str:
 
 
 def _difference(own: Outcome, base: Outcome, results: Results, reference: str) -> Difference:
-    settings = results.settings
-    details = {
-        key.removeprefix("objective_"): value
-        for key, value in settings.items()
-        if key.startswith("objective_")
-    }
-    objective = make_objective(str(settings["objective"]), **details)
+    objective = objective_of(results)
     found, size = paired_intervals(own, base, objective, seed=SEED), len(own.cost)
     scores = [float(objective.score(one.statistics.sum(axis=0), size)) for one in (own, base)]
     return Difference(

@@ -17,7 +17,7 @@ from cascade_exp.report.figures import style, svg
 from cascade_exp.report.figures.registry import PLACES, Entry, all_figures
 from cascade_exp.report.figures.style import Size
 from cascade_exp.report.findings import Findings
-from cascade_exp.report.pages import numbers, speed_ups_view, tiers_view, view
+from cascade_exp.report.pages import executed_view, numbers, speed_ups_view, tiers_view, view
 from cascade_exp.report.pages.template import template
 from cascade_exp.report.results.analyses_schema import Analyses, EarlyError
 from cascade_exp.report.results.schema import FrontRow, Results
@@ -86,6 +86,7 @@ def html_text(
         analyses=analyses,
         tiers_view=tiers_view,
         speed_ups_view=speed_ups_view,
+        executed_view=executed_view,
         previews=preview is not None,
         early=_early(analyses, preview),
         early_of=_early_words(analyses),
