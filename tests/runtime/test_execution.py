@@ -1,6 +1,5 @@
 """``execute=true``: the chosen cascade run over the report split, measured beside predicted."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ from cascade_exp.data.examples import Examples
 from cascade_exp.errors import CascadeError
 from cascade_exp.runtime.execution import last_alone, without_exits
 from cascade_exp.runtime.module import RawExamples, gathered, raw_loader
+from tests.report.tracking.test_loggers import scalars
 from tests.running import run
 
 QUICK = ("plots=false", "analyses=false", "bootstrap.resamples=20", "execute=true")
@@ -34,7 +34,7 @@ def median(small_glue_job) -> float:
 @pytest.fixture(scope="module")
 def executed(small_glue_job, median, tmp_path_factory) -> Path:
     job = tmp_path_factory.mktemp("executed") / "job"
-    given = (f"run={small_glue_job}", "logger=csv", *HALF, f"threshold.fixed=[{median}]")
+    given = (f"run={small_glue_job}", "logger=tensorboard", *HALF, f"threshold.fixed=[{median}]")
     run("evaluate", job, *given, *QUICK, *TIMES, "plots=true")
     return job
 
@@ -64,11 +64,9 @@ def test_the_ideal_is_the_shares_times_the_stages(executed):
 def test_page_and_logger_have_it(executed):
     page = (executed / "results" / "report.html").read_text()
     assert "Run for real" in page and "all stages, masked" in page
-    (metrics,) = (executed / "csv").rglob("metrics.csv")
-    with metrics.open(newline="") as file:
-        (row,) = csv.DictReader(file)
     found = json.loads((executed / "results" / "executed.json").read_text())
-    assert float(row["executed/seconds_ideal"]) == found["seconds_ideal"]
+    logged = scalars(executed / "tensorboard")
+    assert logged["executed/seconds_ideal"] == pytest.approx(found["seconds_ideal"])
 
 
 def test_an_evaluation_without_it_leaves_no_file(executed, small_glue_job, tmp_path):

@@ -175,9 +175,8 @@ def _draw(job: Job, found: Findings, folder: Path, preview: Preview | None) -> l
 
 def _track(job: Job, recordings: Recordings, found: Findings, plots: list[Path]) -> None:
     """Log the results to the job's experiment trackers."""
-    job.loggers.log_numbers(headline(found.results))
-    if found.executed is not None:
-        job.loggers.log_numbers(executed_numbers(found.executed))
+    run_for_real = executed_numbers(found.executed)
+    job.loggers.log_numbers({**headline(found.results), **run_for_real})
     if job.loggers.wandb is None:
         return
     from cascade_exp.report.tracking.artifacts import log_operating_point, use_recordings
@@ -186,4 +185,5 @@ def _track(job: Job, recordings: Recordings, found: Findings, plots: list[Path])
     if job.kind == "evaluate":
         use_recordings(job.loggers.wandb, recordings.path)
     log_results(job.loggers.wandb, found.results, plots, found.analyses)
+    job.loggers.wandb.summary.update(run_for_real)
     log_operating_point(job.loggers.wandb, found.results, job.folder / "results")

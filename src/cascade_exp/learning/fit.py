@@ -174,6 +174,7 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
             warnings.filterwarnings("ignore", message=".*treespec.*")
+            warnings.filterwarnings("ignore", message="predict returned None.*")
             yield
     finally:
         for logger, level in zip(loggers, before, strict=True):

@@ -88,8 +88,10 @@ def write_executed(found: Executed | None, folder: Path) -> None:
     write_text(path, json.dumps(asdict(found), indent=2, allow_nan=False) + "\n")
 
 
-def executed_numbers(found: Executed) -> dict[str, float]:
-    """The numbers that jobs are compared by: ``executed/…``."""
+def executed_numbers(found: Executed | None) -> dict[str, float]:
+    """The numbers that jobs are compared by: ``executed/…``; of nothing, none."""
+    if found is None:
+        return {}
     numbers = {
         "executed/score": found.score,
         "executed/cost": found.cost,
