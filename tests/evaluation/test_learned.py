@@ -86,7 +86,7 @@ def test_black_boxes_compared_with_plain_confidence(tmp_path):
     rows = list(csv.DictReader((folder / "methods.csv").open()))
     assert [row["method"] for row in rows] == ["recorded", "learned"]
     deployed = json.loads((folder / "operating_point.json").read_text())
-    assert deployed["stages"] == ["x", "y"] and set(deployed["learned"]) == {"x"}
+    assert deployed["stages"] == ["x", "y"] and set(deployed["learned"]) == {"x", "y"}
     assert set(deployed["learned"]["x"]) == {
         "center",
         "scale",

@@ -15,6 +15,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
 
+from cascade_exp import Cascade
 from cascade_exp.data.tokenizing import build_tokenizer
 from cascade_exp.errors import CascadeError
 from cascade_exp.runtime.chosen import chosen_at_speed_up, chosen_by_rule
@@ -207,6 +208,11 @@ def by_hand(
     return answers, left
 
 
+def asked_texts(root: Path) -> list[str]:
+    rows = (root / "SST-2" / "test.tsv").read_text().splitlines()[1:]
+    return [row.split("\t")[1] for row in rows]
+
+
 @pytest.mark.parametrize("method", ["full", "static", "pair", "deebert", "pabee"])
 def test_a_method_answers_as_the_comparison_counted_it(speed_ups_job, tmp_path, method):
     job, root = speed_ups_job
@@ -227,12 +233,11 @@ def test_a_method_answers_as_the_comparison_counted_it(speed_ups_job, tmp_path, 
         threshold = float(row["threshold"] or "inf")
         answered, left = by_hand(job, row["stages"].split(">"), metric, threshold)
         assert answers.tolist() == answered
-        recorded = {
-            name: np.load(job / "recordings" / "report" / f"{name}.npy")
-            for name in dict.fromkeys(s.partition("@")[0] for s in row["stages"].split(">"))
-        }
-        found = chosen_at_speed_up(job, method, float(row["target"])).run(recorded)
-        assert found.exit_stage.tolist() == left
+        cascade = Cascade.load(job, rival=method, at=float(row["target"]))
+        found = cascade.predict(asked_texts(root))
+        assert found.exit.tolist() == left
+        if method != "full":
+            assert 4 / found.cost.mean() == pytest.approx(float(row["report_speed_up"]))
         assert float((answers == labels).mean()) == pytest.approx(float(row["report_score"]))
 
 
@@ -269,32 +274,36 @@ def evaluated(speed_ups_job, folder: Path, *overrides: str) -> Path:
 
 @pytest.fixture
 def nothing_predicts(monkeypatch):
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise AssertionError("predicted")
 
-    monkeypatch.setattr("cascade_exp.recordings.record.record", refuse)
+    monkeypatch.setattr("cascade_exp.runtime.cascade.Cascade.predict", refuse)
 
 
 TIERS = "{a:[first,middle],b:[whole]}"
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    "overrides",
     [
-        (["metric=learned"], r"operating_point.json: metric=learned is scored by the regressions"),
-        (
-            ["cascade=tiers", f"cascade.tiers={TIERS}", "metric=vote"],
-            r"cascade=tiers: .* has tiers of models; expected single models",
-        ),
+        ["metric=learned", "metric.folds=2"],
+        ["metric=learned", "metric.folds=2", "ensemble=mean_logits"],
+        ["cascade=tiers", f"cascade.tiers={TIERS}", "metric=vote"],
+        ["cascade=tiers", f"cascade.tiers={TIERS}", "cascade.combine=mean_softmax"],
     ],
 )
-def test_what_is_not_run_on_new_texts_is_refused_before_anything_is_predicted(
-    speed_ups_job, tmp_path, nothing_predicts, overrides, said
-):
-    job = evaluated(speed_ups_job, tmp_path / "evaluation", *overrides)
-    with pytest.raises(CascadeError, match=said) as raised:
-        submit(Options(run=str(job), task="sst2", root=str(speed_ups_job[1])))
-    assert "\n" not in str(raised.value)
+def test_learned_confidences_and_tiers_answer_as_reported(speed_ups_job, tmp_path, overrides):
+    rules = ["threshold.rules=[max_improvement,target_cost]", "threshold.target_cost=3.5"]
+    job = evaluated(speed_ups_job, tmp_path / "evaluation", *overrides, *rules)
+    points = json.loads((job / "results" / "summary.json").read_text())["operating_points"]
+    labels = np.load(speed_ups_job[0] / "recordings" / "report" / "labels.npy")
+    given = {"run": str(job), "task": "sst2", "root": str(speed_ups_job[1])}
+    met = {rule: point["report"] for rule, point in points.items() if point["feasible"]}
+    for rule, report in met.items():
+        options = Options(**given, rule=rule, output=str(tmp_path / "a.zip"))
+        answers = submit(options)["SST-2.tsv"]
+        assert (answers == labels).mean() == pytest.approx(report["score"])
+    assert met
 
 
 def test_foreign_recordings_are_refused_before_anything_is_predicted(
@@ -307,7 +316,7 @@ def test_foreign_recordings_are_refused_before_anything_is_predicted(
     job = tmp_path / "evaluation"
     quick = ("cost=layers", "logger=none", "plots=false", "analyses=false")
     run("evaluate", job, f"recordings={foreign}", *quick)
-    with pytest.raises(CascadeError, match=r"weights of .* are not known.*no foreign recordings"):
+    with pytest.raises(CascadeError, match=r"weights of .* are not known.*train.py has trained"):
         submit(Options(run=str(job), task="sst2", root=str(speed_ups_job[1])))
 
 
@@ -343,9 +352,8 @@ def test_exits_are_left_as_the_evaluation_left_them(
     options = Options(run=str(job), task="sst2", root=str(speed_ups_job[1]), output=output)
     answered, left = by_hand(speed_ups_job[0], point["stages"], metric, threshold)
     assert submit(options)["SST-2.tsv"].tolist() == answered
-    recorded = np.load(speed_ups_job[0] / "recordings" / "report" / f"{network}.npy")
-    found = chosen_by_rule(job, None).run({network: recorded})
-    assert found.exit_stage.tolist() == left and found.prediction.tolist() == answered
+    found = Cascade.load(job).predict(asked_texts(speed_ups_job[1]))
+    assert found.exit.tolist() == left and found.answer.tolist() == answered
     assert found.exit_rates.tolist() == rates
     assert len(set(left)) > 1
 
@@ -356,26 +364,21 @@ def test_the_temperatures_of_the_evaluation_are_applied(speed_ups_job, tmp_path)
     members = "+speed_ups.members={pabee: {network: pabee}, pair: {stages: [first, whole]}}"
     job = evaluated(speed_ups_job, tmp_path / "evaluation", *network, *calibrated, members)
     summary = json.loads((job / "results" / "summary.json").read_text())
-    recorded = {
-        name: np.load(speed_ups_job[0] / "recordings" / "report" / f"{name}.npy")
-        for name in ("pabee", "first", "whole")
-    }
-    chosen = chosen_by_rule(job, None)
-    assert any(abs(t - 1) > 0.1 for t in chosen.temperatures.values())
+    texts = asked_texts(speed_ups_job[1])
+    cascade = Cascade.load(job)
+    assert any(abs(t - 1) > 0.1 for t in cascade.chosen.temperatures.values())
     reported = summary["operating_points"]["fixed"]["report"]
-    assert chosen.run(recorded).exit_rates.tolist() == reported["exit_rates"]
+    assert cascade.predict(texts).exit_rates.tolist() == reported["exit_rates"]
     labels = np.load(speed_ups_job[0] / "recordings" / "report" / "labels.npy")
     with (job / "results" / "speed_ups.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] != "full"]
     for row in rows:
-        found = chosen_at_speed_up(job, row["method"], float(row["target"]))
+        cascade = Cascade.load(job, rival=row["method"], at=float(row["target"]))
         if row["method"] == "pabee":
-            assert found.temperatures == summary["temperatures"]
-        outcome = found.run(recorded)
-        assert (outcome.prediction == labels).mean() == pytest.approx(float(row["report_score"]))
-        layers = {"pabee": [1, 2, 3, 4], "pair": [1, 5]}[row["method"]]
-        paid = np.array(layers)[outcome.exit_stage].mean()
-        assert 4 / paid == pytest.approx(float(row["report_speed_up"]))
+            assert cascade.chosen.temperatures == summary["temperatures"]
+        found = cascade.predict(texts)
+        assert (found.answer == labels).mean() == pytest.approx(float(row["report_score"]))
+        assert 4 / found.cost.mean() == pytest.approx(float(row["report_speed_up"]))
 
 
 def test_a_job_that_was_moved_finds_its_models(speed_ups_job, tmp_path):

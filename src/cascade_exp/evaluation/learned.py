@@ -29,14 +29,14 @@ def learned_from(settings: CommonConfig) -> LearnedMetric:
 
 
 def deferral_models(pool: StagePool, members: Sequence[int]) -> dict[str, dict[str, object]]:
-    """By stage but the last, the deferral model that a deployment scores it with.
+    """By stage, the deferral model that a deployment scores it with.
 
     Empty unless the stages' confidence was learned.
     """
     if not isinstance(pool, LearnedPool):
         return {}
     found: dict[str, dict[str, object]] = {}
-    for i in range(len(members) - 1):
+    for i in range(len(members)):
         whole = pool.model(tuple(members[: i + 1]))
         found[pool.names[members[i]]] = {
             "center": whole.center,

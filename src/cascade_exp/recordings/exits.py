@@ -47,6 +47,11 @@ def network_of(stage: str) -> str:
     return stage.partition("@")[0]
 
 
+def exit_of(stage: str) -> int:
+    """The number of the exit that results call ``stage``; 0 of a model without exits."""
+    return int(stage.partition("@")[2] or 0)
+
+
 def read_exits(folder: Path, models: Sequence[str]) -> dict[str, tuple[ExitRow, ...]]:
     """By network, the rows of ``folder/exits.csv``; empty where there is no such file.
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.costs import exit_costs
-from cascade_exp.cascade.stages import Ints
+from cascade_exp.cascade.ensembling import check_combination
+from cascade_exp.cascade.stages import Compare, Ints
 from cascade_exp.errors import CascadeError
 from cascade_exp.runtime.chosen import ChosenCascade, chosen_at
 from cascade_exp.runtime.chunk import Chunk
@@ -25,6 +27,8 @@ from cascade_exp.runtime.stages.base import Outputs, RunningStage
 
 if TYPE_CHECKING:
     import torch
+
+    from cascade_exp.runtime.loading import Given
 
 CHUNK_BATCHES = 16
 """Batches that the inputs worked on together fill at the first stage, by default."""
@@ -58,7 +62,7 @@ class Cascade:
         rival: str | None = None,
         at: float | None = None,
         device: str | torch.device | None = None,
-        stages: Mapping[str, RunningStage | Callable[..., Any]] | None = None,
+        stages: Given | None = None,
     ) -> Cascade:
         """The cascade that a job has chosen, ready to run.
 
@@ -69,8 +73,8 @@ class Cascade:
             rival: the method of the job's ``speed_ups.csv`` that runs instead, at the speed-up
                 ``at``.
             device: where models run; None: a GPU where there is one, else the CPU.
-            stages: by model, what runs in its place: for models whose weights the job does not
-                know, such as services whose answers were recorded.
+            stages: by model, what runs in its place: a function, a ``Service``, a stage. For models
+                whose weights the job does not know, such as services whose answers were recorded.
 
         Raises:
             CascadeError: if there is no such job, rule or row, the rule could not be met, or a
@@ -80,6 +84,60 @@ class Cascade:
 
         chosen = chosen_at(Path(place), rule=rule, rival=rival, at=at)
         return cls(chosen, load_stages(chosen, device=device, given=stages or {}))
+
+    @classmethod
+    def of(
+        cls,
+        stages: Given,
+        thresholds: Sequence[float],
+        *,
+        metric: str = "recorded",
+        ensemble: str = "none",
+        compare: Compare = "ge",
+        costs: Sequence[float] | None = None,
+        **settings: object,
+    ) -> Cascade:
+        """A cascade of functions and services that no job has chosen.
+
+        Args:
+            stages: by name, in running order. thresholds: one for every stage but the last.
+            metric: what thresholds are compared with: ``recorded``, the confidence that stages give
+                with their answers, or a metric of their logits with its ``settings``.
+            costs: of running each stage; None: 1 each.
+
+        Raises:
+            CascadeError: if numbers of stages, thresholds and costs do not fit, or the metric and
+                ensemble do not go together.
+        """
+        from cascade_exp.runtime.loading import load_stages
+
+        names = list(stages)
+        own = [1.0] * len(names) if costs is None else [float(cost) for cost in costs]
+        if not names or len(thresholds) != len(names) - 1 or len(own) != len(names):
+            raise CascadeError(
+                f"{len(names)} stages, {len(thresholds)} thresholds and {len(own)} costs: expected "
+                "one or more stages, a threshold for each but the last, and a cost for each"
+            )
+        check_combination(metric, ensemble)
+        confidence = make_metric(metric, **settings)
+        chosen = ChosenCascade(
+            place=Path(">".join(names)),
+            stages=names,
+            thresholds=[float(threshold) for threshold in thresholds],
+            compare=compare,
+            metric=confidence,
+            base=confidence,
+            ensemble=ensemble,
+            combine=None,
+            temperatures={},
+            learned={},
+            stage_costs=own,
+            cost="cost",
+            accounting="cumulative",
+            order=names,
+            weights={},
+        )
+        return cls(chosen, load_stages(chosen, device="cpu", given=stages))
 
     def predict(
         self,

@@ -16,17 +16,14 @@ from omegaconf import OmegaConf
 from cascade_exp.cascade.calibration import CALIBRATORS
 from cascade_exp.cascade.confidence import Confidence, make_metric
 from cascade_exp.cascade.costs import Accounting
-from cascade_exp.cascade.objective import make_objective
-from cascade_exp.cascade.pools.base import StagePool, table_of
-from cascade_exp.cascade.pools.exits import PATIENCE, ExitPool
+from cascade_exp.cascade.pools.exits import PATIENCE
 from cascade_exp.cascade.pools.learned import LEARNED, DeferralModel
-from cascade_exp.cascade.pools.logits import LogitsPool
 from cascade_exp.cascade.pools.tiers import VOTE
 from cascade_exp.cascade.rows import Logits
-from cascade_exp.cascade.stages import Compare, Outcome
+from cascade_exp.cascade.stages import Compare
 from cascade_exp.errors import CascadeError, choice
 from cascade_exp.models.complete import RECORD
-from cascade_exp.recordings.exits import network_of
+from cascade_exp.recordings.exits import exit_of, network_of
 from cascade_exp.recordings.folder import Recordings, open_recordings
 from cascade_exp.recordings.names import models_of
 from cascade_exp.report.results.files import read_results
@@ -88,26 +85,6 @@ class ChosenCascade:
     def models_of(self, stage: int) -> list[str]:
         """The models, or the exit, that run as the stage of that number."""
         return models_of(self.stages[stage])
-
-    def run(self, logits: Mapping[str, Logits]) -> Outcome:
-        """Where every example leaves, and with which answer; costs are of no unit here.
-
-        Args:
-            logits: by model, [N, K], or [N, exits, K] of a network with exits.
-        """
-        outputs = {stage: _output(stage, logits[network_of(stage)]) for stage in self.stages}
-        patient = self.metric.name == PATIENCE
-        models = LogitsPool.build(
-            outputs,
-            {stage: float(place) for place, stage in enumerate(self.stages, start=1)},
-            np.zeros(len(outputs[self.stages[0]]), dtype=np.int64),  # labels: only scores need them
-            metric=self.base,
-            objective=make_objective("accuracy"),
-            ensemble=self.ensemble,
-            temperatures=self.temperatures,
-        )
-        pool: StagePool = ExitPool(models, patient=True) if patient else models
-        return table_of(pool, tuple(range(len(self.stages)))).run(self.thresholds, self.compare)
 
 
 def chosen_at(
@@ -312,8 +289,7 @@ def _regressions(
     for stage in stages[:-1]:
         if stage not in learned:
             raise CascadeError(
-                f"{place}: metric={LEARNED}: no regression of {stage} is recorded, which was "
-                "fitted for another cascade"
+                f"{place}: metric={LEARNED}: no regression of {stage} is recorded; evaluate again"
             )
     return {
         number: DeferralModel(
@@ -335,15 +311,15 @@ def _stage_costs(results: Results, recordings: Recordings, stages: list[str]) ->
     alone = {model.name: model.selection.cost for model in results.single_models}
     costs, so_far = [], 0.0
     for stage in stages:
-        network, is_exit, exit = stage.partition("@")
-        if not is_exit:
+        network, exit = network_of(stage), exit_of(stage)
+        if not exit:
             if stage not in alone:  # a job of one network's exits compares other models too
                 pool = recordings.complete()
                 alone |= dict(zip(pool.names, pool.costs(column).tolist(), strict=True))
             costs.append(alone[stage])
             continue
         numbers = [row.exit for row in recordings.exits[network]]
-        total = recordings.exit_costs(network, column).tolist()[numbers.index(int(exit))]
+        total = recordings.exit_costs(network, column).tolist()[numbers.index(exit)]
         costs.append(total - so_far)
         so_far = total
     return costs
@@ -361,8 +337,8 @@ def _evaluated(run: Path) -> tuple[Results, dict[str, Any]]:
 
 
 def _output(stage: str, logits: Logits) -> Logits:
-    _, at, exit = stage.partition("@")
-    return logits[:, int(exit) - 1] if at else logits  # the project's networks exit at every layer
+    exit = exit_of(stage)
+    return logits[:, exit - 1] if exit else logits  # the project's networks exit at every layer
 
 
 def _models(stages: Iterable[str]) -> list[str]:

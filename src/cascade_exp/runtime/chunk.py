@@ -29,7 +29,8 @@ class Chunk:
 
     def readable(self, reader: Reader, rows: Ints) -> Ints:
         """Those of ``rows`` that ``reader`` can read; of the others ``reasons`` has why not."""
-        if id(reader) not in self._read:
+        held = self._read.get(id(reader))
+        if held is None or (held[1][rows] < 0).any():  # a vote that stopped has left rows unread
             readable, reasons = reader.read([self.items[row] for row in rows.tolist()])
             place = np.full(len(self.items), -1, dtype=np.int64)
             place[rows] = np.arange(len(rows))

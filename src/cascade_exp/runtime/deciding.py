@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from cascade_exp.cascade.pools.tiers import VOTE, TierPool
 from cascade_exp.cascade.stages import Ints, Stage
 from cascade_exp.recordings.names import models_of
 from cascade_exp.runtime.chosen import ChosenCascade
-from cascade_exp.runtime.stages.base import Output
+from cascade_exp.runtime.stages.base import Output, taken
 
 Mask = NDArray[np.bool_]
 
@@ -55,6 +56,8 @@ class Deciding:
             scores = self.chosen.learned[at].score(stage.confidence, stage.prediction)
             stage = replace(stage, confidence=scores + 0.0)
         if at == len(self.chosen.stages) - 1:
+            if any(isinstance(it, Answers) and not it.scored for it in outputs.values()):
+                stage = replace(stage, confidence=np.full(len(stage.prediction), np.nan))
             return stage, np.ones(len(stage.prediction), dtype=bool)
         threshold = self.chosen.thresholds[at]
         if self.chosen.compare == "gt":
@@ -64,7 +67,7 @@ class Deciding:
     def keep(self, rows: Mask) -> None:
         """Forget the rows where ``rows`` is False."""
         self._outputs = [
-            {name: _taken(output, rows) for name, output in outputs.items()}
+            {name: taken(output, rows) for name, output in outputs.items()}
             for outputs in self._outputs
         ]
         self._answers = [answers[rows] for answers in self._answers]
@@ -95,15 +98,7 @@ class Deciding:
         """The stage that answers once ``stages`` have run, by the offline engine."""
         chosen = self.chosen
         outputs = {name: it for at in stages for name, it in self._outputs[at].items()}
-        models = LogitsPool.build(
-            outputs,
-            {name: float(chosen.order.index(name)) for name in outputs},
-            np.zeros(len(_first(outputs)), dtype=np.int64),  # labels: only scores need them
-            metric=chosen.base,
-            objective=make_objective("accuracy"),
-            ensemble=ensemble if chosen.combine is None else "none",
-            temperatures=chosen.temperatures,
-        )
+        models = models_pool(chosen, outputs, ensemble if chosen.combine is None else "none")
         tiers = [[models.names.index(m) for m in models_of(chosen.stages[at])] for at in stages]
         pool: StagePool = models
         if chosen.combine is None:
@@ -114,12 +109,25 @@ class Deciding:
         return pool.stage(tuple(range(len(tiers))))
 
 
-def _first(outputs: Mapping[str, Output]) -> NDArray[np.generic]:
-    output = next(iter(outputs.values()))
+def models_pool(
+    chosen: ChosenCascade, outputs: Mapping[str, Output], ensemble: str = "none"
+) -> LogitsPool:
+    """The models (or exits) of ``outputs`` as the offline engine's pool, on these inputs."""
+    return LogitsPool.build(
+        outputs,
+        {name: float(chosen.order.index(name)) for name in outputs},
+        np.zeros(len(_rows(next(iter(outputs.values())))), dtype=np.int64),  # only scores read them
+        metric=chosen.base,
+        objective=make_objective("accuracy"),
+        ensemble=ensemble,
+        temperatures=chosen.temperatures,
+    )
+
+
+def alone(chosen: ChosenCascade, name: str, output: Output) -> Stage:
+    """The answer and original confidence of one model by itself."""
+    return models_pool(chosen, {name: output}).stage((0,))
+
+
+def _rows(output: Output) -> NDArray[Any]:
     return output.prediction if isinstance(output, Answers) else output
-
-
-def _taken(output: Output, rows: Mask) -> Output:
-    if isinstance(output, Answers):
-        return Answers(output.prediction[rows], output.confidence[rows], output.scored)
-    return output[rows]

@@ -155,7 +155,10 @@ class _Tokenised(Readable):
 
 @dataclass(frozen=True, eq=False)
 class TextReader(Reader):
-    """Texts: strings, pairs of strings, or questions (:class:`Choice`) of ``endings`` endings."""
+    """Texts, pairs of texts (tuples), or questions (:class:`Choice`) of ``endings`` endings.
+
+    Whether a model reads pairs is not saved with it: the first input that can be read says it.
+    """
 
     tokenizer: PreTrainedTokenizerFast
     max_length: int
@@ -170,7 +173,7 @@ class TextReader(Reader):
                 return f"{len(item.endings)} endings, expected {self.endings}"
             texts: tuple[object, ...] = (item.context, *item.endings)
         else:
-            texts = item if isinstance(item, tuple) else (item,)
+            texts = _texts(item)
         if len(texts) > 2 and self.endings == 1:
             return f"{len(texts)} texts, expected one or two"
         for text in texts:
@@ -186,7 +189,7 @@ class TextReader(Reader):
 
         reasons: list[str | None] = [self.check(item) for item in items]
         good = [item for item, reason in zip(items, reasons, strict=True) if reason is None]
-        paired = bool(good) and isinstance(good[0], tuple) and len(good[0]) == 2
+        paired = bool(good) and self.endings == 1 and len(_texts(good[0])) == 2
         empty = self._empty(paired)
         rows = []
         for at, item in enumerate(items):
@@ -207,13 +210,19 @@ class TextReader(Reader):
         )
 
 
+def _texts(item: object) -> tuple[object, ...]:
+    """The texts of an input: one, or two of a pair; a pair without its second is one."""
+    if not isinstance(item, tuple):
+        return (item,)
+    return item[:1] if len(item) == 2 and item[1] is None else item
+
+
 def _row(item: object) -> Text | Choice:
     if isinstance(item, Choice):
         return item
-    if isinstance(item, tuple):
-        return (item[0], item[1] if len(item) == 2 else None)
-    assert isinstance(item, str)
-    return (item, None)
+    first, *second = _texts(item)
+    assert isinstance(first, str)
+    return (first, str(second[0]) if second else None)
 
 
 def _encodable(text: str) -> bool:

@@ -15,18 +15,17 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cascade_exp.atomic import replacing
-from cascade_exp.cascade.rows import Logits
 from cascade_exp.cascade.stages import Ints
-from cascade_exp.data.examples import Examples
 from cascade_exp.data.glue_tests import Asked, load_test, test_sets
 from cascade_exp.errors import CascadeError
-from cascade_exp.models.complete import CompleteModel
-from cascade_exp.recordings.exits import network_of
-from cascade_exp.report.results.operating_point import OPERATING_POINT
-from cascade_exp.runtime.chosen import ChosenCascade, chosen_at
+from cascade_exp.runtime.chosen import chosen_at
 from cascade_exp.tools.command import run_command
+
+if TYPE_CHECKING:
+    from cascade_exp.runtime.cascade import Cascade
 
 
 @dataclass
@@ -62,18 +61,21 @@ def submit(options: Options) -> dict[str, Ints]:
             used.
     """
     sets = test_sets(options.task)
-    chosen = _chosen(options)
+    if not options.run:
+        raise CascadeError("run: expected the folder of an evaluated job, run=outputs/…")
+    run = Path(options.run)
+    chosen_at(run, rule=options.rule, rival=options.rival, at=options.at)  # before anything is read
     output = Path(options.output)
     kept = _files_in(output)
     tests = [(asked, *load_test(asked, options.root)) for asked in sets]
-    models = {name: _model(weights, sets[0]) for name, weights in chosen.weights.items()}
+    cascade = _cascade(options, sets[0])
     answers: dict[str, Ints] = {}
     for asked, numbers, examples in tests:
-        logits = {
-            name: _logits(model, chosen.weights[name], asked, examples, options.batch_size)
-            for name, model in models.items()
-        }
-        predicted = chosen.run(logits).prediction
+        found = cascade.predict(examples.inputs, batch_size=options.batch_size)
+        for number, reason in zip(numbers, found.reason, strict=True):
+            if reason is not None:
+                raise CascadeError(f"{asked.file}: row {number} cannot be answered: {reason}")
+        predicted = found.answer
         answers[asked.submitted] = predicted
         rows = [f"{n}\t{asked.task.words[p]}" for n, p in zip(numbers, predicted, strict=True)]
         kept[asked.submitted] = "\n".join(["index\tprediction", *rows, ""]).encode()
@@ -81,30 +83,6 @@ def submit(options: Options) -> dict[str, Ints]:
         for name, content in sorted(kept.items()):
             file.writestr(name, content)
     return answers
-
-
-def _chosen(options: Options) -> ChosenCascade:
-    if not options.run:
-        raise CascadeError("run: expected the folder of an evaluated job, run=outputs/…")
-    run = Path(options.run)
-    chosen = chosen_at(run, rule=options.rule, rival=options.rival, at=options.at)
-    for name in dict.fromkeys(network_of(name) for name in chosen.order):
-        if name not in chosen.weights:
-            raise CascadeError(
-                f"run={run}: the weights of {name} are not known; expected models that train.py "
-                "has trained, no foreign recordings"
-            )
-    if chosen.learned:
-        raise CascadeError(
-            f"{run / 'results' / OPERATING_POINT}: metric=learned is scored by the regressions in "
-            "there, which are not run on new examples; evaluate with another metric"
-        )
-    if chosen.combine is not None:
-        raise CascadeError(
-            f"run={run}: cascade=tiers: {'>'.join(chosen.stages)} has tiers of models; expected "
-            "single models or the exits of one network"
-        )
-    return chosen
 
 
 def _files_in(output: Path) -> dict[str, bytes]:
@@ -117,36 +95,16 @@ def _files_in(output: Path) -> dict[str, bytes]:
         raise CascadeError(f"output={output}: there, but no zip; it is left alone") from None
 
 
-def _model(weights: Path, asked: Asked) -> CompleteModel:
-    from cascade_exp.models.complete import load_model
+def _cascade(options: Options, asked: Asked) -> Cascade:
+    from cascade_exp.runtime.cascade import Cascade
 
-    model = load_model(weights)
-    if model.classes != asked.task.classes:
+    cascade = Cascade.load(options.run, rule=options.rule, rival=options.rival, at=options.at)
+    if cascade.classes != asked.task.classes:
         raise CascadeError(
-            f"{weights}: answers {', '.join(model.classes)}, and {asked.submitted} asks for "
-            f"{', '.join(asked.task.classes)}; was it trained for this task?"
+            f"run={options.run}: answers {', '.join(cascade.classes)}, and {asked.submitted} asks "
+            f"for {', '.join(asked.task.classes)}; was it trained for this task?"
         )
-    return model
-
-
-def _logits(
-    model: CompleteModel, weights: Path, asked: Asked, examples: Examples, batch_size: int
-) -> Logits:
-    """Float32 [N, K], or [N, exits, K] of a network with exits."""
-    from cascade_exp.learning.feeding import saved_texts
-    from cascade_exp.learning.fit import make_trainer, quiet_lightning
-    from cascade_exp.learning.predicting import Predicting
-    from cascade_exp.recordings.record import record
-    from cascade_exp.schema.training import TrainerOptions
-
-    data = saved_texts(model, examples, batch_size)
-    settings = TrainerOptions("predicting", max_epochs=1, devices=1, precision="32-true")
-    with quiet_lightning():
-        trainer = make_trainer(settings, folder=weights)
-        where = f"{model.name} on {asked.file}"
-        return record(
-            Predicting(model.network), data.loader("report"), examples.ids, trainer, where
-        )
+    return cascade
 
 
 def main(arguments: Sequence[str]) -> int:

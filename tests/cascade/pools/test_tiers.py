@@ -11,10 +11,16 @@ from cascade_exp.cascade.confidence import make_metric
 from cascade_exp.cascade.objective import make_objective
 from cascade_exp.cascade.pools.base import table_of
 from cascade_exp.cascade.pools.logits import Answers, LogitsPool
-from cascade_exp.cascade.pools.tiers import TierPool, check_tiers, vote, vote_threshold
+from cascade_exp.cascade.pools.tiers import (
+    TierPool,
+    check_tiers,
+    vote,
+    vote_decided,
+    vote_threshold,
+)
 from cascade_exp.cascade.search.engine import search
 from cascade_exp.errors import CascadeError
-from tests.oracles.votes import demanded, plurality
+from tests.oracles.votes import demanded, plurality, undecided
 
 COARSE = st.sampled_from([0.0, -0.0, 0.25, 0.5, 0.75, 1.0, -3.0])
 WILD = st.floats(-1.7e308, 1.7e308, allow_subnormal=False)
@@ -43,6 +49,22 @@ def test_huge_scores_never_overflow(ballot):
     with np.errstate(all="raise", under="ignore"):
         _, share = vote(np.array(votes).reshape(-1, n).T, np.array(scores).reshape(-1, n).T)
     assert np.isfinite(share).all()
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda members: st.tuples(
+            st.just(members),
+            st.lists(st.integers(0, 3), min_size=1, max_size=members),
+            st.sampled_from([None, -np.inf, np.inf, *(k / members for k in range(members + 1))]),
+            st.sampled_from(["ge", "gt"]),
+        )
+    )
+)
+def test_a_vote_is_decided_where_no_further_votes_change_what_the_tier_does(case):
+    members, so_far, threshold, compare = case
+    found = vote_decided(np.array(so_far)[:, None], members, threshold, compare)
+    assert found.tolist() == [not undecided(so_far, members, threshold, compare)]
 
 
 @given(st.integers(1, 12), st.integers(0, 24), st.integers(1, 24))

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cached_property, reduce
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cascade_exp.cascade.confidence import Confidence
 from cascade_exp.cascade.costs import Parallel, tier_cost
@@ -106,6 +107,35 @@ def vote(predictions: Ints, scores: Floats) -> tuple[Ints, Floats]:
         wins = (count > votes) | (tied & (stronger | lower))
         answer[wins], votes[wins], strength[wins] = candidate[wins], count[wins], total[wins]
     return answer, votes / n
+
+
+def vote_decided(
+    predictions: Ints, members: int, threshold: float | None, compare: Compare = "ge"
+) -> NDArray[np.bool_]:
+    """Whether the votes so far decide what a tier does, whatever its other members answer: [N].
+
+    Decided is an example that leaves for certain, with an answer that no vote can change, and one
+    that no votes can make leave. Of the last tier (``threshold`` None) the answer decides.
+
+    Args:
+        predictions: int64 [k, N], what the first k of ``members`` models answer, k >= 1.
+
+    >>> first_two = np.array([[0, 0], [0, 1]])
+    >>> vote_decided(first_two, 3, 2 / 3).tolist(), vote_decided(first_two, 3, 1.0).tolist()
+    ([True, False], [False, True])
+    """
+    left = members - len(predictions)
+    votes = (predictions[:, None, :] == predictions[None, :, :]).sum(axis=0)  # for each one's class
+    most = votes.max(axis=0)
+    leader = np.take_along_axis(predictions, votes.argmax(axis=0)[None], axis=0)
+    second = np.where(predictions == leader, 0, votes).max(axis=0)
+    fixed = np.asarray(most > second + left)
+    if threshold is None:
+        return fixed
+    least, greatest = most / members, (most + left) / members
+    if compare == "gt":
+        return np.asarray((fixed & (least > threshold)) | ~(greatest > threshold))
+    return np.asarray((fixed & (least >= threshold)) | ~(greatest >= threshold))
 
 
 def vote_threshold(given: str, members: int, compare: Compare = "ge") -> float:

@@ -119,7 +119,7 @@ class Deployment(TypedDict):
     temperatures: dict[str, float]
     """By model or exit, what divides its logits; 1 where not calibrated."""
     learned: dict[str, dict[str, Any]] | None
-    """With ``metric=learned``, by stage but the last, the regression that scores it."""
+    """With ``metric=learned``, by stage, the regression that scores it."""
     objective: str
     """What ``score`` is."""
     cost: str

@@ -205,7 +205,7 @@ class Results:
         operating_points: by rule, in the order the rules were given; ``chosen`` is the first
             feasible one's rule.
         baseline: by split, the knots (score, cost) of the single-model baseline.
-        learned: with ``metric=learned``, by stage of the chosen cascade but the last, the deferral
+        learned: with ``metric=learned``, by stage of the chosen cascade, the deferral
             model (``cascade.deferral``) that scores it; else empty.
         environment: versions, git revision, machine, seeds.
         warnings: what is probably wrong with the recordings (``evaluation.findings``).

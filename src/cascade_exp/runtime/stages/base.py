@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cascade_exp.cascade.pools.logits import Answers
 from cascade_exp.cascade.rows import Logits
@@ -12,6 +15,13 @@ from cascade_exp.cascade.stages import Ints
 from cascade_exp.runtime.chunk import Chunk
 
 Output = Logits | Answers
+
+
+def taken(output: Output, rows: NDArray[np.bool_]) -> Output:
+    """The outputs of those rows where ``rows`` is True."""
+    if isinstance(output, Answers):
+        return Answers(output.prediction[rows], output.confidence[rows], output.scored)
+    return output[rows]
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,14 @@ class Outputs:
     failed: Mapping[int, str] = field(default_factory=dict)
 
 
+def finite(name: str, rows: Ints, logits: NDArray[np.float32]) -> Outputs:
+    """The ``logits`` [m, K] of the model ``name``; rows that hold NaN or infinities have failed."""
+    good = np.isfinite(logits).all(axis=1)
+    failed = {int(row): f"{name}: its logits are not finite" for row in rows[~good]}
+    return Outputs(rows[good], {name: logits[good]}, {name: len(rows)}, failed)
+
+
+@runtime_checkable
 class RunningStage(Protocol):
     """One stage.
 

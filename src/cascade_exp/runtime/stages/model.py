@@ -12,7 +12,7 @@ from cascade_exp.cascade.stages import Ints
 from cascade_exp.models.complete import CompleteModel
 from cascade_exp.runtime.chunk import Chunk
 from cascade_exp.runtime.readers import Batch, Reader
-from cascade_exp.runtime.stages.base import Outputs, RunningStage
+from cascade_exp.runtime.stages.base import Outputs, RunningStage, finite
 
 
 class ModelStage(RunningStage):
@@ -20,8 +20,10 @@ class ModelStage(RunningStage):
 
     falls_back = False
 
-    def __init__(self, model: CompleteModel, reader: Reader, device: torch.device) -> None:
-        self.name = model.name
+    def __init__(
+        self, name: str, model: CompleteModel, reader: Reader, device: torch.device
+    ) -> None:
+        self.name = name
         self.classes = model.classes
         self.reader = reader
         self.device = device
@@ -30,10 +32,7 @@ class ModelStage(RunningStage):
     def run(self, chunk: Chunk, rows: Ints) -> Outputs:
         """The model's logits of ``rows``."""
         rows = chunk.readable(self.reader, rows)
-        logits = self.logits(chunk, rows)
-        good = np.isfinite(logits).all(axis=1)
-        failed = {int(row): f"{self.name}: its logits are not finite" for row in rows[~good]}
-        return Outputs(rows[good], {self.name: logits[good]}, {self.name: len(rows)}, failed)
+        return finite(self.name, rows, self.logits(chunk, rows))
 
     def logits(self, chunk: Chunk, rows: Ints) -> NDArray[np.float32]:
         """float32 [m, K] of readable rows."""
