@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from typing_extensions import override
+
 from cascade_exp.errors import CascadeError, did_you_mean
 
 SEPARATORS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " "}
@@ -31,26 +33,28 @@ class TableFormat:
         separator: one character or a word of :data:`SEPARATORS`; None takes that of the ending.
         encoding: as Python names it; a byte order mark is skipped in any of UTF-8.
         escape: a character, or ``backslash``, before which separators and quotes are themselves.
+        prefix: what precedes the keys' names in errors.
     """
 
     header: bool | Sequence[str] = True
     separator: str | None = None
     encoding: str = "utf-8"
     escape: str | None = None
+    prefix: str = "data."
 
     def __post_init__(self) -> None:
         try:
             codecs.lookup(self.encoding)
         except LookupError:
             raise CascadeError(
-                f"data.encoding={self.encoding}: no such encoding; expected one that Python knows, "
-                "such as utf-8, utf-16, latin-1 or cp1252"
+                f"{self.prefix}encoding={self.encoding}: no such encoding; expected one that "
+                "Python knows, such as utf-8, utf-16, latin-1 or cp1252"
             ) from None
-        _character("data.separator", self.separator, SEPARATORS)
-        _character("data.escape", self.escape, ESCAPES)
+        character(f"{self.prefix}separator", self.separator, SEPARATORS)
+        character(f"{self.prefix}escape", self.escape, ESCAPES)
         if not isinstance(self.header, bool) and isinstance(self.header, str):
             raise CascadeError(
-                f"data.header={self.header}: expected true, false or a list of column names"
+                f"{self.prefix}header={self.header}: expected true, false or a list of column names"
             )
 
 
@@ -130,8 +134,12 @@ def is_separated(path: Path) -> bool:
     return ending_of(path) in (".csv", ".tsv")
 
 
-def _character(key: str, given: str | None, words: dict[str, str]) -> str | None:
-    """The character that ``given`` is or names."""
+def character(key: str, given: str | None, words: dict[str, str]) -> str | None:
+    """The character that ``given`` is or names; None where nothing is given.
+
+    Raises:
+        CascadeError: naming ``key``, if it is several characters and none of ``words``.
+    """
     if given is None:
         return None
     found = words.get(given, given)
@@ -140,26 +148,51 @@ def _character(key: str, given: str | None, words: dict[str, str]) -> str | None
     return found
 
 
-def _zstandard(path: Path) -> IO[bytes]:
-    """The file decompressed; unlike ``zstandard.open``, a frame that is cut short is an error."""
-    import zstandard
+class _Zstandard(io.RawIOBase):
+    """A file decompressed; unlike ``zstandard.open``, a frame that is cut short is an error."""
 
-    packed, parts = path.read_bytes(), []
-    while packed:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        parts.append(frame.decompress(packed))
-        if not frame.eof:
-            raise EOFError("the file ends within a frame")
-        packed = frame.unused_data
-    return io.BytesIO(b"".join(parts))
+    def __init__(self, file: Path | IO[bytes]) -> None:
+        self._file: IO[bytes] = file.open("rb") if isinstance(file, Path) else file
+        self._frame: Any = None
+        self._packed = self._found = b""
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Any) -> int:
+        import zstandard
+
+        while not self._found:
+            self._packed = self._packed or self._file.read(1 << 16)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("the file ends within a frame")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._found = self._frame.decompress(self._packed)
+            self._packed = b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        size = min(len(buffer), len(self._found))
+        buffer[:size], self._found = self._found[:size], self._found[size:]
+        return size
+
+    @override
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
-COMPRESSED: dict[str, Callable[[Path], Any]] = {
+COMPRESSED: dict[str, Callable[[Any], Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
     ".xz": lzma.open,
-    ".zst": _zstandard,
+    ".zst": _Zstandard,
 }
+"""By ending, what opens a file of it: a path, or a stream of bytes."""
 
 
 def _content(path: Path) -> bytes:
@@ -195,7 +228,7 @@ def _separated(usual: str, quoting: Literal[0, 3]) -> Callable[[Path, TableForma
     def read(path: Path, form: TableFormat) -> Table:
         import pandas as pd
 
-        separator = _character("data.separator", form.separator, SEPARATORS) or usual
+        separator = character("data.separator", form.separator, SEPARATORS) or usual
         try:
             frame = pd.read_csv(
                 io.StringIO(_text(path, form.encoding), newline=""),
@@ -203,7 +236,7 @@ def _separated(usual: str, quoting: Literal[0, 3]) -> Callable[[Path, TableForma
                 header=None,  # a header row would let pandas take a first column for an index
                 dtype=str,
                 quoting=quoting,
-                escapechar=_character("data.escape", form.escape, ESCAPES),
+                escapechar=character("data.escape", form.escape, ESCAPES),
                 keep_default_na=False,
             )
         except pd.errors.EmptyDataError:

@@ -46,6 +46,19 @@ def labelling_progress(
         yield lambda done: bar.update(task, completed=done)
 
 
+@contextmanager
+def prediction_progress(console: Console) -> Iterator[Callable[[str, float | None], None]]:
+    """Yield ``progress(line, share)``; a share of None shows a bar without an end."""
+    with _bar(console) as bar:
+        task = bar.add_task("Loading models", total=None)
+
+        def update(line: str, share: float | None) -> None:
+            total = None if share is None else 1.0
+            bar.update(task, description=line, total=total, completed=share or 0.0)
+
+        yield update
+
+
 def _bar(console: Console) -> Progress:
     from rich.progress import (
         BarColumn,

@@ -168,6 +168,16 @@ def load_model(directory: str | Path, trust_remote_code: bool = False) -> Comple
         ) from error
 
 
+def saved_input(directory: str | Path) -> ImageInput | TextInput:
+    """What the model in ``directory`` wants to be fed, without loading it.
+
+    Raises:
+        CascadeError: if no model was saved there, or its record is damaged.
+    """
+    path = Path(directory)
+    return _input_of(_read_record(path)["input"], path)
+
+
 def _check_files(directory: Path, sums: object) -> None:
     """Verify the checksums in a model's record; a file that is missing is reported by its family.
 

@@ -35,6 +35,7 @@ from cascade_exp.report.results.operating_point import (
 from cascade_exp.report.results.schema import Results
 from cascade_exp.report.results.speed_ups import SPEED_UPS
 from cascade_exp.report.results.speed_ups_schema import SpeedUpRow
+from cascade_exp.runtime.bundle import is_bundle, read_bundle
 from cascade_exp.schema.evaluating import SpeedUpMember
 from cascade_exp.tables import read_dataclasses
 
@@ -108,6 +109,8 @@ def chosen_at(
         return chosen_at_speed_up(place, rival, at)
     if (place / SUMMARY_FILE).is_file():
         return chosen_by_rule(place, rule)
+    if is_bundle(place):
+        return _bundled(place, rule)
     file = place / OPERATING_POINT if place.is_dir() else place
     if not file.is_file():
         raise CascadeError(
@@ -123,6 +126,16 @@ def chosen_at(
             f"rule={rule}: {file} holds that of {point['rule']} alone; give the folder of the job"
         )
     return chosen_of(point, root, file)
+
+
+def _bundled(place: Path, rule: str | None) -> ChosenCascade:
+    point, _ = read_bundle(place)
+    if rule not in (None, point["rule"]):
+        raise CascadeError(
+            f"rule={rule}: the bundle {place} holds that of {point['rule']} alone; bundle the "
+            f"other one: python -m cascade_exp.bundle run=JOB rule={rule}"
+        )
+    return chosen_of(point, place, place)
 
 
 def chosen_by_rule(run: Path, rule: str | None) -> ChosenCascade:

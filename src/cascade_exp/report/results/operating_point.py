@@ -180,8 +180,8 @@ def deployment(
         "accounting": settings.cost.accounting,
         "chosen_on": {"split": split, "recordings": _path(recordings, job)},
         "expected": {
-            "selection": _expected("selection", point.selection, results),
-            "report": _expected("report", point.report, results),
+            "selection": expected_of("selection", point.selection, results),
+            "report": expected_of("report", point.report, results),
         },
         "models": {
             name: _model(recordings / split / f"{name}.json", job)
@@ -219,7 +219,10 @@ def _adapters() -> tuple[TypeAdapter[Deployment], TypeAdapter[NothingChosen]]:
     return TypeAdapter(Deployment), TypeAdapter(NothingChosen)
 
 
-def _expected(role: Literal["selection", "report"], found: Measured, results: Results) -> Expected:
+def expected_of(
+    role: Literal["selection", "report"], found: Measured, results: Results
+) -> Expected:
+    """What the operating point ``found`` does on a split of the job of ``results``."""
     names: Any = results.settings["splits"]
     sizes: Any = results.settings["sizes"]
     return {
