@@ -96,7 +96,10 @@ def newest_job(outputs: Path = Path("outputs")) -> Path:
         f for depth in ("*", "*/*") for f in outputs.glob(f"{depth}/results/{OPERATING_POINT}")
     ]
     for file in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        point = read_operating_point(file.parent)
+        try:
+            point = read_operating_point(file.parent)
+        except CascadeError:
+            continue  # of another version
         if point["rule"] is not None and None not in point["models"].values():
             return file.parent.parent
     raise CascadeError(
