@@ -124,6 +124,7 @@ def _point(run: Path, chosen: ChosenCascade, rule: str | None) -> Deployment:
             "thresholds": chosen.thresholds,
             "stage_costs": chosen.stage_costs,
             "temperatures": dict(chosen.temperatures),
+            "learned": (results.learned if its.learned is None else its.learned) or None,
             "expected": {
                 "selection": expected_of("selection", its.selection, results),
                 "report": expected_of("report", its.report, results),
