@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,10 @@ from hypothesis import settings
 # sums do not depend on how many there are. Jobs that tests start inherit it.
 for _library in ("OMP", "MKL", "OPENBLAS"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+# Where the processes of tests.warm are forked, for the workers too: they inherit it.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["CASCADE_EXP_WARM"] = f"{tempfile.mkdtemp(prefix='cascade_exp_')}:{os.getpid()}"
 
 MOST_WORKERS = 8  # each holds torch: about 1 GB
 
@@ -25,7 +31,8 @@ pytest_plugins = ["tests.small_jobs"]
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker per core, but no more than the files named: each file runs in one worker."""
-    cores = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+    cores = min(len(allowed(0)), MOST_WORKERS)
     named = [Path(argument.partition("::")[0]) for argument in config.args]
     files = len(set(named)) if all(path.suffix == ".py" for path in named) else cores
     return min(cores, files) if min(cores, files) > 1 else 0
@@ -37,3 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         slow[item.path] = slow.get(item.path, 0) + (item.get_closest_marker("slow") is not None)
     items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_unconfigure() -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ["CASCADE_EXP_WARM"].rpartition(":")[0], ignore_errors=True)

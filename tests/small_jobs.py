@@ -98,6 +98,7 @@ def train_glue(folder: Path, small_glue: Path) -> None:
         "logger=none",
         "callbacks=none",
         "analyses=false",
+        "plots=false",
     )
 
 

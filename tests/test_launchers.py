@@ -2,7 +2,6 @@
 
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from cascade_exp.schema.registry import register
 from tests.recordings.making import make_recordings
+from tests.warm import python
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = {
@@ -53,13 +53,13 @@ def test_optuna_searches_and_goes_on(tmp_path):
 
     def search(trials: int) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [
-                *(sys.executable, str(ROOT / "evaluate.py"), "-m", "hparams_search=optuna"),
+            python(
+                *(ROOT / "evaluate.py", "-m", "hparams_search=optuna"),
                 *("recordings=rec", "logger=none", "plots=false", "analyses=false"),
                 *("bootstrap.resamples=10", "metric=max_softmax,entropy,logits_margin"),
                 *("search.max_stages=range(1,4)", "hydra.sweep.dir=s"),
                 *(f"hydra.sweeper.n_trials={trials}", "hydra.sweeper.storage=sqlite:///study.db"),
-            ],
+            ),
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -76,7 +76,7 @@ def test_optuna_searches_and_goes_on(tmp_path):
     best = (tmp_path / "s" / "optimization_results.yaml").read_text()
     assert f"best_value: {study.best_value}" in best
     compared = subprocess.run(
-        [sys.executable, str(ROOT / "evaluate.py"), "compare=s", "logger=none", "hydra.run.dir=c"],
+        python(ROOT / "evaluate.py", "compare=s", "logger=none", "hydra.run.dir=c"),
         cwd=tmp_path,
         capture_output=True,
         text=True,

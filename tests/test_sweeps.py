@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from cascade_exp.report.results.headline import headline
 from tests.recordings.making import make_recordings
 from tests.report.conftest import simulated_results
 from tests.test_configs import composed
+from tests.warm import python
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -120,7 +120,7 @@ def test_one_command_of_a_sweep_runs(path, tmp_path):
         "${env}": [],
         "uv": [],
         "run": [],
-        "${program}": [sys.executable, str(ROOT / sweep["program"])],
+        "${program}": python(ROOT / sweep["program"]),
         "${args_no_hyphens}": rendered(sweep, values),
     }
     command = [word for part in sweep["command"] for word in expand.get(part, [part])]

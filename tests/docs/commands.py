@@ -16,6 +16,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.warm import python
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n+)?^```bash\n(?P<text>.*?)^```",
@@ -34,7 +36,7 @@ SMALLER = {
 }
 QUIETER = ["plots=false", "logger=none"]  # for all pages but the README
 
-UV = '''#!{python}
+UV = '''#!{python} -IS
 """Stands for uv in the tests: `uv run` with the environment of the tests, and smaller jobs."""
 
 import os
@@ -48,10 +50,10 @@ while rest[0] == "--extra":
     rest = rest[2:]
 script, *given = rest
 if script == "python":
-    os.execv(sys.executable, [sys.executable, *given])
+    os.execv(sys.executable, [*{warm!r}, *given])
 named = {{word.lstrip("+~").partition("=")[0] for word in given}}
 added = [more for more in smaller[script] if more.partition("=")[0] not in named]
-os.execv(sys.executable, [sys.executable, script, *given, *added])
+os.execv(sys.executable, [*{warm!r}, script, *given, *added])
 '''
 
 
@@ -100,7 +102,7 @@ def run(text: str, clone: Path, *, quiet: bool) -> subprocess.CompletedProcess[s
     shims.mkdir(exist_ok=True)
     smaller = {name: [*more, *(QUIETER if quiet else [])] for name, more in SMALLER.items()}
     uv = shims / "uv"
-    uv.write_text(UV.format(python=sys.executable, smaller=smaller))
+    uv.write_text(UV.format(python=sys.executable, smaller=smaller, warm=python()))
     uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text.replace("pip install uv && ", "")],

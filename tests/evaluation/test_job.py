@@ -11,7 +11,7 @@ from cascade_exp.errors import CascadeError
 from tests.recordings.making import make_recordings
 from tests.running import run
 
-QUIET = ("logger=none", "analyses=false")
+QUIET = ("logger=none", "analyses=false", "plots=false")
 
 
 @pytest.fixture(scope="module")

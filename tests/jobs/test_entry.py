@@ -1,19 +1,18 @@
 """Mistakes on the command line: one line that names the key, found and expected, and status 1."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.warm import python
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "pytorch_lightning", "transformers", "timm", "wandb", "matplotlib", "sklearn")
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, check=False
-    )
+    return subprocess.run(python(*arguments), capture_output=True, text=True, cwd=cwd, check=False)
 
 
 @pytest.mark.parametrize(
@@ -88,5 +87,5 @@ def test_quick_answers_import_nothing_heavy(tmp_path, script, arguments):
         "    pass\n"
         f"print('IMPORTED', [m for m in {HEAVY!r} if m in sys.modules])\n"
     )
-    done = run("-c", program, cwd=tmp_path)
+    done = run("-c", program, cwd=tmp_path)  # a plain python
     assert done.stdout.splitlines()[-1] == "IMPORTED []", done.stdout[-500:] + done.stderr

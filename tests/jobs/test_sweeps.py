@@ -13,17 +13,20 @@ import pytest
 from cascade_exp.evaluation.comparisons.jobs import find_jobs
 from cascade_exp.report.results.status import read_status
 from tests.recordings.making import make_recordings
+from tests.warm import python
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("logger=none", "bootstrap.resamples=10", "analyses=false")
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, str(ROOT / "evaluate.py"), "-m", "recordings=rec", *QUICK, *arguments]
+    return [str(ROOT / "evaluate.py"), "-m", "recordings=rec", *QUICK, *arguments]
 
 
 def sweep(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        python(*command(*arguments)), cwd=cwd, capture_output=True, text=True, check=False
+    )
 
 
 def only_sweep(cwd: Path) -> Path:
@@ -48,7 +51,10 @@ def test_a_killed_sweep_goes_on_with_the_same_command(cwd):
     finished: set[Path] = set()
     for stop_at in (1, 3):
         process = subprocess.Popen(
-            command(*grid), cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, *command(*grid)],
+            cwd=cwd,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         while len(list(cwd.glob("outputs/*/*/results/report.html"))) < stop_at:
             assert process.poll() is None

@@ -3,7 +3,6 @@
 import csv
 import io
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from cascade_exp.models.complete import CompleteModel, build_model, save_model
 from cascade_exp.models.inputs import ImageInput
 from cascade_exp.models.meter import Options, latency, main, measure, model_named
 from tests.oracles import macs
+from tests.warm import python
 
 SHARED = Path(__file__).parents[2] / "../shared/models"
 CLASSES = ("no", "yes")
@@ -209,7 +209,7 @@ def test_mistakes_get_one_line_and_no_csv(arguments, said, capfd):
 
 @pytest.mark.slow
 def test_the_command_as_it_is_typed():
-    command = [sys.executable, "-m", "cascade_exp.models.meter", "test_efficientnet"]
+    command = python("-m", "cascade_exp.models.meter", "test_efficientnet")
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     (row,) = rows(done.stdout)
     assert row["name"] == "test_efficientnet" and row["input"] == "3x160x160"

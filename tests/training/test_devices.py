@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from cascade_exp.errors import CascadeError
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.schema.training import TrainerOptions
 from cascade_exp.training.devices import check_devices, with_devices
+from tests.warm import python
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def test_several_devices_serve_the_fit_alone(devices):
 
 def command(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *arguments],
+        python(ROOT / "train.py", *arguments),
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from cascade_exp.errors import CascadeError
 from tests.running import ROOT, run
+from tests.warm import python
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -125,7 +125,7 @@ def test_more_shares_than_batches(whole, tmp_path, capsys):
 def test_jobs_side_by_side_divide_the_recording(whole, tmp_path):
     def train(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(ROOT / "train.py"), *arguments, *DIGITS],
+            python(ROOT / "train.py", *arguments, *DIGITS),
             cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,

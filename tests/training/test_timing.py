@@ -18,6 +18,7 @@ QUICK = (
     "logger=none",
     "callbacks=none",
     "analyses=false",
+    "plots=false",
     "bootstrap.resamples=20",
     "trainer.max_epochs=1",
 )

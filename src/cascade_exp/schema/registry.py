@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 
 from cascade_exp.schema import evaluating, training
@@ -74,8 +75,12 @@ ELSEWHERE = {
 """What to use instead of a key that one of the commands has and the other lacks."""
 
 
+@functools.cache
 def register() -> None:
-    """Put the schemas, and the resolver ``unique``, where the files under ``conf/`` find them."""
+    """Put the schemas, and the resolver ``unique``, where the files under ``conf/`` find them.
+
+    Once: Hydra's store is that of the process.
+    """
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 

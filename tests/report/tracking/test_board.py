@@ -14,6 +14,7 @@ from cascade_exp.report.tracking import artifacts
 from cascade_exp.report.tracking.artifacts import recordings_artifact
 from tests.recordings.making import make_recordings
 from tests.running import ROOT, run
+from tests.warm import python
 
 LEET = Path(sys.executable).with_name("wandb")
 
@@ -132,14 +133,13 @@ def test_training_curves_are_named_by_model(tmp_path, monkeypatch):
 def test_a_multirun_gives_one_finished_run_a_job_in_one_group(tmp_path, recordings):
     metrics = ["max_softmax", "entropy", "softmax_margin", "logits_margin"]
     done = subprocess.run(
-        [
-            sys.executable,
+        python(
             ROOT / "evaluate.py",
             "-m",
             f"recordings={recordings}",
             f"metric={','.join(metrics)}",
             "hydra.sweep.dir=sweep",
-        ],
+        ),
         cwd=tmp_path,
         capture_output=True,
         text=True,
