@@ -32,6 +32,11 @@ class Agreement:
         value: [M, M], 1 where two models always agree, about 0 where only the labels connect them;
             NaN where it is not defined.
         error: [M, M], the standard error of ``value``.
+
+    >>> labels = np.array([0, 0, 0, 0])
+    >>> found = agreement([np.array([0, 0, 1, 1])] * 2, labels)
+    >>> found.value.tolist(), found.error.tolist()
+    ([[1.0, 1.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]])
     """
 
     value: Floats
@@ -103,6 +108,15 @@ def misaligned(predictions: Sequence[Ints], labels: Ints) -> list[tuple[int, int
     Both are well above chance (:data:`ABOVE_CHANCE` over the share of the most frequent class), and
     their agreement is below :data:`NEAR_ZERO` and, 1.64 standard errors added, below
     :data:`CERTAIN_BELOW`.
+
+    >>> rng = np.random.default_rng(0)
+    >>> labels = rng.integers(4, size=2000)
+    >>> hard, others = rng.random(2000) < 0.2, rng.random(2000) < 0.2
+    >>> one, other = (np.where(wrong, (labels + 1) % 4, labels) for wrong in (hard, others))
+    >>> misaligned([one, one], labels)
+    []
+    >>> [pair[:2] for pair in misaligned([one, other], labels)]  # their errors do not meet
+    [(0, 1)]
     """
     if not len(labels):
         return []
@@ -124,6 +138,10 @@ class Repair:
 
     ``kind``: ``classes`` (another order of the classes), ``values`` (every prediction shifted by
     ``by``) or ``rows`` (row i is of example i + ``by``).
+
+    >>> labels = np.arange(20) % 4
+    >>> repair(labels + 1, labels)
+    Repair(kind='values', by=-1, score=1.0)
     """
 
     kind: str
@@ -138,6 +156,12 @@ def repair(prediction: Ints, labels: Ints) -> Repair | None:
     and scored on the rest, so that chance does not pass for one. None unless the repaired score is
     at least 0.2 above the score as recorded, and :data:`ABOVE_CHANCE` above the most frequent
     class.
+
+    >>> labels = np.arange(40) % 4
+    >>> repair(3 - labels, labels)
+    Repair(kind='classes', by=0, score=1.0)
+    >>> repair(labels, labels) is None
+    True
     """
     from scipy.optimize import linear_sum_assignment
 

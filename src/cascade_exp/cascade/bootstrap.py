@@ -25,7 +25,14 @@ _COUNTS_AT_ONCE = 2**22  # bounds the counts held in memory to 32 MiB
 
 @dataclass(frozen=True)
 class Intervals:
-    """95 % intervals (low, high) of the score and of the mean cost per example."""
+    """95 % intervals (low, high) of the score and of the mean cost per example.
+
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> zeros = np.zeros(50, np.int64)
+    >>> always = Outcome(zeros, zeros, np.ones((50, 1), np.int64), np.ones(50), np.ones(1))
+    >>> intervals(always, Accuracy(), seed=0)
+    Intervals(score=(1.0, 1.0), cost=(1.0, 1.0))
+    """
 
     score: Interval
     cost: Interval
@@ -33,7 +40,17 @@ class Intervals:
 
 @dataclass(frozen=True)
 class PairedIntervals:
-    """95 % intervals of the score and of the mean cost, each minus the reference's."""
+    """95 % intervals of the score and of the mean cost, each minus the reference's.
+
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> zeros, ones = np.zeros((50, 1), np.int64), np.ones((50, 1), np.int64)
+    >>> large, small = (
+    ...     Outcome(zeros[:, 0], zeros[:, 0], right, cost * np.ones(50), np.ones(1))
+    ...     for right, cost in ((ones, 3.0), (zeros, 1.0))
+    ... )
+    >>> paired_intervals(small, large, Accuracy(), seed=0)
+    PairedIntervals(score_difference=(-1.0, -1.0), cost_difference=(-2.0, -2.0))
+    """
 
     score_difference: Interval
     cost_difference: Interval

@@ -30,7 +30,11 @@ CALIBRATORS: dict[str, Fit] = {}
 
 
 def calibrator(name: str) -> Callable[[Fit], Fit]:
-    """Declare the decorated function the calibrator of this name."""
+    """Declare the decorated function the calibrator of this name.
+
+    >>> CALIBRATORS["temperature"] is temperature
+    True
+    """
 
     def declare(function: Fit) -> Fit:
         CALIBRATORS[name] = function
@@ -40,7 +44,13 @@ def calibrator(name: str) -> Callable[[Fit], Fit]:
 
 
 def check_calibration(name: str) -> None:
-    """Raise :class:`CascadeError` unless ``name`` is ``none`` or a calibrator."""
+    """Raise :class:`CascadeError` unless ``name`` is ``none`` or a calibrator.
+
+    >>> check_calibration("temperature")
+    >>> check_calibration("temprature")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: calibration=temprature: expected one of none, ...
+    """
     choice(name, ["none", *CALIBRATORS], "calibration")
 
 
@@ -55,6 +65,10 @@ class FittedTemperature:
             temperature).
         nll: mean negative log-likelihood of the labels at ``temperature``, in nats.
         nll_before: the same at temperature 1.
+
+    >>> fitted = fit_temperature(np.array([[5.0, 0.0]] * 4), np.array([0, 0, 0, 1]))
+    >>> round(fitted.nll, 3), round(fitted.nll_before, 3)
+    (0.562, 1.257)
     """
 
     temperature: float
@@ -150,5 +164,9 @@ def fit_temperature(
 
 @calibrator("temperature")
 def temperature(logits: Logits, labels: NDArray[np.int64], where: str) -> float:
-    """The temperature that minimises the negative log-likelihood, see :func:`fit_temperature`."""
+    """The temperature that minimises the negative log-likelihood, see :func:`fit_temperature`.
+
+    >>> round(temperature(np.array([[5.0, 0.0]] * 4), np.array([0, 0, 0, 1]), "logits"), 3)
+    4.551
+    """
     return fit_temperature(logits, labels, where).temperature

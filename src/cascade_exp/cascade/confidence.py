@@ -32,7 +32,11 @@ RowFunction = Callable[[RowBlock], Floats]
 
 
 def unbounded(classes: int) -> float:
-    """The lowest value of a metric that has none."""
+    """The lowest value of a metric that has none.
+
+    >>> unbounded(10)
+    -inf
+    """
     return -np.inf
 
 
@@ -44,6 +48,10 @@ class Confidence:
         name: its name in the configuration. label: its name for people, as on an axis.
         lowest: the least value that it can take with K classes, as a function of K.
         highest: the least upper bound over all K; figures spread out what crowds below it.
+
+    >>> known = Confidence("share", "share of votes", lambda classes: 1 / classes, 1.0)
+    >>> known.label, known.lowest(4), known.highest
+    ('share of votes', 0.25, 1.0)
     """
 
     name: str
@@ -62,6 +70,9 @@ class Metric(Confidence):
         needs_logits: whether it reads logits, which a mean of probabilities does not have.
         by_class: whether it treats classes differently; of all others the checks of
             ``tests/cascade/test_confidence.py`` demand that renaming classes changes nothing.
+
+    >>> METRICS["energy"].label, METRICS["energy"].needs_logits
+    ('energy', True)
     """
 
     function: Callable[..., Floats] = field(kw_only=True)
@@ -85,7 +96,11 @@ def metric(
     needs_logits: bool = False,
     by_class: bool = False,
 ) -> Callable[[Callable[..., Floats]], Callable[..., Floats]]:
-    """Declare the decorated function a metric of its own name; see :class:`Metric`."""
+    """Declare the decorated function a metric of its own name; see :class:`Metric`.
+
+    >>> METRICS["entropy"].function is entropy, METRICS["entropy"].lowest(2).round(4).tolist()
+    (True, -0.6931)
+    """
 
     def declare(function: Callable[..., Floats]) -> Callable[..., Floats]:
         name = function.__name__
@@ -202,7 +217,11 @@ def make_metric(name: str, **settings: object) -> Confidence:
 
 
 def known_confidence(name: str) -> Confidence | None:
-    """What is declared about the confidence called ``name``; None where nothing is."""
+    """What is declared about the confidence called ``name``; None where nothing is.
+
+    >>> known_confidence("vote").label, known_confidence("no such")
+    ('share of votes', None)
+    """
     return METRICS.get(name) or OTHERS.get(name)
 
 
@@ -217,6 +236,10 @@ class ScoredRows:
             index; the answer is right iff it is 0, and among the k best iff below k. None without
             labels.
         columns: float64 [C, N], one row for each function asked for.
+
+    >>> scored = score_rows(np.array([[2.0, 0.0, 1.0]]), [max_softmax], np.array([2]))
+    >>> scored.prediction.tolist(), scored.label_rank.tolist(), scored.columns.round(4).tolist()
+    ([0], [1], [[0.6652]])
     """
 
     prediction: Ints
@@ -225,7 +248,13 @@ class ScoredRows:
 
 
 def check_labels(labels: Ints, size: int, classes: int, where: str) -> None:
-    """Raise :class:`CascadeError` unless ``labels`` is int [size] with values in 0..classes - 1."""
+    """Raise :class:`CascadeError` unless ``labels`` is int [size] with values in 0..classes - 1.
+
+    >>> check_labels(np.array([0, 2]), size=2, classes=3, where="labels.npy")
+    >>> check_labels(np.array([0, 3]), size=2, classes=3, where="labels.npy")
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: labels.npy: label 3 of row 1, expected 0..2
+    """
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != size:
         raise CascadeError(
             f"{where}: {size} examples, but labels are {labels.dtype} of shape {labels.shape}"
@@ -238,7 +267,11 @@ def check_labels(labels: Ints, size: int, classes: int, where: str) -> None:
 
 
 def not_finite(logits: Logits, row: int, where: str) -> CascadeError:
-    """The error for a row ``logits`` [K] that holds NaN or an infinity."""
+    """The error for a row ``logits`` [K] that holds NaN or an infinity.
+
+    >>> not_finite(np.array([0.0, np.nan]), row=7, where="a.npy")
+    CascadeError('a.npy: row 7, class 1: logit nan, expected finite logits')
+    """
     column = int(np.flatnonzero(~np.isfinite(logits))[0])
     return CascadeError(
         f"{where}: row {row}, class {column}: logit {logits[column]}, expected finite logits"
@@ -269,6 +302,12 @@ def score_rows(
     Raises:
         CascadeError: naming the row, for NaN or infinite logits or a label outside 0..K-1; for a
             shape or dtype that cannot be logits.
+
+    >>> scored = score_rows(
+    ...     np.array([[2.0, 0.0], [0.0, 1.0]]), [logits_margin], temperature=2.0
+    ... )
+    >>> scored.prediction.tolist(), scored.columns.tolist()
+    ([0, 1], [[1.0, 0.5]])
     """
     check_logits(logits, where)
     size, classes = logits.shape

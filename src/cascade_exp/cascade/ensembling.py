@@ -30,7 +30,14 @@ CLEAR_LEAD = 1e-12  # relative; far above the rounding of sums, far below any le
 
 @dataclass(frozen=True)
 class Member:
-    """A model in a mean: its logits [N, K], what divides them, what errors call them."""
+    """A model in a mean: its logits [N, K], what divides them, what errors call them.
+
+    >>> pair = [Member(np.array([z]), 2.0, "model") for z in ([4.0, 0.0], [0.0, 2.0])]
+    >>> score_means(
+    ...     "mean_logits", pair, [METRICS["logits_margin"]], np.array([0])
+    ... ).columns.tolist()
+    [[0.5]]
+    """
 
     logits: Logits
     temperature: float
@@ -48,6 +55,9 @@ class Mean:
         clear_lead: positive where a model puts its class above every other one by more than sums
             of a few hundred members can lose to rounding.
         probabilities: whether probabilities are averaged, so that the mean has no logits.
+
+    >>> {name: mean.probabilities for name, mean in MEANS.items()}
+    {'mean_logits': False, 'mean_softmax': True}
     """
 
     add: Callable[[Rows, float, Floats], int]
@@ -57,14 +67,26 @@ class Mean:
 
 
 def add_logits(logits: Rows, temperature: float, sums: Floats) -> int:
-    """Add logits / temperature [rows, K] to ``sums``; returns -1, as overflow shows in the sum."""
+    """Add logits / temperature [rows, K] to ``sums``; returns -1, as overflow shows in the sum.
+
+    >>> sums = np.array([[1.0, 0.0]])
+    >>> add_logits(np.array([[3.0, 1.0]]), 2.0, sums), sums.tolist()
+    (-1, [[2.5, 0.5]])
+    """
     with np.errstate(over="ignore"):
         sums += logits / np.float64(temperature)
     return -1
 
 
 def add_softmax(logits: Rows, temperature: float, sums: Floats) -> int:
-    """Add softmax(logits / temperature); returns the first row that is not finite, or -1."""
+    """Add softmax(logits / temperature); returns the first row that is not finite, or -1.
+
+    >>> sums = np.zeros((1, 2))
+    >>> add_softmax(np.array([[2.0, 0.0]]), 2.0, sums), sums.round(4).tolist()
+    (-1, [[0.7311, 0.2689]])
+    >>> add_softmax(np.array([[np.nan, 0.0]]), 1.0, sums)
+    0
+    """
     best, bad = best_classes(logits)
     if bad < 0:
         for part in blocks(*logits.shape):
@@ -73,17 +95,36 @@ def add_softmax(logits: Rows, temperature: float, sums: Floats) -> int:
 
 
 def mean_of_logits(sums: Floats, members: int, best: Ints, runner_up: Floats) -> RowBlock:
-    """The block of the mean of ``members`` models' logits, given their sum [n, K]."""
+    """The block of the mean of ``members`` models' logits, given their sum [n, K].
+
+    >>> block = mean_of_logits(np.array([[4.0, 2.0]]), 2, np.array([0]), np.array([2.0]))
+    >>> block.gap.tolist()
+    [1.0]
+    """
     return LogitBlock(sums, best, runner_up, float(members))
 
 
 def clear_logit_lead(rows: RowBlock) -> Floats:
-    """How far y(1) - y(2) lies above what rounding in a sum could overturn: float64 [n]."""
+    """How far y(1) - y(2) lies above what rounding in a sum could overturn: float64 [n].
+
+    >>> block = LogitBlock(
+    ...     np.array([[1.0, 1.0], [2.0, 0.0]]), np.array([0, 0]), np.array([1.0, 0.0])
+    ... )
+    >>> (clear_logit_lead(block) > 0).tolist()
+    [False, True]
+    """
     return rows.gap - CLEAR_LEAD * np.abs(rows.top)
 
 
 def clear_softmax_lead(rows: RowBlock) -> Floats:
-    """How far p(1) - p(2) lies above what rounding in a sum could overturn: float64 [n]."""
+    """How far p(1) - p(2) lies above what rounding in a sum could overturn: float64 [n].
+
+    >>> block = LogitBlock(
+    ...     np.array([[1.0, 1.0], [2.0, 0.0]]), np.array([0, 0]), np.array([1.0, 0.0])
+    ... )
+    >>> (clear_softmax_lead(block) > 0).tolist()
+    [False, True]
+    """
     return rows.first - rows.second - CLEAR_LEAD
 
 
@@ -111,7 +152,13 @@ def check_combination(metric: str, ensemble: str) -> None:
 
 
 def check_mean(metric: str, mean: str, key: str) -> None:
-    """Raise :class:`CascadeError` if ``metric`` needs logits and ``mean`` (of ``key``) has none."""
+    """Raise :class:`CascadeError` if ``metric`` needs logits and ``mean`` (of ``key``) has none.
+
+    >>> check_mean("energy", "mean_logits", "ensemble")
+    >>> check_mean("energy", "mean_softmax", "cascade.combine")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: metric=energy with ...
+    """
     needs_logits = metric in METRICS and METRICS[metric].needs_logits
     if needs_logits and mean in MEANS and MEANS[mean].probabilities:
         raise CascadeError(
@@ -189,6 +236,11 @@ def answer_means(
 
     For last stages, whose confidence nothing reads: no exponential of the mean, and of the members'
     rows only ``examples`` (int64 [n], rows of the logits and of ``labels``) are read.
+
+    >>> pair = [Member(np.array([z, z]), 1.0, "model") for z in ([2.0, 0.0], [0.0, 1.0])]
+    >>> prediction, rank = answer_means("mean_logits", pair, np.array([0, 1]), np.array([1]))
+    >>> prediction.tolist(), rank.tolist()
+    ([0], [1])
     """
     ints, of_examples = np.zeros((2, len(examples)), np.int64), labels[examples]
     seconds = np.empty(len(examples))

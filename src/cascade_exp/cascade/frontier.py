@@ -33,6 +33,9 @@ class FrontPoint:
         thresholds: one fewer than members, in stage order; Python floats.
         cost: mean cost per example. score: the objective, a fraction 0..1.
         worst_case_cost: cost of running every stage.
+
+    >>> FrontPoint((0, 2), (0.9,), cost=3.5, score=0.8, worst_case_cost=6.0)
+    FrontPoint(members=(0, 2), thresholds=(0.9,), cost=3.5, score=0.8, worst_case_cost=6.0)
     """
 
     members: tuple[int, ...]
@@ -43,7 +46,14 @@ class FrontPoint:
 
 
 def scores_and_costs(front: Sequence[FrontPoint]) -> tuple[Floats, Floats]:
-    """The points' scores float64 [P] and mean costs float64 [P]."""
+    """The points' scores float64 [P] and mean costs float64 [P].
+
+    >>> scores, costs = scores_and_costs(
+    ...     [FrontPoint((0,), (), 1.0, 0.5, 1.0), FrontPoint((1,), (), 2.0, 0.75, 2.0)]
+    ... )
+    >>> scores.tolist(), costs.tolist()
+    ([0.5, 0.75], [1.0, 2.0])
+    """
     return (
         np.array([point.score for point in front], dtype=np.float64),
         np.array([point.cost for point in front], dtype=np.float64),
@@ -196,7 +206,11 @@ def average_improvement(
 
 @dataclass(frozen=True)
 class Peak:
-    """A point of a front by its place, with its score and its improvement factor."""
+    """A point of a front by its place, with its score and its improvement factor.
+
+    >>> max_improvement([0.75], [2.0], Baseline.of([0.6, 0.9], [1.0, 7.0]))
+    Peak(index=0, score=0.75, factor=2.0)
+    """
 
     index: int
     score: float

@@ -48,6 +48,13 @@ def loss_differences(reference: Outcome, cascade: Outcome) -> Floats:
 
     Raises:
         CascadeError: if the objective is no mean over examples, such as F1: it has no such D.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> pool = three_models()
+    >>> large, small = (table_of(pool, (m,)).run([]) for m in (2, 0))
+    >>> loss_differences(large, small).tolist()
+    [0.0, 1.0, 0.0, 1.0]
     """
     if reference.statistics.shape[1] != 1:
         raise CascadeError(
@@ -92,6 +99,9 @@ class FixedSequence:
         accepted: how many hypotheses were rejected in a row from the first on: so many candidates
             keep the promise.
         p_values: of the candidates tested, the last of them being the first that failed, if any.
+
+    >>> fixed_sequence([0.2], delta=0.1)
+    FixedSequence(accepted=0, p_values=(0.2,))
     """
 
     accepted: int
@@ -132,6 +142,15 @@ def guaranteed(
 
     Raises:
         CascadeError: if epsilon or delta is out of range.
+
+    >>> front = [FrontPoint((0,), (), 1.0, 0.7, 1.0), FrontPoint((1,), (), 5.0, 0.9, 5.0)]
+    >>> lost = {(0,): np.full(500, 0.2), (1,): np.zeros(500)}
+    >>> guaranteed(front, lambda point: lost[point.members], epsilon=0.05, delta=0.1).members
+    (1,)
+    >>> isinstance(
+    ...     guaranteed(front, lambda point: np.ones(9), epsilon=0.05, delta=0.1), NotFeasible
+    ... )
+    True
     """
     if not 0 <= epsilon < 1:
         raise CascadeError(f"threshold.epsilon={epsilon}: expected 0 <= epsilon < 1")

@@ -19,7 +19,12 @@ from cascade_exp.errors import CascadeError
 
 @dataclass(frozen=True)
 class ReferenceCurve:
-    """Mean cost per example and score (a fraction), both float64 [M]."""
+    """Mean cost per example and score (a fraction), both float64 [M].
+
+    >>> curve = random_deferral([0.6, 0.8], [1.0, 5.0], [[0.5, 0.5]])
+    >>> curve.cost.tolist(), curve.score.tolist()
+    ([3.0], [0.7])
+    """
 
     cost: Floats
     score: Floats
@@ -131,6 +136,9 @@ class ConfidentAccuracy:
         share: of the examples, at and above each distinct confidence.
         accuracy: among these.
         bound: the best accuracy any confidence of this model could have at this share.
+
+    >>> most_confident([0.9, 0.8], [1, 0]).share.tolist()
+    [0.5, 1.0]
     """
 
     share: Floats

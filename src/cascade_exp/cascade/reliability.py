@@ -46,7 +46,12 @@ def auroc(confidence: ArrayLike, correct: ArrayLike) -> float | None:
 
 @dataclass(frozen=True)
 class OrderedPairs:
-    """Pairs of a right and a wrong answer: the right one more confident, equally so, and all."""
+    """Pairs of a right and a wrong answer: the right one more confident, equally so, and all.
+
+    >>> found = OrderedPairs(greater=3, equal=1, pairs=5)
+    >>> found.dis, found.auroc
+    (0.8, 0.7)
+    """
 
     greater: int
     equal: int
@@ -97,7 +102,12 @@ def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float | No
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Moving averages over ``window`` examples ordered by confidence; both float64 [M]."""
+    """Moving averages over ``window`` examples ordered by confidence; both float64 [M].
+
+    >>> curve = reliability_curve([0.6, 0.9], [0, 1])
+    >>> curve.confidence.tolist(), curve.accuracy.tolist(), curve.window
+    ([0.6, 0.9], [0.0, 1.0], 1)
+    """
 
     confidence: Floats
     accuracy: Floats
@@ -136,6 +146,10 @@ class Levels:
     Attributes:
         confidence: float64 [L], the distinct confidences, growing.
         count: int64 [L], examples of each. right: float64 [L], the sum of their correctness.
+
+    >>> found = levels_of([0.9, 0.5, 0.9], [1, 0, 0])
+    >>> found.confidence.tolist(), found.count.tolist(), found.right.tolist()
+    ([0.5, 0.9], [1, 2], [0.0, 1.0])
     """
 
     confidence: Floats
@@ -180,6 +194,10 @@ class ThresholdCurve:
         below: int64 [M], how many examples are deferred.
         accuracy_below, accuracy_above: float64 [M], of those deferred and of those that exit; NaN
             where there are none.
+
+    >>> curve = threshold_curve([0.5, 0.9], [0, 1])
+    >>> curve.below.tolist(), curve.accuracy_below[1:].tolist()
+    ([0, 1, 2], [0.0, 0.5])
     """
 
     threshold: Floats
@@ -222,6 +240,10 @@ class RiskCoverage:
         coverage: float64 [M], share of the examples at or above each distinct confidence, growing.
         risk: float64 [M], share of wrong answers among them.
         area: mean risk over coverages 1/N, 2/N, ... 1 (AURC); None without examples.
+
+    >>> curve = risk_coverage([0.9, 0.9], [1, 0])
+    >>> curve.coverage.tolist(), curve.risk.tolist(), curve.area
+    ([1.0], [0.5], 0.5)
     """
 
     coverage: Floats
@@ -256,6 +278,9 @@ class Agreement:
     """How two models' answers on the same examples meet; numbers of examples.
 
     ``same_wrong`` is the part of ``both_wrong`` in which both name the same wrong class.
+
+    >>> agreement([0, 0], [0, 0], [0, 1]).same_wrong
+    1
     """
 
     both_right: int
@@ -284,7 +309,16 @@ def agreement(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> Agreeme
 
 @dataclass(frozen=True)
 class WrongExits:
-    """Per stage, int64 [n]: those that left there, the wrong ones, those wrong at the last too."""
+    """Per stage, int64 [n]: those that left there, the wrong ones, those wrong at the last too.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> pool = three_models()
+    >>> outcome = table_of(pool, (0, 1)).run([1.0])
+    >>> found = wrong_exits(outcome, pool.stage((1,)).prediction, pool.labels)
+    >>> found.left.tolist(), found.wrong.tolist(), found.wrong_at_last_too.tolist()
+    ([3, 1], [1, 0], [1, 0])
+    """
 
     left: Ints
     wrong: Ints
@@ -295,6 +329,13 @@ def wrong_exits(outcome: Outcome, last_prediction: Ints, labels: Ints) -> WrongE
     """What is lost by leaving early: of the wrong exits, how many the last stage could not mend.
 
     Source: Kolawole et al. (CoE), App. A.3 and Table 3, where a wrong exit is a wrong agreement.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> pool = three_models()
+    >>> alone = table_of(pool, (0,)).run([])
+    >>> wrong_exits(alone, pool.stage((2,)).prediction, pool.labels).wrong.tolist()
+    [2]
     """
     n = len(outcome.exit_rates)
     wrong = outcome.prediction != labels
@@ -307,7 +348,15 @@ def wrong_exits(outcome: Outcome, last_prediction: Ints, labels: Ints) -> WrongE
 
 
 def exit_rates_by_class(outcome: Outcome, labels: Ints, classes: int) -> Floats:
-    """Share of each class's examples that left at each stage, float64 [K, n]; NaN without any."""
+    """Share of each class's examples that left at each stage, float64 [K, n]; NaN without any.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> pool = three_models()
+    >>> outcome = table_of(pool, (0, 2)).run([1.0])
+    >>> exit_rates_by_class(outcome, pool.labels, classes=2).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
     n = len(outcome.exit_rates)
     cell = labels * n + outcome.exit_stage
     counts = np.bincount(cell, minlength=classes * n).reshape(classes, n)

@@ -58,6 +58,12 @@ class RowBlock(ABC):
     Attributes:
         best: int64 [n], the predicted class.
         known: what has been computed so far, by name.
+
+    >>> block: RowBlock = ProbabilityBlock(
+    ...     np.array([[1.2, 0.8]]), 2, np.array([0]), np.array([0.8])
+    ... )
+    >>> block.first.tolist(), block.second.tolist(), len(block)
+    ([0.6], [0.4], 1)
     """
 
     def __init__(self, best: Ints) -> None:
@@ -125,6 +131,13 @@ class ProbabilityBlock(RowBlock):
         sums: float64 [n, K]. members: how many distributions were added up.
         best: int64 [n], the class of the largest sum. runner_up: float64 [n], the second-largest
             sum; -inf with one class.
+
+    >>> block = ProbabilityBlock(np.array([[1.2, 0.8]]), 2, np.array([0]), np.array([0.8]))
+    >>> block.p.tolist(), block.plogp.round(4).tolist()
+    ([[0.6, 0.4]], [-0.673])
+    >>> block.logits  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: a metric reads logits, but a mean of ...
     """
 
     def __init__(self, sums: Floats, members: int, best: Ints, runner_up: Floats) -> None:
@@ -161,6 +174,12 @@ class LogitBlock(RowBlock):
         best: int64 [n], the class of the largest logit. runner_up: float64 [n], the second-largest
             logit; -inf with one class.
         temperature: positive.
+
+    >>> block = LogitBlock(
+    ...     np.array([[2.0, 0.0]]), np.array([0]), np.array([0.0]), temperature=2.0
+    ... )
+    >>> block.logits.tolist(), block.gap.tolist(), block.log_sum.round(4).tolist()
+    ([[1.0, 0.0]], [1.0], [1.3133])
     """
 
     def __init__(self, rows: Rows, best: Ints, runner_up: Floats, temperature: float = 1.0) -> None:

@@ -32,6 +32,11 @@ def best_two(z: Row, lanes: Row) -> tuple[int, float]:
     The class is -1 if a score is not finite; the second is -inf with one class. A lane keeps the
     best two of the classes j with the same j mod LANES, so that LANES classes are one step of
     vector instructions; ``lanes`` [3, LANES] of z's dtype is room for them.
+
+    >>> best_two(np.array([1.0, 3.0, 3.0]), np.empty((3, LANES)))
+    (1, 3.0)
+    >>> best_two(np.array([1.0, np.nan]), np.empty((3, LANES)))
+    (-1, 0.0)
     """
     lanes[:2] = -np.inf
     lanes[2] = 0.0
@@ -58,7 +63,12 @@ def best_two(z: Row, lanes: Row) -> tuple[int, float]:
 
 @njit(cache=True)
 def label_rank(z: Row, label: int) -> int:
-    """How many classes score higher than ``label``, or equal with a lower index."""
+    """How many classes score higher than ``label``, or equal with a lower index.
+
+    >>> z = np.array([1.0, 3.0, 3.0])
+    >>> [label_rank(z, label) for label in range(3)]
+    [2, 0, 1]
+    """
     score, rank = z[label], 0
     earlier, later = z[:label], z[label + 1 :]
     for j in range(earlier.size):
@@ -76,6 +86,12 @@ def scan_rows(
 
     With the class of the highest score, the label's rank (``labels`` [rows] may be empty: 0), and
     the second-highest score (-inf with one class). Returns the first row that is not finite, or -1.
+
+    >>> ints, seconds = np.zeros((2, 2), np.int64), np.empty(2)
+    >>> scan_rows(np.array([[0.0, 2.0], [1.0, 0.0]]), np.array([1, 1]), 0, ints, seconds)
+    -1
+    >>> ints.tolist(), seconds.tolist()
+    ([[1, 0], [0, 1]], [0.0, 0.0])
     """
     lanes = np.empty((3, LANES), scores.dtype)
     for row in range(scores.shape[0]):

@@ -21,7 +21,13 @@ CHUNK_BYTES = 1 << 22
 
 
 def check_logits(logits: Logits, where: str) -> None:
-    """Raise :class:`CascadeError` unless ``logits`` is float16, 32 or 64 [N, K] with K >= 1."""
+    """Raise :class:`CascadeError` unless ``logits`` is float16, 32 or 64 [N, K] with K >= 1.
+
+    >>> check_logits(np.zeros((2, 3), np.float16), "a.npy")
+    >>> check_logits(np.zeros((2, 3), np.int64), "a.npy")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: a.npy: dtype int64, expected float16, float32 ...
+    """
     if logits.ndim != 2 or logits.shape[1] < 1:
         raise CascadeError(f"{where}: shape {logits.shape}, expected [examples, classes]")
     if logits.dtype.kind != "f" or logits.dtype.itemsize > 8:
@@ -35,6 +41,10 @@ def float_rows(
 
     A view wherever it can be one. Read-only throughout, so that each kernel is compiled once per
     type and not again for arrays that may be written.
+
+    >>> rows = float_rows(np.zeros((4, 3), np.float16), slice(1, 3))
+    >>> rows.shape, str(rows.dtype), rows.flags.writeable
+    ((2, 3), 'float32', False)
     """
     rows = np.asarray(logits[chosen])
     if rows.dtype.itemsize == 2:
@@ -55,6 +65,14 @@ def over_rows(
         work: called from several threads, each time for other rows. Where it raises
             :class:`CascadeError`, the error of the lowest rows is raised here.
         progress: called with (rows done, size) from the calling thread as chunks finish.
+
+    >>> squares = np.zeros(5)
+    >>> def square(start: int, stop: int) -> None:
+    ...     squares[start:stop] = np.arange(start, stop) ** 2
+    ...
+    >>> over_rows(5, 8, square)
+    >>> squares.tolist()
+    [0.0, 1.0, 4.0, 9.0, 16.0]
     """
     step = max(1, CHUNK_BYTES // max(row_bytes, 1))
     errors: dict[int, CascadeError] = {}

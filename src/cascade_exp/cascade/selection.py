@@ -25,7 +25,15 @@ COST_SLACK = 1e-12
 
 @dataclass(frozen=True)
 class NotFeasible:
-    """Why a rule chose nothing: one sentence with the numbers."""
+    """Why a rule chose nothing: one sentence with the numbers.
+
+    >>> select(
+    ...     "target_cost",
+    ...     [FrontPoint((0,), (), 2.0, 0.7, 2.0)],
+    ...     Goals(Baseline.of([0.7], [2.0]), "a", 0.7, target_cost=1.0),
+    ... )
+    NotFeasible(reason='no setting costs at most 1; the cheapest costs 2')
+    """
 
     reason: str
 
@@ -41,6 +49,9 @@ class Goals:
         target_cost: largest mean cost. target_accuracy: least score.
         worst_case_cost: largest cost of running every stage, for every rule.
         given: by rule, a setting that was given (``fixed``) or tested (``guaranteed``) elsewhere.
+
+    >>> Goals(Baseline.of([0.7, 0.9], [1.0, 3.0]), "large", 0.9).tolerance
+    0.0
     """
 
     baseline: Baseline
@@ -65,6 +76,9 @@ class Rule:
         name: its name in ``threshold.rules``.
         choose: the choice out of settings, at least one, all within the worst-case limit.
         goal: the key of ``threshold`` and of :class:`Goals` that it needs; None: it needs none.
+
+    >>> RULES["target_cost"].goal, RULES["match_accuracy"].goal
+    ('target_cost', None)
     """
 
     name: str
@@ -78,7 +92,11 @@ ELSEWHERE = ("fixed", "guaranteed")
 
 
 def rule(name: str, goal: str | None = None) -> Callable[[RuleFunction], RuleFunction]:
-    """Declare the decorated function a rule; see :class:`Rule`."""
+    """Declare the decorated function a rule; see :class:`Rule`.
+
+    >>> RULES["max_improvement"].choose is largest_improvement
+    True
+    """
 
     def declare(function: RuleFunction) -> RuleFunction:
         RULES[name] = Rule(name, function, goal)
@@ -88,7 +106,13 @@ def rule(name: str, goal: str | None = None) -> Callable[[RuleFunction], RuleFun
 
 
 def check_rule(name: str, goals: Mapping[str, object]) -> None:
-    """Raise :class:`CascadeError` unless there is such a rule and ``goals`` has what it needs."""
+    """Raise :class:`CascadeError` unless there is such a rule and ``goals`` has what it needs.
+
+    >>> check_rule("target_cost", {"target_cost": 2.0})
+    >>> check_rule("target_cost", {})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: threshold.rules names target_cost, but ...
+    """
     choice(name, [*RULES, *ELSEWHERE], "threshold.rules")
     goal = RULES[name].goal if name in RULES else None
     if goal is not None and goals.get(goal) is None:
@@ -140,6 +164,11 @@ def match_accuracy(front: Sequence[FrontPoint], goals: Goals) -> Choice:
 
     Source: Lebovitz et al. 2023, §3 ("preserving the accuracy of the best model"); Wisdom of
     Committees §4.2 with the full ensemble as the reference.
+
+    >>> front = [FrontPoint((0,), (), 1.0, 0.7, 1.0), FrontPoint((0, 1), (0.5,), 2.0, 0.9, 4.0)]
+    >>> goals = Goals(Baseline.of([0.7, 0.9], [1.0, 3.0]), "large", 0.9, tolerance=0.2)
+    >>> match_accuracy(front, goals).members
+    (0,)
     """
     least = goals.reference_score - goals.tolerance
     lost = f" less {goals.tolerance:.8g}" if goals.tolerance else ""
@@ -150,14 +179,26 @@ def match_accuracy(front: Sequence[FrontPoint], goals: Goals) -> Choice:
 
 @rule("target_accuracy", goal="target_accuracy")
 def target_accuracy(front: Sequence[FrontPoint], goals: Goals) -> Choice:
-    """Cheapest setting with score >= ``goals.target_accuracy`` (Wisdom of Committees Eq. 2)."""
+    """Cheapest setting with score >= ``goals.target_accuracy`` (Wisdom of Committees Eq. 2).
+
+    >>> front = [FrontPoint((0,), (), 1.0, 0.7, 1.0), FrontPoint((0, 1), (0.5,), 2.0, 0.9, 4.0)]
+    >>> goals = Goals(Baseline.of([0.7, 0.9], [1.0, 3.0]), "large", 0.9, target_accuracy=0.8)
+    >>> target_accuracy(front, goals).cost
+    2.0
+    """
     assert goals.target_accuracy is not None
     return _cheapest(front, goals.target_accuracy, f"scores at least {goals.target_accuracy:.8g}")
 
 
 @rule("target_cost", goal="target_cost")
 def target_cost(front: Sequence[FrontPoint], goals: Goals) -> Choice:
-    """Best score with mean cost <= ``goals.target_cost`` (Wisdom of Committees Eq. 1)."""
+    """Best score with mean cost <= ``goals.target_cost`` (Wisdom of Committees Eq. 1).
+
+    >>> front = [FrontPoint((0,), (), 1.0, 0.7, 1.0), FrontPoint((0, 1), (0.5,), 2.0, 0.9, 4.0)]
+    >>> goals = Goals(Baseline.of([0.7, 0.9], [1.0, 3.0]), "large", 0.9, target_cost=1.5)
+    >>> target_cost(front, goals).score
+    0.7
+    """
     assert goals.target_cost is not None
     limit = goals.target_cost
     affordable = [point for point in front if _at_most(point.cost, limit)]
@@ -169,7 +210,13 @@ def target_cost(front: Sequence[FrontPoint], goals: Goals) -> Choice:
 
 @rule("max_improvement")
 def largest_improvement(front: Sequence[FrontPoint], goals: Goals) -> Choice:
-    """Largest baseline cost / cost at the setting's own score (Lebovitz et al. 2023, §3)."""
+    """Largest baseline cost / cost at the setting's own score (Lebovitz et al. 2023, §3).
+
+    >>> front = [FrontPoint((0,), (), 1.0, 0.7, 1.0), FrontPoint((0, 1), (0.5,), 2.0, 0.9, 4.0)]
+    >>> goals = Goals(Baseline.of([0.7, 0.9], [1.0, 3.0]), "large", 0.9)
+    >>> largest_improvement(front, goals).members
+    (0, 1)
+    """
     peak = max_improvement(*scores_and_costs(front), goals.baseline)
     if peak is not None:
         return front[peak.index]

@@ -24,7 +24,11 @@ BLOCK = 2**16  # float64 numbers: 512 KiB
 
 
 def blocks(size: int, classes: int) -> Iterator[slice]:
-    """Slices that cover ``0:size``, each of as many rows as stay in a core's own cache."""
+    """Slices that cover ``0:size``, each of as many rows as stay in a core's own cache.
+
+    >>> [(part.start, part.stop) for part in blocks(5, BLOCK // 2)]
+    [(0, 2), (2, 4), (4, 5)]
+    """
     step = max(1, BLOCK // classes)
     for start in range(0, size, step):
         yield slice(start, min(start + step, size))
@@ -44,7 +48,11 @@ def best_classes(rows: Rows) -> tuple[Ints, int]:
 
 
 def shifted_logits(rows: Rows, best: Ints, temperature: float) -> Floats:
-    """y - max y, float64 [n, K], with y = rows / temperature and ``best`` the highest class."""
+    """y - max y, float64 [n, K], with y = rows / temperature and ``best`` the highest class.
+
+    >>> shifted_logits(np.array([[4.0, 0.0]]), np.array([0]), temperature=2.0).tolist()
+    [[0.0, -2.0]]
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         y = rows.astype(np.float64)
         if temperature != 1.0:

@@ -44,6 +44,10 @@ class Neighbours:
         accuracy_before, accuracy_added, accuracy_after: of M_i, M* and M_(i+1), each alone.
         exits_added, exits_after: examples that leave at M* and at M_(i+1) in the longer cascade.
         cost_added, cost_after: of running M* and M_(i+1); in the paper their layers.
+
+    >>> model = Neighbours(0.8, 0.9, 0.95, 40, 10, 2.0, 8.0)
+    >>> round(expected_gain(model, examples=100), 4)
+    0.0213
     """
 
     accuracy_before: float

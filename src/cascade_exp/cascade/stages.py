@@ -31,6 +31,9 @@ class Stage:
         confidence: float64 [N], higher = more confident; never NaN.
         prediction: int64 [N], the class answered.
         statistics: int64 [N, S], the summands of the objective (accuracy: S=1, right or wrong).
+
+    >>> Stage(np.array([0.9]), np.array([1]), np.array([[1]])).confidence.tolist()
+    [0.9]
     """
 
     confidence: Floats
@@ -48,6 +51,12 @@ class Outcome:
         statistics: int64 [N, S], the objective's summands of that answer.
         cost: float64 [N], what the example cost.
         exit_rates: float64 [n], share of the examples that left at each stage.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> outcome = table_of(three_models(), (0, 2)).run([1.0])
+    >>> outcome.exit_rates.tolist(), outcome.statistics[:, 0].tolist()
+    ([0.75, 0.25], [1, 1, 1, 0])
     """
 
     exit_stage: Ints
@@ -66,6 +75,16 @@ class StageTable:
         stages: the n stages; the last one's confidence is never read.
         cost: float64 [n], the cost of running each stage.
         accounting: whether an example pays every stage that ran or only the tier that answered.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> table = table_of(three_models(), (0, 2))
+    >>> (
+    ...     table.worst_case_cost,
+    ...     table.run([1.0]).exit_stage.tolist(),
+    ...     table.run([1.0], "gt").exit_stage.tolist(),
+    ... )
+    (6.0, [0, 1, 0, 0], [0, 1, 0, 1])
     """
 
     names: tuple[str, ...]

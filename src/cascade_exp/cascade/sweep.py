@@ -31,6 +31,10 @@ class Ordering:
             No threshold parts equal confidences; under ``ge`` an infinite confidence always exits,
             under ``gt`` a confidence of -inf is always deferred.
         compare: the exit rule, ``ge`` or ``gt``.
+
+    >>> found = ordering_of(np.array([0.5, 0.9]), "gt")
+    >>> found.thresholds(found.cutoffs).tolist()
+    [-inf, 0.5, inf]
     """
 
     order: NDArray[np.int32]
@@ -107,6 +111,12 @@ class Sweep:
         cutoffs: int64 [V], how many of the ordered confidences lie below it.
         total_cost: float64 [V], cost of all N examples (see ``total_cost``).
         totals: int64 [V, S], the objective's summands over all N examples.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> sweep = sweep_first(table_of(three_models(), (0, 2)))
+    >>> sweep.thresholds.tolist(), sweep.total_cost.tolist()
+    ([-inf, 1.0, 3.0, inf], [4.0, 9.0, 14.0, 24.0])
     """
 
     thresholds: Floats
@@ -129,6 +139,12 @@ def sweep_first(
     Raises:
         CascadeError: if the cascade has one stage, or the split is empty, or the number of later
             thresholds is not two fewer than the stages.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> sweep = sweep_first(table_of(three_models(), (0, 2)))
+    >>> sweep.cutoffs.tolist(), sweep.totals[:, 0].tolist()
+    ([0, 1, 2, 4], [2, 3, 4, 4])
     """
     if len(table.stages) < 2:
         raise CascadeError(f"{table.names[0]} alone is no cascade: it has no threshold to sweep")
@@ -161,6 +177,12 @@ def sweep_shared(table: StageTable, compare: Compare = "ge") -> Sweep:
 
     Raises:
         CascadeError: if the cascade has one stage, or the split is empty.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> sweep = sweep_shared(table_of(three_models(), (0, 1, 2)))
+    >>> sweep.thresholds.tolist(), sweep.total_cost.tolist(), sweep.totals[:, 0].tolist()
+    ([-inf, 1.0, 2.0, 3.0, inf], [4.0, 6.0, 13.0, 18.0, 32.0], [2, 3, 4, 4, 4])
     """
     if len(table.stages) < 2:
         raise CascadeError(f"{table.names[0]} alone is no cascade: it has no threshold to sweep")
@@ -207,6 +229,13 @@ def settings_at(
     Args:
         confidence: float64, what was swept: of the first stage, or of all stages but the last where
             they share the threshold.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.pools.base import table_of
+    >>> table = table_of(three_models(), (0, 2))
+    >>> sweep = sweep_first(table)
+    >>> settings_at(sweep, table.stages[0].confidence, np.array([0.7, 2.0])).tolist()
+    [1, 2]
     """
     side: Literal["left", "right"] = "left" if compare == "ge" else "right"
     cutoffs = np.searchsorted(np.sort(confidence, axis=None), thresholds, side)
@@ -214,7 +243,13 @@ def settings_at(
 
 
 def require_examples(size: int) -> None:
-    """Raise a :class:`CascadeError` if there are no examples to sweep over."""
+    """Raise a :class:`CascadeError` if there are no examples to sweep over.
+
+    >>> require_examples(3)
+    >>> require_examples(0)
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: the split is empty: expected at least one example
+    """
     if size == 0:
         raise CascadeError("the split is empty: expected at least one example")
 

@@ -104,7 +104,12 @@ def condition(label: str, threshold: float, compare: Compare, text: str | None =
 
 
 def conditions(confidence: Confidence, thresholds: Sequence[float], compare: Compare) -> list[str]:
-    """:func:`condition` of every threshold on the same confidence."""
+    """:func:`condition` of every threshold on the same confidence.
+
+    >>> from cascade_exp.cascade.confidence import make_metric
+    >>> conditions(make_metric("entropy"), [-0.25, float("-inf")], "gt")
+    ['−entropy > −0.25', 'always']
+    """
     return [condition(confidence.label, threshold, compare) for threshold in thresholds]
 
 
@@ -117,6 +122,11 @@ class WrappedPool:
 
     Attributes:
         base: the pool that is wrapped.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> wrapped = WrappedPool(three_models())
+    >>> wrapped.names, wrapped.describe((0, 2), [1.0], "ge")
+    (('small', 'medium', 'large'), ['logits margin ≥ 1'])
     """
 
     base: StagePool
@@ -195,6 +205,11 @@ def table_of(
     """The cascade that runs the pool's ``members`` in this order.
 
     ``table_of(pool, (0, 2)).run([0.9])`` applies a threshold of 0.9 to the first of two stages.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> outcome = table_of(three_models(), (0, 2)).run([2.0])
+    >>> outcome.exit_stage.tolist(), outcome.cost.tolist(), outcome.prediction.tolist()
+    ([0, 1, 0, 1], [1.0, 6.0, 1.0, 6.0], [0, 0, 1, 1])
     """
     return StageTable(
         names=tuple(pool.names[m] for m in members),

@@ -52,6 +52,10 @@ class ExitMember:
         alone: False: as a stage of the network's own cascade, after all exits before it; True: as
             the static network that ends there.
         cost: of what that runs: the layers since the exit before, or all up to this one.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> ExitPool(three_models(), patient=False).members[1:5:3]
+    (ExitMember(exit=1, alone=False, cost=1.0), ExitMember(exit=1, alone=True, cost=2.0))
     """
 
     exit: int
@@ -70,6 +74,17 @@ class ExitPool:
         exits: the exits as single models, in order of their cumulative cost.
         patient: whether the confidence is the run length of agreeing exits.
         members: the exits as stages, then the exits alone.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> pool = ExitPool(three_models(), patient=True)
+    >>> (
+    ...     pool.cascade,
+    ...     pool.cost[list(pool.cascade)].tolist(),
+    ...     pool.cost[list(pool.static)].tolist(),
+    ... )
+    ((0, 1, 2), [1.0, 1.0, 3.0], [1.0, 2.0, 5.0])
+    >>> pool.stage((0, 1)).confidence.tolist()
+    [2.0, 1.0, 2.0, 2.0]
     """
 
     exits: LogitsPool

@@ -40,6 +40,13 @@ class DeferralModel:
 
     Attributes:
         classes: int64 [C], classes with a term of their own; offsets: float64 [C].
+
+    >>> confidence = np.array([0.1, 0.2, 0.8, 0.9] * 10)
+    >>> model = DeferralModel.fit(
+    ...     confidence, np.zeros(40, np.int64), (confidence > 0.5).astype(np.int64)
+    ... )
+    >>> (model.score(np.array([0.1, 0.9]), np.array([0, 0])) > 0).tolist()
+    [False, True]
     """
 
     center: float
@@ -100,6 +107,14 @@ class Deferral:
         right: whether a stage's answers on that split are right, int64 [N].
         rows: int64, the examples of it that may be learned from.
         folds: how many parts these are cut into, seeded by ``seed``, for cross-fitting.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> pool = three_models()
+    >>> deferral = Deferral(
+    ...     pool, lambda stage: stage.statistics[:, 0], np.arange(4), folds=2, seed=0
+    ... )
+    >>> sorted(deferral.fold_of_rows().tolist())
+    [0, 0, 1, 1]
     """
 
     pool: StagePool
@@ -149,6 +164,15 @@ class LearnedPool(WrappedPool):
 
     Attributes:
         fold: int64 [N], per example the fold of the deferral that it was learned in, else -1.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> pool = three_models()
+    >>> deferral = Deferral(
+    ...     pool, lambda stage: stage.statistics[:, 0], np.arange(4), folds=2, seed=0
+    ... )
+    >>> learned = LearnedPool(pool, deferral, np.full(4, -1))
+    >>> learned.confidence.label, (learned.stage((2,)).confidence > 0).tolist()
+    ('learned log-odds of a right answer', [True, True, True, True])
     """
 
     deferral: Deferral

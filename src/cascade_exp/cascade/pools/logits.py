@@ -54,6 +54,19 @@ class Answers:
         prediction: int64 [N], the classes answered, >= 0.
         confidence: float64 [N], finite, higher = more confident.
         scored: whether the model gave these confidences; else they are constant and say nothing.
+
+    >>> from cascade_exp.cascade.confidence import make_metric
+    >>> from cascade_exp.cascade.objective import make_objective
+    >>> answers = Answers(np.array([1, 0]), np.array([0.9, 0.4]))
+    >>> pool = LogitsPool.build(
+    ...     {"api": answers},
+    ...     {"api": 0.01},
+    ...     np.array([1, 1]),
+    ...     metric=make_metric("recorded"),
+    ...     objective=make_objective("accuracy"),
+    ... )
+    >>> pool.stage((0,)).confidence.tolist(), pool.stage((0,)).statistics.tolist()
+    ([0.9, 0.4], [[1], [0]])
     """
 
     prediction: Ints
@@ -72,6 +85,11 @@ class LogitsPool:
         cost: float64 [models], cost of running each.
         prefix_free: whether a stage depends on its own model only (no ensembling).
         classes: number of classes K; for recorded answers, of classes that occur as labels.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> pool = three_models(ensemble="mean_logits")
+    >>> pool.stage((0,)).confidence.tolist(), pool.stage((0, 2)).confidence.tolist()
+    ([3.0, 0.5, 3.0, 1.0], [3.5, 1.25, 3.5, 1.0])
     """
 
     names: tuple[str, ...]

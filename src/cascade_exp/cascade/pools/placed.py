@@ -87,6 +87,14 @@ class PlacedPool(WrappedPool):
     Attributes:
         running: float64 [S], the cost of running each stage of ``base``, links apart.
         placement: where they run.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> links = Links(delays=(0.0, 10.0), transfers=(0.0, 0.0))
+    >>> pool = three_models()
+    >>> placed = PlacedPool(pool, pool.cost, Placement.of([0, 0, 1], links, "cumulative"))
+    >>> members = placed.placement.members((0, 2))
+    >>> [placed.names[m] for m in members], placed.cost[list(members)].tolist()
+    (['small', 'large'], [1.0, 15.0])
     """
 
     running: Floats

@@ -46,6 +46,11 @@ def check_tiers(metric: str, combine: str, ensemble: str) -> None:
 
     Raises:
         CascadeError: naming the keys that do not.
+
+    >>> check_tiers("vote", "vote", "none")
+    >>> check_tiers("max_softmax", "vote", "none")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: metric=max_softmax with cascade.combine=vote: ...
     """
     choice(combine, COMBINES, "cascade.combine")
     if (metric == VOTE) != (combine == VOTE):
@@ -207,6 +212,19 @@ class TierPool:
         tiers: by tier, indices into ``models``, as written.
         metric, combine, ensemble: as checked by :func:`check_tiers`.
         running, links: as given to :meth:`build`.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.confidence import make_metric
+    >>> pool = TierPool.build(
+    ...     three_models("max_softmax"),
+    ...     [(0, 1), (2,)],
+    ...     metric=make_metric("vote"),
+    ...     combine="vote",
+    ... )
+    >>> pool.names, pool.cost.tolist(), pool.stage((0,)).confidence.tolist()
+    (('small+medium', 'large'), [3.0, 5.0], [1.0, 0.5, 1.0, 1.0])
+    >>> pool.describe((0, 1), [1.0], "ge")
+    ['all 2 agree']
     """
 
     names: tuple[str, ...]

@@ -36,6 +36,11 @@ class Applied:
         left: int64 [P, n], examples that leave at each stage.
         totals: int64 [P, S], the objective's summands over all examples.
         cost: float64 [P], total cost of all examples (``sweep.total_cost``).
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> source = Source(three_models(), "ge")
+    >>> apply_settings(source, (0, 2), np.array([[1.0]])).cost.tolist()
+    [9.0]
     """
 
     left: Ints
@@ -57,6 +62,12 @@ def apply_settings(
     Args:
         source: the stages of a pool, with the exit rule.
         thresholds: float64 [P, n - 1], no NaN.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> source = Source(three_models(), "ge")
+    >>> found = apply_settings(source, (0, 2), np.array([[-np.inf], [1.0], [np.inf]]))
+    >>> found.left.tolist(), found.totals.tolist(), found.cost.tolist()
+    ([[4, 0], [3, 1], [0, 4]], [[2], [3], [4]], [4.0, 9.0, 24.0])
     """
     table = source.table(members, accounting)
     statistics = [stage.statistics for stage in table.stages]

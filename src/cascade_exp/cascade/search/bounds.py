@@ -34,6 +34,16 @@ def search_by_bounds(
 
     With ``gap`` the search of more than three stages leaves out what cannot beat the front found
     so far by that share of its cost. The notes say what was not exact.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> pool = three_models()
+    >>> ranking = rank_cascades([(0,), (2,), (0, 2)], pool.names, pool.cost)
+    >>> settings, notes = search_by_bounds(
+    ...     Source(pool, "ge", {(0,)}), ranking, "cumulative", threads=1
+    ... )
+    >>> settings.cost.tolist(), settings.score.tolist(), notes
+    ([4.0, 9.0, 14.0], [0.5, 0.75, 1.0], [])
     """
     front = CountedFront.empty(source.size, max(ranking.lengths) - 1)
     number = {length: len(ranking.of_length(length)) for length in ranking.lengths}

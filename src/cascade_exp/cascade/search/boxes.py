@@ -34,7 +34,20 @@ def search_by_boxes(
     accounting: Accounting,
     share: float,
 ) -> str:
-    """Offer all cascades of ``length`` stages; a note where not every box was searched, else ""."""
+    """Offer all cascades of ``length`` stages; a note where not every box was searched, else "".
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> from cascade_exp.cascade.search.threads import Ticker
+    >>> pool = three_models()
+    >>> ranking = rank_cascades([(0, 1, 2)], pool.names, pool.cost)
+    >>> front = CountedFront.empty(pool.size, 2)
+    >>> crew = Crew(front, [FrontHolder(front)], Ticker(1, None))
+    >>> search_by_boxes(crew, Source(pool, "ge"), ranking, 3, "cumulative", share=1.0)
+    ''
+    >>> front.settings(ranking).cost.tolist(), front.settings(ranking).score.tolist()
+    ([4.0, 6.0, 13.0], [0.5, 0.75, 1.0])
+    """
     ranks = ranking.of_length(length)
     allowed = max(BOXES_AT_ONCE, BOXES_BUDGET // len(ranks))
     unfinished: list[int] = []

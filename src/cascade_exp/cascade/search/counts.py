@@ -32,6 +32,11 @@ class CountedFront:
     Attributes:
         cost: float64 [N + 2].
         witness: int64 [N + 2, 1 + d].
+
+    >>> front = CountedFront.empty(size=2, thresholds=1)
+    >>> offer(front.cost, front.witness, 1, 3.0, 0, NO_CUTOFFS)
+    >>> front.cost.tolist()
+    [3.0, 3.0, inf, inf]
     """
 
     cost: Floats
@@ -75,7 +80,13 @@ class CountedFront:
 
 
 class FrontHolder:
-    """One thread's copy of the front, with whatever scratch its subclass adds."""
+    """One thread's copy of the front, with whatever scratch its subclass adds.
+
+    >>> front = CountedFront.empty(size=2, thresholds=1)
+    >>> holder = FrontHolder(front)
+    >>> holder.front.cost is front.cost, holder.front.cost.tolist() == front.cost.tolist()
+    (False, True)
+    """
 
     def __init__(self, front: CountedFront) -> None:
         self.front = front.copy()
@@ -86,7 +97,18 @@ Item = TypeVar("Item")
 
 
 class Crew(Generic[Holder]):
-    """A front, and one worker per thread that works on a copy of it."""
+    """A front, and one worker per thread that works on a copy of it.
+
+    >>> front = CountedFront.empty(size=2, thresholds=0)
+    >>> crew = Crew(front, [FrontHolder(front) for _ in range(2)], Ticker(2, None))
+    >>> def work(worker: FrontHolder, right: int) -> int:
+    ...     offer(worker.front.cost, worker.front.witness, right, float(right), 0, NO_CUTOFFS)
+    ...     return 1
+    ...
+    >>> crew.run([1, 2], work)
+    >>> front.cost.tolist()
+    [1.0, 1.0, 2.0, inf]
+    """
 
     def __init__(
         self,
@@ -108,7 +130,17 @@ class Crew(Generic[Holder]):
 
 
 def add_singles(front: CountedFront, source: Source, ranking: Ranking) -> None:
-    """Offer the models alone."""
+    """Offer the models alone.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> pool = three_models()
+    >>> ranking = rank_cascades([(0,), (1,), (2,)], pool.names, pool.cost)
+    >>> front = CountedFront.empty(pool.size, 0)
+    >>> add_singles(front, Source(pool, "ge"), ranking)
+    >>> front.cost.tolist()
+    [4.0, 4.0, 4.0, 8.0, 20.0, inf]
+    """
     for rank in ranking.of_length(1):
         members = ranking.cascades[rank]
         right = int(source.right(members).sum())
@@ -119,7 +151,18 @@ def add_singles(front: CountedFront, source: Source, ranking: Ranking) -> None:
 def search_pairs(
     crew: Crew[Holder], source: Source, ranking: Ranking, accounting: Accounting
 ) -> None:
-    """Offer every cascade of two stages."""
+    """Offer every cascade of two stages.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> pool = three_models()
+    >>> ranking = rank_cascades([(0, 2)], pool.names, pool.cost)
+    >>> front = CountedFront.empty(pool.size, 1)
+    >>> crew = Crew(front, [FrontHolder(front)], Ticker(1, None))
+    >>> search_pairs(crew, Source(pool, "ge"), ranking, "cumulative")
+    >>> front.cost.tolist()
+    [4.0, 4.0, 4.0, 9.0, 14.0, inf]
+    """
     cost = source.pool.cost
 
     def work(worker: Holder, rank: int) -> int:

@@ -42,6 +42,12 @@ class SearchResult:
         exact: whether this is the front over every threshold of every cascade considered.
         note: what was considered, and where not exact, what was done instead.
         cascades: number of cascades considered.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> result = search(three_models(), Accuracy(), max_stages=1)
+    >>> result.exact, result.cascades, result.note
+    (True, 3, 'cascades considered: 3 of 1 stage')
     """
 
     front: list[FrontPoint]
@@ -123,6 +129,12 @@ def search(
     Raises:
         CascadeError: if the split is empty, a confidence is NaN, there is no cascade at all, or
             ``gap`` is no share.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> front = search(three_models(), Accuracy(), max_stages=2).front
+    >>> [(point.members, point.thresholds, point.cost, point.score) for point in front]
+    [((0,), (), 1.0, 0.5), ((0, 1), (1.0,), 1.5, 0.75), ((1, 2), (2.0,), 3.25, 1.0)]
     """
     if not 0 <= gap < 1:
         raise CascadeError(f"search.gap={gap}: expected a share from 0 to below 1")
@@ -135,7 +147,14 @@ def search(
 
 @dataclass(frozen=True)
 class SearchTask:
-    """What is searched, made ready; see :func:`task_of`."""
+    """What is searched, made ready; see :func:`task_of`.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> task = task_of(three_models(), Accuracy(), None, 2, "cumulative", "ge", False, None)
+    >>> task.counts_right_answers(), task.grids(), len(task.ranking.cascades)
+    (True, {}, 6)
+    """
 
     source: Source
     ranking: Ranking
@@ -213,7 +232,15 @@ def task_of(
     shared: bool,
     worst_case_cost: float | None,
 ) -> SearchTask:
-    """A search, of the arguments and errors of :func:`search`, before it is run."""
+    """A search, of the arguments and errors of :func:`search`, before it is run.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> task = task_of(three_models(), Accuracy(), None, 2, "cumulative", "ge", False, None)
+    >>> settings, notes = task.find(1, None)
+    >>> task.result(settings, notes).note
+    'cascades considered: 3 of 1 stage, 3 of 2 stages'
+    """
     if cascades is None:
         cascades = cascades_of(pool.cost, max_stages, worst_case_cost, accounting)
     ranking = rank_cascades(cascades, pool.names, pool.cost, accounting, worst_case_cost)

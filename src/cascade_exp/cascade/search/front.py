@@ -28,6 +28,10 @@ class Ranking:
     Attributes:
         cascades: the distinct cascades, best rank first, each a tuple of indices of models.
         worst_case: float64 [len(cascades)], the cost of running every stage.
+
+    >>> ranking = rank_cascades([(0, 1), (1,), (0,)], ["a", "b"], np.array([1.0, 2.0]))
+    >>> ranking.lengths, ranking.of_length(2), ranking.worst_case.tolist()
+    ([1, 2], range(2, 3), [1.0, 2.0, 3.0])
     """
 
     cascades: list[tuple[int, ...]]
@@ -49,7 +53,14 @@ class Ranking:
 def worst_cases(
     cascades: Sequence[tuple[int, ...]], cost: Floats, accounting: Accounting
 ) -> Floats:
-    """Cost of running every stage (``exit_tier``: the costliest) of each cascade: float64 [T]."""
+    """Cost of running every stage (``exit_tier``: the costliest) of each cascade: float64 [T].
+
+    >>> cost = np.array([1.0, 2.0, 5.0])
+    >>> worst_cases([(0, 2), (1,)], cost, "cumulative").tolist()
+    [6.0, 2.0]
+    >>> worst_cases([(0, 2), (1,)], cost, "exit_tier").tolist()
+    [5.0, 2.0]
+    """
     worst = np.zeros(len(cascades))
     lengths = np.array([len(members) for members in cascades], dtype=np.int64)
     for length in np.unique(lengths[lengths > 0]):
@@ -71,6 +82,12 @@ def rank_cascades(
 
     Raises:
         CascadeError: if a cascade has no stage or names a model that the pool lacks.
+
+    >>> rank_cascades([(1, 0), (0, 1), (1,)], ["b", "a"], np.array([1.0, 1.0])).cascades
+    [(1,), (1, 0), (0, 1)]
+    >>> rank_cascades([(0, 2)], ["a", "b"], np.ones(2))
+    Traceback (most recent call last):
+    cascade_exp.errors.CascadeError: cascade (0, 2): expected indices of models from 0 to 1
     """
     distinct = sorted({tuple(int(m) for m in members) for members in cascades})
     for members in distinct:
@@ -99,6 +116,12 @@ class Settings:
         score: float64 [P], the objective.
         rank: int64 [P], the cascade's place in the ranking.
         cutoffs: int64 [P, d], one per stage but the last; columns beyond hold 0.
+
+    >>> settings = Settings(
+    ...     np.array([1.0, 2.0]), np.array([0.5, 0.75]), np.array([0, 1]), np.array([[0], [3]])
+    ... )
+    >>> len(settings), settings[np.array([1])].cutoffs.tolist()
+    (2, [[3]])
     """
 
     cost: Floats
@@ -114,7 +137,11 @@ class Settings:
 
 
 def no_settings(thresholds: int) -> Settings:
-    """An empty front whose cascades have up to that many thresholds."""
+    """An empty front whose cascades have up to that many thresholds.
+
+    >>> len(no_settings(2)), no_settings(2).cutoffs.shape
+    (0, (0, 2))
+    """
     empty = np.zeros(0)
     return Settings(
         empty, empty, np.zeros(0, dtype=np.int64), np.zeros((0, thresholds), dtype=np.int64)
@@ -122,7 +149,17 @@ def no_settings(thresholds: int) -> Settings:
 
 
 def front_of(*settings: Settings) -> Settings:
-    """The non-dominated settings of all given, cost and score strictly growing, ties as ranked."""
+    """The non-dominated settings of all given, cost and score strictly growing, ties as ranked.
+
+    >>> settings = Settings(
+    ...     np.array([2.0, 1.0, 3.0]),
+    ...     np.array([0.5, 0.5, 0.75]),
+    ...     np.arange(3),
+    ...     np.zeros((3, 1), np.int64),
+    ... )
+    >>> front_of(settings).rank.tolist()
+    [1, 2]
+    """
     every = Settings(
         np.concatenate([s.cost for s in settings]),
         np.concatenate([s.score for s in settings]),
@@ -136,7 +173,16 @@ def front_of(*settings: Settings) -> Settings:
 
 
 def may_join(front: Settings, cost: Floats, score: Floats) -> Ints:
-    """Indices of those settings, float64 [P] each, that no setting of ``front`` strictly beats."""
+    """Indices of those settings, float64 [P] each, that no setting of ``front`` strictly beats.
+
+    >>> front = Settings(
+    ...     np.array([1.0]), np.array([0.5]), np.array([0]), np.zeros((1, 1), np.int64)
+    ... )
+    >>> may_join(
+    ...     front, np.array([0.5, 1.0, 2.0, 2.0]), np.array([0.25, 0.5, 0.5, 0.75])
+    ... ).tolist()
+    [0, 1, 3]
+    """
     if not len(front):
         return np.arange(len(cost))
     place = np.searchsorted(front.cost, cost, side="right") - 1

@@ -37,7 +37,11 @@ ROUNDS = 64
 
 @dataclass(frozen=True)
 class Item:
-    """Cascades of the same three stages; ``ranks`` and ``lasts`` of up to WIDTH of them."""
+    """Cascades of the same three stages; ``ranks`` and ``lasts`` of up to WIDTH of them.
+
+    >>> Item(prefix=(0, 1, 2), lasts=(3, 4), ranks=(7, 8)).lasts
+    (3, 4)
+    """
 
     prefix: tuple[int, int, int]
     lasts: tuple[int, ...]
@@ -45,7 +49,15 @@ class Item:
 
 
 def items_of(ranking: Ranking) -> list[Item]:
-    """The four-stage cascades in a fixed shuffled order, so that good settings are found early."""
+    """The four-stage cascades in a fixed shuffled order, so that good settings are found early.
+
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> ranking = rank_cascades(
+    ...     [(0, 1, 2, 3), (0, 1, 2, 4)], ["a", "b", "c", "d", "e"], np.arange(1.0, 6.0)
+    ... )
+    >>> items_of(ranking)
+    [Item(prefix=(0, 1, 2), lasts=(3, 4), ranks=(0, 1))]
+    """
     ranks: dict[tuple[tuple[int, ...], int], list[int]] = {}
     for rank in ranking.of_length(4):
         members = ranking.cascades[rank]
@@ -62,7 +74,11 @@ def items_of(ranking: Ranking) -> list[Item]:
 
 @cache
 def change_table() -> NDArray[np.int32]:
-    """What fourth models right as a byte's bits say add to a stage 3 that is wrong or right."""
+    """What fourth models right as a byte's bits say add to a stage 3 that is wrong or right.
+
+    >>> change_table()[0, 5].tolist(), change_table()[1, 5].tolist()
+    ([1, 0, 1, 0, 0, 0, 0, 0], [0, -1, 0, -1, -1, -1, -1, -1])
+    """
     right = (np.arange(256)[:, None] >> np.arange(WIDTH)) & 1
     return np.stack([right, right - 1]).astype(np.int32)
 
@@ -72,6 +88,9 @@ def grids_of(size: int) -> list[Grid]:
 
     Where few examples pass a threshold, cutoffs of the next stages hardly differ: the first strip
     of the first axis, and of the second, is cut finer along itself and coarser along those after.
+
+    >>> [grid.words.tolist() for grid in grids_of(6400)]
+    [[1, 14, 14], [3, 1, 14], [3, 3, 3]]
     """
     total = size // 64 + 1
     usual = max(1, round(total ** (2 / 3) / STRIPS))
@@ -90,7 +109,12 @@ def grids_of(size: int) -> list[Grid]:
 
 
 class Worker(FrontHolder):
-    """One thread's front and scratch arrays."""
+    """One thread's front and scratch arrays.
+
+    >>> worker = Worker(CountedFront.empty(100, 3), 100, grids_of(100))
+    >>> worker.front.cost.shape, worker.scratch.bits.shape
+    ((102,), (2, 3, 4, 2))
+    """
 
     def __init__(self, front: CountedFront, size: int, grids: list[Grid]) -> None:
         super().__init__(front)
@@ -114,7 +138,33 @@ class Worker(FrontHolder):
 
 
 class QuadSearch:
-    """The search over the four-stage cascades of one pool."""
+    """The search over the four-stage cascades of one pool.
+
+    >>> from cascade_exp.cascade.confidence import make_metric
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> from cascade_exp.cascade.pools.logits import LogitsPool
+    >>> from cascade_exp.cascade.search.boxes import search_by_boxes
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> from cascade_exp.cascade.search.threads import Ticker
+    >>> rng = np.random.default_rng(0)
+    >>> logits = {name: rng.normal(size=(90, 2)) for name in "abcd"}
+    >>> costs = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 8.0}
+    >>> pool = LogitsPool.build(
+    ...     logits,
+    ...     costs,
+    ...     rng.integers(2, size=90),
+    ...     metric=make_metric("max_softmax"),
+    ...     objective=Accuracy(),
+    ... )
+    >>> ranking = rank_cascades([(0, 1, 2, 3)], pool.names, pool.cost)
+    >>> front, other = CountedFront.empty(90, 3), CountedFront.empty(90, 3)
+    >>> QuadSearch(Source(pool, "ge"), ranking).run(front, 1, Ticker(1, None))
+    >>> crew = Crew(other, [FrontHolder(other)], Ticker(1, None))
+    >>> search_by_boxes(crew, Source(pool, "ge"), ranking, 4, "cumulative", share=1.0)
+    ''
+    >>> np.array_equal(front.cost, other.cost)
+    True
+    """
 
     def __init__(self, source: Source, ranking: Ranking, share: float = 1.0) -> None:
         self.source = source

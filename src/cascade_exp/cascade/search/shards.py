@@ -27,7 +27,17 @@ SHARDS_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class ShardFront:
-    """The front of one part: settings whose ``rank`` counts within ``cascades``, and notes."""
+    """The front of one part: settings whose ``rank`` counts within ``cascades``, and notes.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> shard = Shard(
+    ...     three_models(), Accuracy(), [(0,), (2,)], "cumulative", "ge", False, None, 0.0, {}
+    ... )
+    >>> found = shard.front()
+    >>> found.cascades, found.settings.score.tolist()
+    ([(0,), (2,)], [0.5, 1.0])
+    """
 
     cascades: list[Cascade]
     settings: Settings
@@ -40,6 +50,14 @@ class Shard:
 
     Attributes:
         grids: how finely the whole search sweeps each length, where it sweeps.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> shard = Shard(
+    ...     three_models(), Accuracy(), [(0, 2)], "cumulative", "ge", False, None, 0.0, {}
+    ... )
+    >>> shard.front().settings.cost.tolist()
+    [4.0, 9.0, 14.0]
     """
 
     pool: StagePool
@@ -92,6 +110,18 @@ def search_shards(
         workers: how many parts run at once; a few times as many are made.
 
     The other arguments and the errors are those of ``search``.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.objective import Accuracy
+    >>> found = search_shards(
+    ...     three_models(),
+    ...     Accuracy(),
+    ...     cascades=[(0,), (2,), (0, 2)],
+    ...     run=lambda shards: [shard.front() for shard in shards],
+    ...     workers=2,
+    ... )
+    >>> [(point.members, point.score) for point in found.front]
+    [((0,), 0.5), ((0, 2), 0.75), ((0, 2), 1.0)]
     """
     whole = task_of(pool, objective, cascades, 1, accounting, compare, shared, worst_case_cost)
     grids = whole.grids()
@@ -118,6 +148,9 @@ def split_cascades(cascades: Sequence[Cascade], parts: int) -> list[list[Cascade
     """At most ``parts`` lists of about as many cascades each, those of equal first models together.
 
     Cascades that begin alike share stages, which one worker then makes once.
+
+    >>> split_cascades([(0,), (0, 1), (0, 2), (1,), (1, 2)], 2)
+    [[(0,), (1,), (1, 2)], [(0, 1), (0, 2)]]
     """
     groups: dict[Cascade, list[Cascade]] = {}
     for members in cascades:

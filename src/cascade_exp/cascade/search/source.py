@@ -40,6 +40,11 @@ class Ranked:
         rank: int32 [N], by example, its place in that order.
         valid: uint64 [N // 64 + 1], a bit for each valid cutoff 0..N.
         is_valid: bool [N + 1], the same.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> ranked = Source(three_models(), "ge").ranked((0,))
+    >>> ranked.order.tolist(), ranked.is_valid.tolist()
+    ([1, 3, 0, 2], [True, True, True, False, True])
     """
 
     order: NDArray[np.int32]
@@ -57,6 +62,11 @@ class Source:
 
     Raises:
         CascadeError: if the pool has no examples.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> source = Source(three_models(), "ge")
+    >>> source.right((1,)).tolist(), source.ordering((1,)).cutoffs.tolist()
+    ([1, 1, 1, 0], [0, 1, 2, 4])
     """
 
     def __init__(self, pool: StagePool, compare: Compare, inner: Set[Prefix] = frozenset()) -> None:

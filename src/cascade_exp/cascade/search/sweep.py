@@ -30,7 +30,13 @@ SETTINGS_BUDGET = 200_000_000
 
 @dataclass
 class Worker:
-    """One thread's front."""
+    """One thread's front.
+
+    >>> worker = Worker(no_settings(1))
+    >>> worker.offer(np.array([2.0, 1.0]), np.array([0.5, 0.5]), 0, np.array([[1], [0]]))
+    >>> worker.front.cost.tolist()
+    [1.0]
+    """
 
     front: Settings
 
@@ -59,6 +65,23 @@ def sweep_cascades(
 
     ``score`` maps totals int64 [..., S] and N to float64 [...]. With ``shared`` all stages have
     one threshold and the cutoffs returned hold the one cutoff in their first column.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> pool = three_models()
+    >>> ranking = rank_cascades([(0,), (0, 2)], pool.names, pool.cost)
+    >>> settings, notes = sweep_cascades(
+    ...     Source(pool, "ge"),
+    ...     pool.objective.score,
+    ...     ranking,
+    ...     "cumulative",
+    ...     False,
+    ...     {},
+    ...     1,
+    ...     Ticker(2, None),
+    ... )
+    >>> settings.cost.tolist(), settings.score.tolist(), notes
+    ([4.0, 9.0, 14.0], [0.5, 0.75, 1.0], [])
     """
     width = max(ranking.lengths) - 1
     workers = [Worker(no_settings(width)) for _ in range(threads)]
@@ -105,7 +128,14 @@ def _single(
 
 
 def grid_sizes(source: Source, ranking: Ranking) -> dict[int, int | None]:
-    """How finely each length is swept, so that its settings stay within the budget."""
+    """How finely each length is swept, so that its settings stay within the budget.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> pool = three_models()
+    >>> grid_sizes(Source(pool, "ge"), rank_cascades([(0, 1, 2)], pool.names, pool.cost))
+    {3: None}
+    """
     return {length: _grid_size(source, ranking, length) for length in ranking.lengths if length > 2}
 
 
@@ -125,7 +155,13 @@ def _grid_size(source: Source, ranking: Ranking, length: int) -> int | None:
 
 
 def grid_cutoffs(ordering: Ordering, count: int | None) -> Ints:
-    """``count`` valid cutoffs evenly spaced among all, both ends included; all where None."""
+    """``count`` valid cutoffs evenly spaced among all, both ends included; all where None.
+
+    >>> from cascade_exp.cascade.sweep import ordering_of
+    >>> ordering = ordering_of(np.linspace(0, 1, 9))
+    >>> grid_cutoffs(ordering, 4).tolist(), len(grid_cutoffs(ordering, None))
+    ([0, 3, 6, 9], 10)
+    """
     cutoffs = ordering.cutoffs
     if count is None or count >= len(cutoffs):
         return cutoffs

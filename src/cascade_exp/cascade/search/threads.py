@@ -16,7 +16,11 @@ POLL_SECONDS = 0.1
 
 
 def thread_count(threads: int | None) -> int:
-    """``threads``, or one for every core of the machine."""
+    """``threads``, or one for every core of the machine.
+
+    >>> thread_count(3), thread_count(None) >= 1
+    (3, True)
+    """
     return max(1, threads if threads is not None else os.cpu_count() or 1)
 
 
@@ -24,6 +28,11 @@ class Ticker:
     """Counts finished work and calls the caller's progress function, from the main thread only.
 
     ``stopped`` is set once no more work is wanted; long work looks at it now and then.
+
+    >>> ticker = Ticker(10, lambda done, total: print(done, "of", total))
+    >>> ticker.add(4)
+    >>> ticker.report()
+    4 of 10
     """
 
     def __init__(self, total: int, progress: Progress | None) -> None:
@@ -55,6 +64,15 @@ def run_items(
     Items are handed out in order, as workers become free. The first exception, or an interrupt of
     the main thread, stops the handing out; the threads finish the item at hand and are gone before
     the exception is raised again.
+
+    >>> ticker, squares = Ticker(3, None), {}
+    >>> def work(worker: str, item: int) -> int:
+    ...     squares[item] = item**2
+    ...     return 1
+    ...
+    >>> run_items([1, 2, 3], ["a", "b"], work, ticker)
+    >>> sorted(squares.items()), ticker.done
+    ([(1, 1), (2, 4), (3, 9)], 3)
     """
     lock = threading.Lock()
     stop = ticker.stopped

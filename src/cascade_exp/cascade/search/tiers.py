@@ -24,6 +24,10 @@ class TierSets:
     Attributes:
         tiers: indices of models, growing.
         complete: whether the limit left none out.
+
+    >>> found = tier_sets(3, [2, 3], 2)
+    >>> found.tiers, found.complete
+    ([(0,), (1,), (2,), (0, 1), (0, 2)], False)
     """
 
     tiers: list[Tier]
@@ -67,6 +71,10 @@ def tier_cascades(
     Args:
         tiers: models by tier. order: float64 [tiers], their cost, or what stands for it.
         first: tiers that may be any but the last. last: tiers that may be the last.
+
+    >>> tiers = [(0,), (1,), (0, 1), (2,)]
+    >>> list(tier_cascades(tiers, np.array([1.0, 2.0, 3.0, 5.0]), 2, first=[2], last=[0, 3]))
+    [(0,), (3,), (2, 3)]
     """
     held = [sum(1 << model for model in tier) for tier in tiers]
     firsts = sorted(first, key=lambda t: (order[t], t))
@@ -90,7 +98,11 @@ def tier_cascades(
 
 def front_layers(score: Floats, cost: Floats) -> Ints:
     """The layer int64 [T] of each tier: 0 on the front of score [T] and cost [T], 1 on the front of
-    the rest, and so on. Of equal ones the first is before."""
+    the rest, and so on. Of equal ones the first is before.
+
+    >>> front_layers(np.array([0.5, 0.9, 0.4]), np.array([1.0, 2.0, 3.0])).tolist()
+    [0, 0, 1]
+    """
     layer = np.full(len(score), -1, dtype=np.int64)
     left = np.lexsort((np.arange(len(score)), -score, cost))
     number = 0
@@ -122,6 +134,13 @@ def within_budget(
         score: gives float64 [T], the score of each tier alone; asked only where tiers are left out.
         alone_only_last: whether one model may be the last tier only (so in a vote).
         order: float64 [T], by which cascades grow; None: their cost.
+
+    >>> tiers = [(0,), (1,), (2,), (0, 1)]
+    >>> cost, score = np.array([1.0, 2.0, 5.0, 3.0]), np.array([0.5, 0.75, 1.0, 0.75])
+    >>> within_budget(tiers, cost, lambda: score, 2, alone_only_last=True, budget=10)
+    ([(0,), (1,), (3,), (2,), (3, 2)], 1)
+    >>> within_budget(tiers, cost, lambda: score, 2, alone_only_last=True, budget=3)
+    ([(0,), (1,), (2,)], 0)
     """
     alone = [t for t, tier in enumerate(tiers) if len(tier) == 1]
     several = [t for t, tier in enumerate(tiers) if len(tier) > 1]

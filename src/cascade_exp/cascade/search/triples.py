@@ -37,6 +37,10 @@ class Item:
     Attributes:
         thirds: the third models.
         rank: int64 [LANES], cost float64 [LANES]: by lane.
+
+    >>> item = Item(0, 1, (2, 34), np.zeros(LANES, np.int64), np.zeros(LANES))
+    >>> item.lanes.tolist()
+    [2, 2]
     """
 
     first: int
@@ -52,7 +56,14 @@ class Item:
 
 
 def items_of(ranking: Ranking, cost: Floats) -> list[Item]:
-    """The three-stage cascades by first model, second model and chunk of third models."""
+    """The three-stage cascades by first model, second model and chunk of third models.
+
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> cost = np.arange(1.0, 5.0)
+    >>> ranking = rank_cascades([(0, 1, 2), (0, 1, 3)], ["a", "b", "c", "d"], cost)
+    >>> [(item.first, item.second, item.thirds) for item in items_of(ranking, cost)]
+    [(0, 1, (2, 3))]
+    """
     ranks: dict[tuple[int, int, int], list[int]] = {}
     for rank in ranking.of_length(3):
         first, second, third = ranking.cascades[rank]
@@ -69,14 +80,29 @@ def items_of(ranking: Ranking, cost: Floats) -> list[Item]:
 
 @dataclass
 class Pending:
-    """An item between the two passes, with the cells int32 [., 6] that the first one left."""
+    """An item between the two passes, with the cells int32 [., 6] that the first one left.
+
+    >>> Pending(
+    ...     Item(0, 1, (2,), np.zeros(LANES, np.int64), np.zeros(LANES)),
+    ...     np.zeros((0, 6), np.int32),
+    ... ).found.shape
+    (0, 6)
+    """
 
     item: Item
     found: Cells
 
 
 def batches(source: Source, items: list[Item]) -> Iterator[list[Pending]]:
-    """Items whose stages are kept at hand from the first pass to the second."""
+    """Items whose stages are kept at hand from the first pass to the second.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> pool = three_models()
+    >>> items = items_of(rank_cascades([(0, 1, 2)], pool.names, pool.cost), pool.cost)
+    >>> [len(batch) for batch in batches(Source(pool, "ge"), items)]
+    [1]
+    """
     several = len(items)
     if not source.prefix_free:
         several = max(16, KEPT_BYTES // (source.size * 2 * (LANES + 64)))
@@ -86,7 +112,12 @@ def batches(source: Source, items: list[Item]) -> Iterator[list[Pending]]:
 
 
 class Worker(FrontHolder):
-    """One thread's front and scratch; it holds on to what belongs to one first model."""
+    """One thread's front and scratch; it holds on to what belongs to one first model.
+
+    >>> worker = Worker(CountedFront.empty(100, 2), strips=2, words=2)
+    >>> worker.histogram.shape == (8, LANES), worker.found.shape == (4 * LANES, 6)
+    (True, True)
+    """
 
     def __init__(self, front: CountedFront, strips: int, words: int) -> None:
         super().__init__(front)
@@ -110,7 +141,17 @@ class Worker(FrontHolder):
 
 
 class TripleSearch:
-    """The two passes over the three-stage cascades of one pool."""
+    """The two passes over the three-stage cascades of one pool.
+
+    >>> from cascade_exp.cascade.examples import three_models
+    >>> from cascade_exp.cascade.search.front import rank_cascades
+    >>> pool = three_models()
+    >>> ranking = rank_cascades([(0, 1, 2)], pool.names, pool.cost)
+    >>> front = CountedFront.empty(pool.size, 2)
+    >>> TripleSearch(Source(pool, "ge"), ranking).run(front, 1, Ticker(2, None))
+    >>> front.settings(ranking).cost.tolist(), front.settings(ranking).score.tolist()
+    ([4.0, 6.0, 13.0], [0.5, 0.75, 1.0])
+    """
 
     def __init__(self, source: Source, ranking: Ranking) -> None:
         self.source = source

@@ -51,7 +51,11 @@ def span(start, end):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def pack_flags(flags):  # type: ignore[no-untyped-def]
-    """Words uint64 [len(flags) // 64 + 1] of flags bool or uint8 0/1."""
+    """Words uint64 [len(flags) // 64 + 1] of flags bool or uint8 0/1.
+
+    >>> [hex(int(word)) for word in pack_flags(np.array([1, 0, 1, 1], np.uint8))]
+    ['0xd']
+    """
     size = flags.shape[0]
     words = np.zeros(size // 64 + 1, np.uint64)
     for y in range(size):
@@ -61,7 +65,11 @@ def pack_flags(flags):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def pack_lanes(order, lanes):  # type: ignore[no-untyped-def]
-    """Words uint64 [L, N // 64 + 1] of lanes uint8 0/1 [N, L], in ``order`` int32 [N]."""
+    """Words uint64 [L, N // 64 + 1] of lanes uint8 0/1 [N, L], in ``order`` int32 [N].
+
+    >>> pack_lanes(np.array([1, 0], np.int32), np.array([[1, 0], [0, 1]], np.uint8)).tolist()
+    [[2], [1]]
+    """
     size = order.shape[0]
     width = lanes.shape[1]
     words = np.zeros((width, size // 64 + 1), np.uint64)
@@ -131,7 +139,11 @@ def draw_lines(below, order, other, start, end, step):  # type: ignore[no-untype
 
 @njit(nogil=True, cache=True)
 def gather(order, values):  # type: ignore[no-untyped-def]
-    """``values`` [N] in the order int32 [N]."""
+    """``values`` [N] in the order int32 [N].
+
+    >>> gather(np.array([2, 0, 1], np.int32), np.array([5, 6, 7])).tolist()
+    [7, 5, 6]
+    """
     out = np.empty_like(values)
     for y in range(order.shape[0]):
         out[y] = values[order[y]]

@@ -15,6 +15,19 @@ def sum_dominated(first, second, weights, at_first, at_second, sums):  # type: i
     int64 [P, W]. Points and queries are taken by growing first coordinate; a Fenwick tree over the
     second one holds the weights of the points so far: O((N + P) log P) where coordinates are ranks
     among the P queries.
+
+    >>> points = np.array([0, 1], np.int32)
+    >>> sums = np.zeros((2, 1), np.int64)
+    >>> sum_dominated(
+    ...     points,
+    ...     points,
+    ...     np.array([[3], [4]]),
+    ...     np.array([0, 1], np.int32),
+    ...     np.array([1, 1], np.int32),
+    ...     sums,
+    ... )
+    >>> sums.tolist()
+    [[3], [7]]
     """
     number, width = sums.shape
     if number == 0:

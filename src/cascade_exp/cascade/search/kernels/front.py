@@ -38,7 +38,15 @@ def may_join(front, witness, most, least, rank, cutoffs):  # type: ignore[no-unt
 
 @njit(nogil=True, cache=True)
 def offer(front, witness, right, cost, rank, cutoffs):  # type: ignore[no-untyped-def]
-    """Let a setting with ``right`` right at total ``cost`` join; d cutoffs, any sequence."""
+    """Let a setting with ``right`` right at total ``cost`` join; d cutoffs, any sequence.
+
+    >>> import numpy as np
+    >>> front, witness = np.full(4, np.inf), np.zeros((4, 2), np.int64)
+    >>> offer(front, witness, 2, 3.0, 0, (1,))
+    >>> offer(front, witness, 1, 5.0, 1, (0,))
+    >>> front.tolist()
+    [3.0, 3.0, 3.0, inf]
+    """
     if not may_join(front, witness, right, cost, rank, cutoffs):
         return
     witness[right, 0] = rank

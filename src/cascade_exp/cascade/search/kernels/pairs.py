@@ -18,6 +18,15 @@ def sweep_pair(  # type: ignore[no-untyped-def]
     Words uint64 [W] in the first stage's order: valid cutoffs, right at the first stage and at the
     second. A cutoff with no more right answers than an earlier one costs at least as much; under
     ``exit_tier`` it may not, and every valid cutoff is offered.
+
+    >>> from cascade_exp.cascade.search.kernels.bits import pack_flags
+    >>> valid, small, large = (
+    ...     pack_flags(np.array(flags, np.uint8)) for flags in ([1, 1, 1], [0, 1], [1, 1])
+    ... )
+    >>> front, witness = np.full(4, np.inf), np.zeros((4, 2), np.int64)
+    >>> sweep_pair(2, valid, small, large, 1.0, 5.0, 0, False, front, witness)
+    >>> front.tolist(), witness[1:3].tolist()
+    ([2.0, 2.0, 7.0, inf], [[0, 0], [0, 1]])
     """
     right = np.int64(0)
     for w in range(first.shape[0]):
