@@ -25,8 +25,9 @@ from cascade_exp.data.sources.synthetic_text import vocabulary
 from cascade_exp.data.splitting import carve
 from cascade_exp.data.text import TextDataModule
 from cascade_exp.data.tokenizing import build_tokenizer
-from cascade_exp.learning.classifier import Classifier, OptimizerSettings
+from cascade_exp.learning.classifier import Classifier
 from cascade_exp.models.complete import build_model
+from cascade_exp.schema.training import Optimizer
 
 BATCH, LENGTH, ROUNDS = 32, 128, 3
 
@@ -53,7 +54,9 @@ def examples_per_second(data: TextDataModule, tokenizer: Any, steps: int) -> flo
         "vocab_size": len(tokenizer),
     }
     model = build_model("bert", {"family": "transformers", "config": config}, ("0", "1"))
-    module = Classifier(model.network, 2, OptimizerSettings("torch.optim.AdamW", 1e-4))
+    module = Classifier(
+        model.network, 2, Optimizer("adamw", builds="torch.optim.AdamW", learning_rate=1e-4)
+    )
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
     seen, start = 0, 0.0
     for number, batch in enumerate(data.train_dataloader()):

@@ -239,7 +239,7 @@ def chosen_at_speed_up(run: Path, rival: str, at: float | None) -> ChosenCascade
     row = targets[at]
     members = {str(key): member for key, member in config["speed_ups"]["members"].items()}
     its = SpeedUpMember(**members.get(name, {"models": row.stages}))  # the full model runs alone
-    recordings = open_recordings(_recordings(run, results), include=_models(row.stages))
+    recordings = open_recordings(recordings_of(run, results), include=_models(row.stages))
     column, accounting = _cost(results)
     return ChosenCascade(
         place=run,
@@ -358,7 +358,8 @@ def _models(stages: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(network_of, _members(stages))))
 
 
-def _recordings(run: Path, results: Results) -> Path:
+def recordings_of(run: Path, results: Results) -> Path:
+    """The recordings that an evaluated job read: its own, or those that its settings name."""
     own = run / "recordings"
     return own if own.is_dir() else Path(str(results.settings["recordings"]))
 
@@ -384,7 +385,7 @@ def _fitted(results: Results, recordings: Recordings, stages: list[str]) -> dict
 
 def _weights(run: Path, results: Results, stages: list[str]) -> dict[str, Path]:
     """By model, where it was saved: in the job itself, or where its recording says."""
-    recordings = _recordings(run, results)
+    recordings = recordings_of(run, results)
     found = {}
     for model in _models(stages):
         own = run / "models" / model

@@ -108,7 +108,7 @@ def execute(
     found = _run(job, examples, wanted)
     timed = examples.take(np.arange(min(len(examples), wanted.timed or len(examples))))
     return _executed(
-        point, results, predicted, examples, found, _timed(cascade, timed, wanted), wanted
+        point, results, predicted, examples, found, time_ways(cascade, timed, wanted), wanted
     )
 
 
@@ -141,7 +141,7 @@ def _run(job: Path, examples: Examples, wanted: Execution) -> Executions:
 
 
 @dataclass
-class _Way:
+class Way:
     """One way to answer the timed examples, with its seconds: of each round, and of its stages."""
 
     cascade: Cascade
@@ -167,12 +167,12 @@ class _Way:
 
 
 @dataclass(frozen=True)
-class _Ways:
+class Ways:
     """The cascade, its last stage alone, and all stages on every example."""
 
-    cascade: _Way
-    last: _Way
-    all: _Way
+    cascade: Way
+    last: Way
+    all: Way
 
     def stages(self) -> list[ExecutedStage]:
         """The stages on the timed examples."""
@@ -187,13 +187,17 @@ class _Ways:
             )
         return made
 
+    def ideal(self) -> float:
+        """Σ_i (share of the timed examples that reached stage i) × (its seconds on all of them)."""
+        return sum(stage.reached * stage.seconds_on_all for stage in self.stages())
 
-def _timed(cascade: Cascade, examples: Examples, wanted: Execution) -> _Ways:
+
+def time_ways(cascade: Cascade, examples: Examples, wanted: Execution) -> Ways:
     """The three ways, timed in turns."""
     from cascade_exp.runtime.module import raw_input
 
     inputs = [raw_input(it) for it in examples.inputs]
-    ways = _Ways(_Way(cascade), _Way(last_alone(cascade)), _Way(without_exits(cascade)))
+    ways = Ways(Way(cascade), Way(last_alone(cascade)), Way(without_exits(cascade)))
     each = (ways.cascade, ways.last, ways.all)
     for way in each:  # the first batch of a network is slower than all others
         way.cascade.predict(inputs[: wanted.batch_size], batch_size=wanted.batch_size)
@@ -236,7 +240,7 @@ def _executed(
     predicted: PerExample | None,
     examples: Examples,
     found: Executions,
-    ways: _Ways,
+    ways: Ways,
     wanted: Execution,
 ) -> Executed:
     """What was found, put together."""
@@ -269,7 +273,7 @@ def _executed(
         seconds=ways.cascade.per_example(),
         seconds_last=ways.last.per_example(),
         seconds_all=ways.all.per_example(),
-        seconds_ideal=sum(stage.reached * stage.seconds_on_all for stage in timings),
+        seconds_ideal=ways.ideal(),
         timings=timings,
     )
 
