@@ -46,6 +46,7 @@ from cascade_exp.evaluation.measuring import Measuring
 from cascade_exp.evaluation.pools import BothSplits, OneSplit
 from cascade_exp.evaluation.pricing import AUTO, unit_of
 from cascade_exp.evaluation.searching import Searching
+from cascade_exp.recordings.outputs import ABSENT
 from cascade_exp.recordings.previews import read_class_names
 from cascade_exp.report.results.analyses_schema import (
     Analyses,
@@ -192,13 +193,18 @@ def _early_errors(splits: BothSplits, table: StageTable, outcome: Outcome) -> li
     confidence = np.stack([stage.confidence for stage in table.stages])
     shown = confidence[outcome.exit_stage, np.arange(len(labels))]
     wrong = np.flatnonzero((outcome.exit_stage < last) & (outcome.prediction != labels))
-    ids = splits.recordings.split(splits.report.name).ids
+    read = splits.recordings.split(splits.report.name)
+    ids, absent = read.ids, read.absent_from
+
+    def answer(prediction: int) -> int:
+        return ABSENT if absent is not None and prediction >= absent else prediction
+
     return [
         EarlyError(
             example=int(n) if ids is None else ids[n].item(),
             label=int(labels[n]),
-            answer=int(outcome.prediction[n]),
-            last_answer=int(table.stages[last].prediction[n]),
+            answer=answer(int(outcome.prediction[n])),
+            last_answer=answer(int(table.stages[last].prediction[n])),
             stage=int(outcome.exit_stage[n]),
             confidence=float(shown[n]),
         )

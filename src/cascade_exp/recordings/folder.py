@@ -56,6 +56,8 @@ class Split:
         classes: K of the whole pool, or None where it holds black boxes only.
         files: by model, the file that holds its outputs.
         notes: what a user should know about how the split was read.
+        absent_from: predictions of this class and above stand for absent answers; None: there are
+            none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Split:
     classes: int | None
     files: Mapping[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    absent_from: int | None = None
 
     def file_of(self, model: str) -> Path:
         """The file that holds ``model``'s outputs on this split."""
@@ -228,6 +231,7 @@ class Recordings:
         recorded = {m: it.output for m, it in found.items()}
         classes = _classes(found)
         _check_labels(labels, classes, folder / "labels.npy")
+        absent_from = _absent_from(recorded, labels)
         recorded = _with_absent(recorded, labels, self.absent)
         return Split(
             name=name,
@@ -238,6 +242,7 @@ class Recordings:
             classes=classes,
             files={model: found[model].file for model in self.names},
             notes=tuple(_notes({model: found[model] for model in self.names})),
+            absent_from=absent_from,
         )
 
 
@@ -355,15 +360,28 @@ def _with_absent(
 
     It becomes a class that no label and no other model uses, so that absent answers never agree.
     """
-    answers = [o for o in recorded.values() if isinstance(o, RecordedAnswers)]
-    free = 1 + max((int(o.prediction.max(initial=0)) for o in answers), default=0)
-    free = max(free, 1 + int(labels.max()))
+    free = _free_class(recorded, labels)
     found: dict[str, Recorded] = {}
     for place, (model, output) in enumerate(recorded.items()):
         if isinstance(output, RecordedAnswers) and (output.prediction == ABSENT).any():
             output = _absent_as_wrong(output, free + place, absent)
         found[model] = output
     return found
+
+
+def _free_class(recorded: Mapping[str, Recorded], labels: NDArray[np.int64]) -> int:
+    """The least class that neither a label nor an answer uses."""
+    answers = [o for o in recorded.values() if isinstance(o, RecordedAnswers)]
+    free = 1 + max((int(o.prediction.max(initial=0)) for o in answers), default=0)
+    return max(free, 1 + int(labels.max()))
+
+
+def _absent_from(recorded: Mapping[str, Recorded], labels: NDArray[np.int64]) -> int | None:
+    """The class from which on predictions stand for absent answers; None where none is absent."""
+    some = any(
+        isinstance(o, RecordedAnswers) and (o.prediction == ABSENT).any() for o in recorded.values()
+    )
+    return _free_class(recorded, labels) if some else None
 
 
 def _absent_as_wrong(output: RecordedAnswers, named: int, absent: str) -> RecordedAnswers:

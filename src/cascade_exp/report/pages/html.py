@@ -90,6 +90,7 @@ def html_text(
         previews=preview is not None,
         early=_early(analyses, preview),
         early_of=_early_words(analyses),
+        class_name=_class_names(analyses),
         pictures=_pictures(found),
         trade_offs=[(row, *_answers_if(results, row)) for row in _trade_offs(results)],
         settings=list(flat(results.settings)),
@@ -129,6 +130,14 @@ def _early_words(analyses: Analyses | None) -> str:
         f"{numbers.count(wrong)} of {numbers.count(left)} examples that left early were answered "
         f"wrongly; the last stage would have been wrong on {numbers.count(too)} of them too."
     )
+
+
+def _class_names(analyses: Analyses | None) -> Callable[[int], str]:
+    """How a class is called: its name where there is one, else its number; an absent answer so."""
+    cascade = analyses.cascade if analyses is not None else None
+    rows = cascade.exits_by_class if cascade is not None else []
+    names = {row.label: str(row.name or row.label) for row in rows} | {-1: "no answer"}
+    return lambda label: names.get(label, str(label))
 
 
 def flat(mapping: Mapping[str, object], prefix: str = "") -> Sequence[tuple[str, str]]:

@@ -96,7 +96,7 @@ class EarlyError:
     Attributes:
         example: its id, or its row in the recording where that has no ids.
         stage: the place (from 0) where it left; confidence: that stage's confidence.
-        last_answer: the last stage's answer.
+        answer, last_answer: what it left with, and what the last stage answers; -1 for no answer.
     """
 
     example: int | str
