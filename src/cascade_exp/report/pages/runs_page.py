@@ -29,7 +29,7 @@ from cascade_exp.report.comparison.seeds import SPREAD, seed_tables
 from cascade_exp.report.figures import axes, style
 from cascade_exp.report.figures.runs import COLORS, DASHES, looks, reported_rows
 from cascade_exp.report.pages import numbers, view
-from cascade_exp.report.pages.runs_table import gain_words
+from cascade_exp.report.pages.runs_table import gain_words, unpaired_words
 from cascade_exp.report.pages.template import template
 from cascade_exp.report.results.schema import FrontRow
 from cascade_exp.report.sentences import stated
@@ -222,7 +222,9 @@ def _paired_words(
     names = {run.name: label(run, keys) for run in runs}
     of_group = {name: pair for name, pair in pairs.items() if name in names}
     reference = next((names[pair.reference] for pair in of_group.values()), None)
-    unpaired = [(names[name], pair.reason) for name, pair in of_group.items() if pair.reason]
+    unpaired = [
+        unpaired_words(names[name], pair.reason) for name, pair in of_group.items() if pair.reason
+    ]
     return {"reference": reference, "unpaired": unpaired}
 
 

@@ -20,6 +20,7 @@ from cascade_exp.report.comparison.runs import (
 )
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.pages.terminal import paragraph, plain, print_encodable
+from cascade_exp.report.sentences import stated
 
 # A longer label of a job is cut in the middle.
 _LABEL_WIDTH = 44
@@ -37,7 +38,7 @@ def _print_all(runs: Sequence[ComparedRun], pairs: Mapping[str, Pair], console: 
     reasons = {name: pair.reason for name, pair in pairs.items() if pair.reason}
     by_name = {run.name: label(run, keys) for run in runs}
     for name, reason in reasons.items():
-        paragraph(console, f"{by_name[name]}: no paired difference: {reason}.", "dim")
+        paragraph(console, unpaired_words(by_name[name], reason), "dim")
 
 
 def _table(members: Sequence[ComparedRun], keys: Sequence[str], pairs: Mapping[str, Pair]) -> Table:
@@ -64,6 +65,12 @@ def _table(members: Sequence[ComparedRun], keys: Sequence[str], pairs: Mapping[s
             *([plain(gain_words(pairs.get(run.name)))] if len(members) > 1 else []),
         )
     return table
+
+
+@stated
+def unpaired_words(name: str, reason: str) -> str:
+    """Why the job that is called ``name`` has no paired difference."""
+    return f"{name}: no paired difference: {reason}."
 
 
 def gain_words(pair: Pair | None) -> str:
