@@ -64,6 +64,9 @@ class SyntheticPool:
         right = self.right[model].astype(np.int64)
         return Stage(self.confidences[model].astype(np.float64), right, right[:, None])
 
+    def prefetch(self, inner, last, progress=None) -> None:
+        """Nothing is computed together."""
+
     def final_statistics(self, members: tuple[int, ...]) -> np.ndarray:
         """Whether the last model's answer is right."""
         return self.stage(members).statistics

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from cascade_exp.cascade.softmax import Rows, shifted_logits
+from cascade_exp.cascade.softmax import Rows, shifted_exponentials
 from cascade_exp.errors import CascadeError
 
 Floats = NDArray[np.float64]
@@ -189,8 +189,8 @@ class LogitBlock(RowBlock):
     @kept
     def exponentials(self) -> Floats:
         """exp(y - y(1)) [n, K]."""
-        self.shifted = shifted_logits(self.rows, self.best, self.temperature)
-        return np.exp(self.shifted)
+        self.shifted, found = shifted_exponentials(self.rows, self.best, self.temperature)
+        return found
 
     @kept
     def total(self) -> Floats:

@@ -1,8 +1,9 @@
 """Softmax of chunks of rows in float64, the way everybody writes it in NumPy.
 
-``p = exp(y - max y); p /= p.sum()`` with NumPy's own exp and sums, so that a threshold found here
-parts the same examples in any script that scores the recording that way. What the numbers are for
-lives in ``confidence``, ``ensembling`` and ``calibration``; chunks of rows in ``rows``.
+``p = exp(y - max y); p /= p.sum()`` with the bits of NumPy's own exp (``exponential``) and sums,
+so that a threshold found here parts the same examples in any script that scores the recording that
+way. What the numbers are for lives in ``confidence``, ``ensembling`` and ``calibration``; chunks of
+rows in ``rows``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from cascade_exp.cascade.exponential import exponentials
 from cascade_exp.cascade.row_scan import scan_rows
 
 Floats = NDArray[np.float64]
@@ -67,14 +69,26 @@ def shifted_logits(rows: Rows, best: Ints, temperature: float) -> Floats:
     return y
 
 
+def shifted_exponentials(rows: Rows, best: Ints, temperature: float) -> tuple[Floats, Floats]:
+    """:func:`shifted_logits` and their exponentials, float64 [n, K] each.
+
+    >>> shifted_exponentials(np.array([[2.0, 2.0]]), np.array([0]), 1.0)[1].tolist()
+    [[1.0, 1.0]]
+    """
+    found = exponentials(rows, best, temperature)
+    if found is not None:
+        return found
+    shifted = shifted_logits(rows, best, temperature)
+    return shifted, np.exp(shifted)
+
+
 def softmax(rows: Rows, best: Ints, temperature: float) -> Floats:
     """Softmax exp(y - max y) / Σ exp(y - max y) of y = rows / temperature, float64 [n, K].
 
     >>> softmax(np.array([[2.0, 0.0]]), best=np.array([0]), temperature=2.0).round(4).tolist()
     [[0.7311, 0.2689]]
     """
-    p = shifted_logits(rows, best, temperature)
-    np.exp(p, out=p)
+    _, p = shifted_exponentials(rows, best, temperature)
     p /= p.sum(axis=1, keepdims=True)
     return p
 

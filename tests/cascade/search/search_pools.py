@@ -49,6 +49,9 @@ class TablePool:
             )
         return self.stages[members]
 
+    def prefetch(self, inner, last, progress=None) -> None:
+        """Nothing is computed together."""
+
     def final_statistics(self, members: tuple[int, ...]) -> np.ndarray:
         return self.stage(members).statistics
 

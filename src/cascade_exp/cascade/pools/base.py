@@ -8,12 +8,13 @@ the pool, so that a new kind of cascade is described correctly everywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from cascade_exp.cascade.confidence import Confidence
 from cascade_exp.cascade.costs import Accounting
+from cascade_exp.cascade.search.threads import Progress
 from cascade_exp.cascade.stages import Compare, Floats, Ints, Stage, StageTable
 
 
@@ -56,6 +57,21 @@ class StagePool(Protocol):
 
     def final_statistics(self, members: tuple[int, ...]) -> Ints:
         """``stage(members).statistics`` int64 [N, S]: all that a cascade's last stage needs."""
+        ...
+
+    def prefetch(
+        self,
+        inner: Collection[tuple[int, ...]],
+        last: Collection[tuple[int, ...]],
+        progress: Progress | None = None,
+    ) -> None:
+        """Compute together, where that is quicker, some of what a search is about to ask for.
+
+        Args:
+            inner: members after which :meth:`stage` may be asked for. last: after which
+                :meth:`final_statistics` may be.
+            progress: called with (rows done, rows).
+        """
         ...
 
     def describe(
@@ -167,6 +183,16 @@ class WrappedPool:
     def final_statistics(self, members: tuple[int, ...]) -> Ints:
         """``stage(members).statistics`` int64 [N, S]."""
         return self.base.final_statistics(self.base_members(members))
+
+    def prefetch(
+        self,
+        inner: Collection[tuple[int, ...]],
+        last: Collection[tuple[int, ...]],
+        progress: Progress | None = None,
+    ) -> None:
+        """Have the base compute together what a search is about to ask for."""
+        stages, ends = ({self.base_members(members) for members in some} for some in (inner, last))
+        self.base.prefetch(stages, ends, progress)
 
     def describe(
         self, members: Sequence[int], thresholds: Sequence[float], compare: Compare

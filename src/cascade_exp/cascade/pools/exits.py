@@ -6,7 +6,7 @@ answer are in ``confidence``, ensembles of exits in ``ensembling``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from cascade_exp.cascade.confidence import Confidence, make_metric
 from cascade_exp.cascade.pools.base import conditions
 from cascade_exp.cascade.pools.logits import LogitsPool
+from cascade_exp.cascade.search.threads import Progress
 from cascade_exp.cascade.stages import Compare, Floats, Ints, Stage
 
 PATIENCE = "patience"
@@ -135,6 +136,14 @@ class ExitPool:
     def static(self) -> tuple[int, ...]:
         """The members that are the static networks, by exit."""
         return self._where(alone=True)
+
+    def prefetch(
+        self,
+        inner: Collection[tuple[int, ...]],
+        last: Collection[tuple[int, ...]],
+        progress: Progress | None = None,
+    ) -> None:
+        """Nothing: stages are computed when they are asked for."""
 
     def describe(
         self, members: Sequence[int], thresholds: Sequence[float], compare: Compare

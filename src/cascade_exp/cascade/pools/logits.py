@@ -7,7 +7,7 @@ checking a recordings folder live outside of ``cascade``.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +37,7 @@ from cascade_exp.cascade.pools.base import conditions
 from cascade_exp.cascade.rows import Logits, check_logits
 from cascade_exp.cascade.search.threads import Progress
 from cascade_exp.cascade.stages import Compare, Stage
+from cascade_exp.cascade.tuples import Pair, ScoredTuples, score_tuples
 from cascade_exp.errors import CascadeError
 
 Floats = NDArray[np.float64]
@@ -44,6 +45,8 @@ Ints = NDArray[np.int64]
 
 
 KEPT_BYTES = 1 << 28  # of stages that combine models; those of one model always stay
+TOGETHER_BYTES = 1 << 30
+"""Of answers and confidences of pairs and triples that are computed together."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class LogitsPool:
     _alone: dict[int, Stage] = field(default_factory=dict, init=False, repr=False)
     _probability: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
     _clear: dict[int, Ints] = field(default_factory=dict, init=False, repr=False)
+    _together: ScoredTuples | None = field(default=None, init=False, repr=False)
     _combined: OrderedDict[tuple[int, ...], Stage] = field(
         default_factory=OrderedDict, init=False, repr=False
     )
@@ -202,6 +206,9 @@ class LogitsPool:
         """
         if self.prefix_free or len(members) == 1:
             return self._model(members[-1])
+        fetched = self._fetched(members)
+        if fetched is not None:
+            return fetched
         if members in self._combined:
             self._combined.move_to_end(members)
             return self._combined[members]
@@ -226,6 +233,8 @@ class LogitsPool:
         """
         if self.ensemble not in MEANS or len(members) == 1 or members in self._combined:
             return self.stage(members).statistics
+        if self._together is not None and self._together.right_of(members) is not None:
+            return np.asarray(self._together.right_of(members), dtype=np.int64)[:, None]
         for m in members:
             self._model(m)
         answers = np.stack([self._clear[m] for m in members])
@@ -238,6 +247,48 @@ class LogitsPool:
             self.ensemble, [self._member(m) for m in members], self.labels, examples
         )
         return self.objective.statistics(prediction, rank, self.labels, self.classes)
+
+    def prefetch(
+        self,
+        inner: Collection[tuple[int, ...]],
+        last: Collection[tuple[int, ...]],
+        progress: Progress | None = None,
+    ) -> None:
+        """Compute the mean stages of pairs, and the answers of triples, in one pass over all rows.
+
+        Only for accuracy, and as many pairs as ``TOGETHER_BYTES`` hold; all others are computed
+        when they are asked for.
+        """
+        if self.ensemble not in MEANS or self.objective.name != "accuracy":
+            return
+        assert isinstance(self.metric, Metric)
+        thirds: dict[Pair, list[int]] = {}
+        for members in sorted({*inner, *last}):
+            if len(members) == 2:
+                thirds.setdefault((members[0], members[1]), [])
+            elif len(members) == 3 and members in last:
+                thirds.setdefault((members[0], members[1]), []).append(members[2])
+        kept, held = {}, 0
+        for pair, models in thirds.items():
+            held += self.size * (13 + len(models))
+            if held <= TOGETHER_BYTES:
+                kept[pair] = models
+        if kept:
+            everything = [self._member(m) for m in range(len(self.names))]
+            scored = [pair for pair in kept if pair in inner]
+            self._together = score_tuples(
+                self.ensemble, everything, kept, scored, self.metric, self.labels, progress
+            )
+
+    def _fetched(self, members: tuple[int, ...]) -> Stage | None:
+        """The stage after a pair out of :meth:`prefetch`."""
+        found = self._together
+        if found is None or members not in found.pairs:
+            return None
+        p = found.pairs[(members[0], members[1])]
+        if (members[0], members[1]) not in found.scored:
+            return None
+        return self._stage_of(found.prediction[p].astype(np.int64), None, found.confidence[p])
 
     def probability(self, m: int) -> Floats:
         """Model ``m``'s max softmax, or a black box's own confidence: float64 [N].

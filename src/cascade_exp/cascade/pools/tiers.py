@@ -8,7 +8,7 @@ the caller's to say; searching over them lives in ``search.tiers``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, reduce
@@ -27,6 +27,7 @@ from cascade_exp.cascade.ensembling import (
 )
 from cascade_exp.cascade.pools.base import condition, conditions
 from cascade_exp.cascade.pools.logits import LogitsPool
+from cascade_exp.cascade.search.threads import Progress
 from cascade_exp.cascade.stages import Compare, Floats, Ints, Stage
 from cascade_exp.errors import CascadeError, choice
 
@@ -301,6 +302,14 @@ class TierPool:
     def confidence(self) -> Confidence:
         """The share of votes, or the metric of the tiers' mean."""
         return self.metric
+
+    def prefetch(
+        self,
+        inner: Collection[tuple[int, ...]],
+        last: Collection[tuple[int, ...]],
+        progress: Progress | None = None,
+    ) -> None:
+        """Nothing: stages are computed when they are asked for."""
 
     def describe(
         self, members: Sequence[int], thresholds: Sequence[float], compare: Compare

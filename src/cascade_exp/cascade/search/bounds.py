@@ -45,6 +45,7 @@ def search_by_bounds(
     >>> settings.cost.tolist(), settings.score.tolist(), notes
     ([4.0, 9.0, 14.0], [0.5, 0.75, 1.0], [])
     """
+    source.prefetch(ranking.cascades, progress)
     front = CountedFront.empty(source.size, max(ranking.lengths) - 1)
     number = {length: len(ranking.of_length(length)) for length in ranking.lengths}
     triples_by_grid = accounting == "cumulative" and 3 in number

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cascade_exp.cascade.costs import Accounting
 from cascade_exp.cascade.pools.base import StagePool
 from cascade_exp.cascade.search.kernels.bits import LANES, gather, pack_flags, pack_lanes
+from cascade_exp.cascade.search.threads import Progress
 from cascade_exp.cascade.stages import Compare, Ints, Stage, StageTable
 from cascade_exp.cascade.sweep import Ordering, ordering_of, require_examples
 
@@ -80,6 +81,12 @@ class Source:
         self._bytes = 0
         self._lock = threading.Lock()
         self._pool_lock = threading.Lock()
+
+    def prefetch(self, cascades: Sequence[Prefix], progress: Progress | None) -> None:
+        """Have the pool compute together what a search of ``cascades`` will ask for."""
+        if not self.prefix_free:
+            with self._pool_lock:
+                self.pool.prefetch(self.inner, set(cascades), progress)
 
     def stage(self, prefix: Prefix) -> Stage:
         """What the pool says once ``prefix`` has run."""
