@@ -38,6 +38,11 @@ LARGE = 1e300
 class ScoredTuples:
     """What P pairs and the triples that begin with them answer on N examples.
 
+    >>> models = [Member(np.array([z]), 1.0, "m") for z in ([2.0, 0.0], [0.0, 1.0], [0.0, 9.0])]
+    >>> found = score_tuples("mean_logits", models, {(0, 1): [2]}, [], len, np.array([1]))
+    >>> found.right_of((0, 1)).tolist(), found.right_of((0, 1, 2)).tolist()
+    ([False], [True])
+
     Attributes:
         pairs: the row of each pair below. triples: the row of each triple in ``triple_right``.
         scored: the pairs that have a confidence. confidence: float64 [P, N].
