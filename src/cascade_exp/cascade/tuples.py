@@ -114,24 +114,33 @@ def score_tuples(
     too_large: list[int] = []
 
     def work(start: int, stop: int) -> None:
-        scores = np.zeros((len(members), stop - start, classes))
-        for member, sums in zip(members, scores, strict=True):
-            rows = float_rows(member.logits, slice(start, stop))
-            bad = MEANS[ensemble].add(rows, member.temperature, sums)
-            if bad < 0 and not np.isfinite(sums).all():
-                bad = int(np.argmin(np.isfinite(sums).all(axis=1)))
-            if bad >= 0 and np.isfinite(rows[bad]).all():
-                too_large.append(start)
-                return
-            if bad >= 0:
-                raise not_finite(rows[bad], start + bad, member.source)
-        if np.abs(scores).max(initial=0.0) > LARGE:
+        scores = _scores(ensemble, members, start, stop)
+        if scores is None:
             too_large.append(start)
-            return
-        plan.score(scores, labels[start:stop], start)
+        else:
+            plan.score(scores, labels[start:stop], start)
 
     over_rows(size, classes * 8 * len(members), work, progress)
     return None if too_large else found
+
+
+def _scores(ensemble: str, members: Sequence[Member], start: int, stop: int) -> Floats | None:
+    """What each member adds to a mean, float64 [M, n, K]; None where it is too large.
+
+    Raises:
+        CascadeError: naming source and row, for logits that are not finite.
+    """
+    scores = np.zeros((len(members), stop - start, members[0].logits.shape[1]))
+    for member, sums in zip(members, scores, strict=True):
+        rows = float_rows(member.logits, slice(start, stop))
+        bad = MEANS[ensemble].add(rows, member.temperature, sums)
+        if bad < 0 and not np.isfinite(sums).all():
+            bad = int(np.argmin(np.isfinite(sums).all(axis=1)))
+        if bad >= 0 and np.isfinite(rows[bad]).all():
+            return None
+        if bad >= 0:
+            raise not_finite(rows[bad], start + bad, member.source)
+    return None if np.abs(scores).max(initial=0.0) > LARGE else scores
 
 
 @dataclass(frozen=True)
