@@ -205,7 +205,7 @@ def test_what_cannot_be_is_refused_in_one_line(recordings, tmp_path, overrides, 
 
 def test_the_same_split_is_allowed_when_asked_for_and_said(recordings, tmp_path):
     summary, _ = evaluate(
-        recordings, tmp_path, "splits.report=selection", "threshold.same_split=true"
+        recordings, tmp_path, "splits.report=selection", "threshold.same_split=true", "plots=true"
     )
     assert summary["splits"] == {"selection": "selection", "report": "selection"}
     page = (tmp_path / "job" / "results" / "report.html").read_text()

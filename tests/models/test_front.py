@@ -1,7 +1,6 @@
 """The pool that published tables suggest: joined, not dominated, thinned, and a pool to record."""
 
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cascade_exp.models.front import (
     thinned,
 )
 from tests.test_configs import composed
+from tests.warm import python
 
 PUBLISHED = Path(__file__).parents[3] / "shared/data/timm_results"
 AMPERE = "benchmark-infer-amp-nhwc-pt113-cu117-rtx3090.csv"
@@ -182,6 +182,6 @@ def test_the_front_of_timms_tables(cost, models, last):
 
 @pytest.mark.slow
 def test_the_command_as_it_is_typed(tables):
-    command = [sys.executable, "-m", "cascade_exp.models.front", f"tables={tables}"]
+    command = python("-m", "cascade_exp.models.front", f"tables={tables}")
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 4
