@@ -28,7 +28,8 @@ from cascade_exp.evaluation.evaluation import Evaluation, evaluate_recordings
 from cascade_exp.recordings.folder import open_recordings
 from cascade_exp.report.comparison import methods_table, runs
 from cascade_exp.report.comparison.methods import method_rows
-from cascade_exp.report.pages import executed_view, html, numbers, runs_page, view
+from cascade_exp.report.comparison.pairs import pairs
+from cascade_exp.report.pages import executed_view, html, numbers, runs_page, runs_table, view
 from cascade_exp.report.results.executed import Executed
 from cascade_exp.report.results.schema import OperatingPoint, Results
 from cascade_exp.report.sentences import STATED
@@ -536,6 +537,17 @@ def check_executed(case: Case) -> None:
         assert ("2 could not be read" in said) == bool(aside)
 
 
+def check_unpaired_words(case: Case) -> None:
+    """That its reasons are true is tested where pairs are made (``comparison/test_pairs.py``)."""
+    jobs = [
+        runs.ComparedRun(n, None, {"metric": n}, "finished", None, 1.0, case.results) for n in "ab"
+    ]
+    found = pairs(jobs)  # there is no folder, so that neither has what it did to each example
+    assert [bool(pair.reason) for pair in found.values()] == [False, True]
+    said = runs_table.unpaired_words("b", found["b"].reason)
+    assert said.startswith("b: no paired difference: b: no per_example.npz")
+
+
 CHECKS: dict[str, Callable[[Case], None]] = {
     "evaluation.findings._misaligned": check_findings,
     "evaluation.findings._mistaken": check_findings,
@@ -546,6 +558,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     "report.comparison.runs.cautions": check_runs,
     "report.pages.executed_view.executed_sentence": check_executed,
     "report.pages.html._early_words": check_early_words,
+    "report.pages.runs_table.unpaired_words": check_unpaired_words,
     "report.pages.runs_page._headline": check_runs,
     "report.pages.view.best_mark": check_best_mark,
     "report.pages.view.cautions": check_cautions,
