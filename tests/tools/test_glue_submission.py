@@ -110,7 +110,7 @@ def test_a_file_that_is_no_zip_is_left_alone(small_glue_job, small_glue, tmp_pat
 
 def test_a_missing_argument_is_one_line(capsys):
     assert main(["task=sst2"]) == 1
-    said = "run: expected the folder of an evaluated job, run=outputs/…\n"
+    said = "Error: run: expected the folder of an evaluated job, run=outputs/…\n"
     assert capsys.readouterr().err == said
 
 

@@ -47,7 +47,7 @@ class Row:
         number: of csv, tsv and parquet from 1 below the header; else of the line or picture.
         cells: by column; None where the row is malformed.
         reason: what is wrong with it; None where nothing is.
-        mark: what else tells the row from another of equal cells: a picture's size and time.
+        mark: what else is the row's own where cells are equal: a picture's size and time.
     """
 
     number: int
@@ -63,7 +63,7 @@ class RowFile:
         path: the file.
         kind: ``csv``, ``tsv``, ``jsonl``, ``parquet``, ``txt`` or ``folder``.
         columns: their names; None where every row brings its own (``jsonl``).
-        total: the number of rows, None where only reading tells it.
+        total: the number of rows, None where only reading gives it.
         separator: between the fields of a csv or tsv file.
         notes: what was noticed while opening it, one line each.
     """

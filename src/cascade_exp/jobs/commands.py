@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from omegaconf import OmegaConf
@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from cascade_exp.errors import CascadeError, Terminated, one_line
 from cascade_exp.jobs.signals import STATUS, interrupted, resume_line, terminating
 from cascade_exp.models.members import read_keys
+from cascade_exp.schema.renamed import refuse_renamed
 
 Options = TypeVar("Options")
 
@@ -20,20 +21,23 @@ def run_command(
     schema: type[Options],
     help: str,
     body: Callable[[Options], None],
+    renamed: Mapping[str, str] | None = None,
 ) -> int:
     """Call ``body`` with the arguments read into ``schema``; returns the exit status.
 
     ``--help`` prints ``help`` and the keys. A mistake of the user ends with one line and 1, Ctrl-C
-    with 130, SIGTERM with 143, both with the line that says how to go on.
+    with 130, SIGTERM with 143, both with the line that says how to continue.
 
     Args:
         arguments: ``key=value`` each. The value of a key that holds text is taken as it stands, so
             that a file or column may be called ``-``, ``1`` or ``yes``.
+        renamed: new key by old key, each refused with the new one.
     """
     if {"--help", "-h"} & set(arguments):
         print(help_text(schema, help))
         return 0
     try:
+        refuse_renamed(arguments, renamed or {})
         with terminating():
             body(read_options(arguments, schema))
     except (CascadeError, OSError) as error:

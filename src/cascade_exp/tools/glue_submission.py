@@ -21,8 +21,8 @@ from cascade_exp.atomic import replacing
 from cascade_exp.cascade.stages import Ints
 from cascade_exp.data.glue_tests import Asked, load_test, test_sets
 from cascade_exp.errors import CascadeError
+from cascade_exp.jobs.commands import run_command
 from cascade_exp.runtime.chosen import chosen_at
-from cascade_exp.tools.command import run_command
 
 if TYPE_CHECKING:
     from cascade_exp.runtime.cascade import Cascade
@@ -109,7 +109,7 @@ def _cascade(options: Options, asked: Asked) -> Cascade:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the submission that the arguments ask for; returns the exit status."""
-    return run_command(arguments, Options, _write, __doc__, {"speed_up": "at"})
+    return run_command(arguments, Options, str(__doc__), _write, renamed={"speed_up": "at"})
 
 
 def _write(options: Options) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cascade_exp.jobs.commands import run_command
 from cascade_exp.report.results.files import summary_adapter, write_json
 from cascade_exp.report.results.operating_point import operating_point_adapter
-from cascade_exp.tools.command import run_command
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -49,7 +49,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the schemas; returns the exit status."""
-    return run_command(arguments, Options, _write, __doc__)
+    return run_command(arguments, Options, str(__doc__), _write)
 
 
 def _write(options: Options) -> None:

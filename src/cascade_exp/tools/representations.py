@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cascade_exp.tools.command import run_command
+from cascade_exp.jobs.commands import run_command
 from cascade_exp.training.representations import Options, project
 
 
 def main(arguments: Sequence[str]) -> int:
     """Draw what the arguments ask for; returns the exit status."""
-    return run_command(arguments, Options, _draw, __doc__)
+    return run_command(arguments, Options, str(__doc__), _draw)
 
 
 def _draw(options: Options) -> None:
