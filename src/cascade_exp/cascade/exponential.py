@@ -152,6 +152,5 @@ def exponentials(rows: Rows, best: Ints, temperature: float) -> tuple[Floats, Fl
     if not is_exact():
         return None
     shifted, found = np.empty(rows.shape), np.empty(rows.shape)
-    with np.errstate(all="ignore"):
-        left = _exponentials(rows, best, float(temperature), shifted, found)
+    left = _exponentials(rows, best, float(temperature), shifted, found)
     return (shifted, found) if left == 0 else None

@@ -120,7 +120,8 @@ def score_tuples(
         else:
             plan.score(scores, labels[start:stop], start)
 
-    over_rows(size, classes * 8 * len(members), work, progress)
+    # chunks three times the usual: they are in no core's own cache anyway, and fewer calls are made
+    over_rows(size, max(1, classes * 8 * len(members) // 3), work, progress)
     return None if too_large else found
 
 

@@ -7,6 +7,7 @@ is nothing to compare with.
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.analyses_schema import Analyses, Reoptimised
 from cascade_exp.report.results.published import PublishedPoint
 from cascade_exp.report.results.schema import Results
+from cascade_exp.report.thinning import thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,6 +95,7 @@ def _transferred(axes: Axes, results: Results, oracle: Reoptimised, size: Size) 
 def _steps(
     axes: Axes, points: list[tuple[float, float]], color: str, width: float, label: str
 ) -> None:
+    points = thinned(points, log=True)
     axes.plot(
         [x for x, _ in points],
         [y for _, y in points],
@@ -225,13 +228,14 @@ def _cost_axis(axes: Axes, results: Results, costs: list[float], size: Size) -> 
 def _improvements(axes: Axes, results: Results, oracle: Reoptimised) -> None:
     rows = results.frontier
     found = [(row.improvement, row.score) for row in rows if row.improvement is not None]
+    drawn = replace(results, frontier=plots.drawn_rows(results))
     frozen = [
         (factor, row.report_score)
-        for factor, row in zip(view.report_improvements(results), rows, strict=True)
+        for factor, row in zip(view.report_improvements(drawn), drawn.frontier, strict=True)
         if factor is not None
     ]
     best = [(row.improvement, row.score) for row in oracle.rows if row.improvement is not None]
-    for line, color in ((found, FAINT), (best, GREEN)):
+    for line, color in ((thinned(found, along=1), FAINT), (thinned(best, along=1), GREEN)):
         if line:
             axes.plot(
                 [x for x, _ in line],

@@ -19,6 +19,7 @@ from cascade_exp.report.figures.registry import figure
 from cascade_exp.report.figures.style import CASCADE, CHOSEN, FAINT, INK, MUTED, SINGLE, Size
 from cascade_exp.report.pages import numbers, view
 from cascade_exp.report.results.schema import FrontRow, Measured, OperatingPoint, Results
+from cascade_exp.report.thinning import thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,9 +54,10 @@ def frontier_figure(results: Results, size: Size) -> Figure:
     rows = drawn_rows(results)
     report = view.split(results, "report")
     singles, chosen = results.single_models, _chosen(results)
+    line_of_front = thinned([(row.cost, row.score) for row in results.frontier], log=True)
     axes.plot(
-        [row.cost for row in results.frontier],
-        [row.score for row in results.frontier],
+        [cost for cost, _ in line_of_front],
+        [score for _, score in line_of_front],
         color=FAINT,
         drawstyle="steps-post",
         linewidth=1.6,
@@ -133,7 +135,7 @@ def improvement_figure(results: Results, size: Size) -> Figure:
     rows = results.frontier
     gains = view.report_improvements(results)
     reported = [(rows[i].report_score, gains[i]) for i in _spread(len(rows), DRAWN_POINTS)]
-    drawn = [(s, f) for s, f in selection if f is not None]
+    drawn = thinned([(s, f) for s, f in selection if f is not None])
     shown = [(s, f) for s, f in reported if f is not None]
     _factors(axes, results, drawn, shown)
     figures = results.figures["report"]
@@ -386,8 +388,8 @@ def _rule_label(x: float, y: float, rules: str) -> labels.Label:
 
 def _obstacles(results: Results) -> NDArray[np.float64]:
     """(cost, score) of all that names should keep off."""
-    points = [(row.report_cost, row.report_score) for row in results.frontier]
-    points += [(row.cost, row.score) for row in results.frontier]
+    points = [(row.report_cost, row.report_score) for row in drawn_rows(results)]
+    points += thinned([(row.cost, row.score) for row in results.frontier], log=True)
     points += [(model.report.cost, model.report.score) for model in results.single_models]
     points += [(point.cost, point.score) for _, point in _chosen(results)]
     points += [(cost, score) for score, cost in baseline_line(results, "report")]

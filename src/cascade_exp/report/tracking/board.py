@@ -14,6 +14,7 @@ from cascade_exp.report.results.analyses_schema import Analyses, CascadeAnalyses
 from cascade_exp.report.results.headline import headline
 from cascade_exp.report.results.schema import FrontRow, Measured, OperatingPoint, Results
 from cascade_exp.report.results.speed_ups_schema import SpeedUpAnalyses, SpeedUpRow
+from cascade_exp.report.thinning import shown_rows
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -29,7 +30,7 @@ def log_results(
 
     run.summary.update(headline(results))
     logged: dict[str, Any] = {
-        "front": _table([_front_cells(row) for row in results.frontier]),
+        "front": _table([_front_cells(row) for row in shown_rows(results)]),
         "single_models": _table(
             [
                 {"name": model.name, **_measured("selection", model.selection)}

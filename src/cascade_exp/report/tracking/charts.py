@@ -6,6 +6,7 @@ Unlike the pictures (``plots``) they can be laid over one another on the board, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cascade_exp.cascade.frontier import Baseline
@@ -13,6 +14,7 @@ from cascade_exp.report.comparison.methods import front_points
 from cascade_exp.report.pages import view
 from cascade_exp.report.results.analyses_schema import Analyses
 from cascade_exp.report.results.schema import Results
+from cascade_exp.report.thinning import shown_rows
 
 ROLES = ("selection", "report")
 
@@ -23,6 +25,7 @@ def charts(results: Results, analyses: Analyses | None) -> dict[str, Any]:
     Reliability needs the ``analyses``, improvement a score that single models reach.
     """
     name, unit = view.objective(results), view.unit(results)
+    results = replace(results, frontier=shown_rows(results))
     fronts, factors = {}, {}
     for role in ROLES:
         scores, costs = front_points(results, role)
