@@ -1,5 +1,6 @@
-# What developers and CI run; `make check` is formatting, lint and types, `make test` all tests.
-.PHONY: check test demo bench
+# What developers and CI run; `make check` is formatting, lint and types, `make test` all tests,
+# `make quick` those that start no process, train nothing and run no whole job.
+.PHONY: check test quick demo bench
 
 check:
 	uv run ruff format --check .
@@ -8,6 +9,9 @@ check:
 
 test:
 	uv run pytest
+
+quick:
+	uv run pytest -m "not (slow or process or job or training)"
 
 demo:
 	uv run train.py

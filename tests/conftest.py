@@ -25,7 +25,7 @@ MOST_WORKERS = 8  # each holds torch: about 1 GB
 settings.register_profile("cascade_exp", deadline=None)
 settings.load_profile("cascade_exp")
 
-pytest_plugins = ["tests.small_jobs"]
+pytest_plugins = ["tests.small_jobs", "tests.costs"]
 
 
 @pytest.hookimpl(optionalhook=True)
