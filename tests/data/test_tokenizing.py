@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerFast
 
 from cascade_exp.data import tokenizing
@@ -15,6 +16,7 @@ from cascade_exp.data.tokenizing import (
     build_tokenizer,
     frequent_words,
     load_tokenizer,
+    padded,
     tokenise,
 )
 from cascade_exp.errors import CascadeError
@@ -235,3 +237,34 @@ def test_real_berts_tokenizer():
     reference = AutoTokenizer.from_pretrained(str(directory))(text)["input_ids"]
     assert rows(tokenise(examples((text, None)), tokenizer, 64)) == [reference]
     assert tokenizer.convert_ids_to_tokens(reference)[:3] == ["[CLS]", "it", "'"]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("length", [None, 14])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_batch_is_padded_as_the_tokenizer_pads(tokenizer, side, length, pairs):
+    texts = ["the film", "", "film is film , not", "the"]
+    pairs_of: list[Text] = [(text, "is not" if pairs else None) for text in texts]
+    tokens = tokenise(examples(*pairs_of), tokenizer, 14)
+    places = [2, 0, 0, 1]
+    tokenizer.padding_side = side
+    try:
+        expected = tokenizer.pad(
+            [
+                {
+                    key: getattr(tokens, key)[slice(*tokens.offsets[i : i + 2])].tolist()
+                    for key in ("input_ids", "token_type_ids")
+                }
+                for i in places
+            ],
+            padding=True if length is None else "max_length",
+            max_length=length,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        found = padded(tokens, places, tokenizer, length)
+    finally:
+        tokenizer.padding_side = "right"
+    assert set(found) == set(expected)
+    for key, value in found.items():
+        assert value.dtype == expected[key].dtype and torch.equal(value, expected[key])

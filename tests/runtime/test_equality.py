@@ -23,6 +23,7 @@ from cascade_exp.cascade.pools.tiers import TierPool, check_tiers
 from cascade_exp.errors import CascadeError
 from cascade_exp.runtime.cascade import Cascade
 from cascade_exp.runtime.chosen import ChosenCascade
+from cascade_exp.runtime.execution import without_exits
 from cascade_exp.runtime.loading import load_stages
 from tests.runtime.making import (
     SIZES,
@@ -279,6 +280,16 @@ def test_a_vote_stops_when_nothing_can_change(jobs, kind, threshold):
         assert (calls[b], calls[c]) == (90, int((~agree).sum()))
     else:  # all leave, with the answer of two that agree or of the strongest of three
         assert (calls[b], calls[c]) == (90, int((~agree).sum()))
+
+
+def test_a_vote_that_does_not_stop_asks_every_model(jobs):
+    job = jobs["texts"]
+    made = chosen_of(job, ["one+two+three", "three"], "vote", combine="vote")
+    chosen = replace(made, thresholds=[1.0])
+    everything = without_exits(Cascade(chosen, load_stages(chosen, None, {})))
+    found = everything.predict(inputs_of("texts"))
+    assert found.runs[0].calls == {"one": 90, "two": 90, "three": 90}
+    assert found.exit.tolist() == [1] * 90
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -240,18 +241,24 @@ def padded(
     Args:
         length: T; None: the longest of the batch.
     """
-    spans = [slice(*tokens.offsets[i : i + 2]) for i in places]
-    rows = {"input_ids": [tokens.input_ids[span].tolist() for span in spans]}
+    starts = tokens.offsets[list(places)]
+    sizes = tokens.offsets[[place + 1 for place in places]] - starts
+    width = int(sizes.max(initial=0)) if length is None else length
+    at = np.arange(width)
+    if tokenizer.padding_side == "left":
+        at = at - (width - sizes)[:, None]
+    mask = np.broadcast_to((at >= 0) & (at < sizes[:, None]), (len(sizes), width))
+    where = (starts[:, None] + at)[mask]
+
+    def filled(values: NDArray[Any], padding: int) -> Tensor:
+        batch = np.full(mask.shape, padding, dtype=np.int64)
+        batch[mask] = values[where]
+        return torch.from_numpy(batch)
+
+    found = {"input_ids": filled(tokens.input_ids, int(tokenizer.pad_token_id))}
     if tokens.token_type_ids is not None:
-        rows["token_type_ids"] = [tokens.token_type_ids[span].tolist() for span in spans]
-    batch = tokenizer.pad(
-        rows,
-        padding=True if length is None else "max_length",
-        max_length=length,
-        return_attention_mask=True,
-        return_tensors="pt",
-    )
-    return dict(batch)
+        found["token_type_ids"] = filled(tokens.token_type_ids, tokenizer.pad_token_type_id)
+    return found | {"attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
 
 def tokenise_alike(one: str | Path, other: str | Path) -> bool:

@@ -26,6 +26,9 @@ from cascade_exp.runtime.stages.base import Output, taken
 
 Mask = NDArray[np.bool_]
 
+ACCURACY = make_objective("accuracy")
+"""Pools want an objective; what it counts is not read here."""
+
 
 class Deciding:
     """The decisions of one cascade on one chunk of inputs, stage after stage.
@@ -118,7 +121,7 @@ def models_pool(
         {name: float(chosen.order.index(name)) for name in outputs},
         np.zeros(len(_rows(next(iter(outputs.values())))), dtype=np.int64),  # only scores read them
         metric=chosen.base,
-        objective=make_objective("accuracy"),
+        objective=ACCURACY,
         ensemble=ensemble,
         temperatures=chosen.temperatures,
     )

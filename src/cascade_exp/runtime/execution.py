@@ -26,6 +26,7 @@ from cascade_exp.report.results.schema import OperatingPoint, Results
 from cascade_exp.runtime.cascade import Cascade
 from cascade_exp.runtime.loading import device_of, load_stages
 from cascade_exp.runtime.prediction import NOTHING, Prediction
+from cascade_exp.runtime.stages.tier import TierStage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -224,7 +225,11 @@ def last_alone(cascade: Cascade) -> Cascade:
 def without_exits(cascade: Cascade) -> Cascade:
     """``cascade`` with thresholds that nothing reaches: every stage runs on every example."""
     chosen = replace(cascade.chosen, thresholds=[np.inf] * (len(cascade.stages) - 1))
-    return _again(cascade, chosen, slice(None))
+    everything = _again(cascade, chosen, slice(None))
+    for stage in everything.stages:
+        if isinstance(stage, TierStage):
+            stage.stops = False  # no vote is needed to know that nothing leaves
+    return everything
 
 
 def _again(cascade: Cascade, chosen: Any, of: slice) -> Cascade:

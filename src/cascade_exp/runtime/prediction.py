@@ -92,6 +92,8 @@ class Prediction:
 def joined(parts: list[Prediction]) -> Prediction:
     """The predictions of one cascade on one list of inputs after another, as one."""
     first = parts[0]
+    if len(parts) == 1:
+        return first
     return Prediction(
         answer=np.concatenate([part.answer for part in parts]),
         confidence=np.concatenate([part.confidence for part in parts]),

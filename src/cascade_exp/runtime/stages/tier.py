@@ -25,6 +25,9 @@ class TierStage(RunningStage):
     Args:
         chosen: the cascade. number: which of its stages this is.
         members: what runs each of the tier's models.
+
+    Attributes:
+        stops: whether a vote ends once nothing can change it; else every model votes.
     """
 
     falls_back = False
@@ -34,6 +37,7 @@ class TierStage(RunningStage):
         self.number = number
         self.name = chosen.stages[number]
         self.members = tuple(members)
+        self.stops = True
         self.classes = next((member.classes for member in members if member.classes), ())
 
     def run(self, chunk: Chunk, rows: Ints) -> Outputs:
@@ -74,8 +78,9 @@ class TierStage(RunningStage):
             own = alone(self.chosen, member.name, output)
             voters = np.vstack([voters[:, stays], own.prediction])
             scores = np.vstack([scores[:, stays], own.confidence])
-            known = vote_decided(voters, members, threshold, self.chosen.compare)
-            known |= len(voters) == members
+            known = np.full(len(rows), len(voters) == members)
+            if self.stops:
+                known |= vote_decided(voters, members, threshold, self.chosen.compare)
             named, share = vote(voters[:, known], scores[:, known])
             answer[rows[known]] = named
             votes[rows[known]] = np.rint(share * len(voters))
