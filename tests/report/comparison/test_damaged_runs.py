@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from cascade_exp.errors import CascadeError
 from cascade_exp.evaluation.comparisons.jobs import find_jobs
 from cascade_exp.jobs.restart import kept_status
 from cascade_exp.report.comparison.runs import read_run, write_csv
 from cascade_exp.report.results.files import write_results
+from cascade_exp.report.results.headline import reported_number
 from cascade_exp.report.results.status import read_status
 from tests.report.conftest import simulated_results
 
@@ -80,3 +82,11 @@ def test_a_folder_that_is_named_like_a_pattern_is_found(job):
     odd = job.parent / "runs [1] é=x"
     job.rename(odd)
     assert find_jobs(str(odd)) == [odd] == find_jobs(str(odd.parent / "*"))
+
+
+@pytest.mark.parametrize("content", [b"\xb7Q;", b"[]", b"{", b'{"a": "x"}', b"\xff\xfe"])
+def test_a_damaged_validation_file_gets_one_line(tmp_path, content):
+    (tmp_path / "validation.json").write_bytes(content)
+    with pytest.raises(CascadeError, match=r"validation\.json: ") as raised:
+        reported_number(tmp_path, "a/val/accuracy.max")
+    assert "\n" not in str(raised.value)

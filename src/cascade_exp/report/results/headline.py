@@ -64,9 +64,11 @@ def reported_number(job: Path, name: str) -> float:
 
 def _validation(job: Path) -> dict[str, float]:
     try:
-        text = (job / VALIDATION).read_text(encoding="utf-8")
+        text = (job / VALIDATION).read_bytes().decode("utf-8")
     except FileNotFoundError:
         return {}
+    except UnicodeDecodeError as error:
+        raise CascadeError(f"{job / VALIDATION}: {one_line(error)}; expected UTF-8") from None
     try:
         return {str(name): float(value) for name, value in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
