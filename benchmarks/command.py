@@ -8,7 +8,8 @@ Synthetic recordings, seeded, float32, two splits of the same size; written to `
 there for the next call. Each number is the median of ``runs`` fresh processes after one that is
 not counted (it compiles kernels and bytecode); commands that are divided by each other take turns.
 Wall seconds are what a user waits; CPU seconds are what to read on a busy machine. ``root`` is the
-checkout whose ``evaluate.py`` is measured, so that one script measures two commits.
+checkout (with its ``.venv``) whose ``evaluate.py`` is measured, so that one script measures two
+commits.
 """
 
 from __future__ import annotations
@@ -60,12 +61,20 @@ class Taken:
         )
 
 
+def interpreter(root: Path) -> str:
+    """The Python of the checkout ``root``: another one would import another checkout's package."""
+    python = root / ".venv" / "bin" / "python"
+    if not python.is_file():
+        sys.exit(f"root={root}: no {python}; run `uv sync` there first")
+    return str(python)
+
+
 def once(root: Path, arguments: Sequence[str]) -> Taken:
     """Run Python on ``arguments`` in ``root``; its children count as its own."""
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [interpreter(root), *arguments],
             cwd=root,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -205,7 +214,9 @@ def script(bench: Benchmark, name: str, arguments: Sequence[str]) -> None:
     """Run another benchmark of the measured checkout, its lines below ours."""
     sys.stdout.flush()
     path = bench.root / "benchmarks" / name
-    ended = subprocess.run([sys.executable, str(path), *arguments], cwd=bench.root, check=False)
+    ended = subprocess.run(
+        [interpreter(bench.root), str(path), *arguments], cwd=bench.root, check=False
+    )
     if ended.returncode:
         sys.exit(ended.returncode)
 
