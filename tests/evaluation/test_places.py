@@ -79,6 +79,18 @@ def test_the_search_over_tiers_is_that_over_every_set_and_threshold(folder, acco
     assert any(len(row.stages) == 2 for row in found)
 
 
+def every_order_and_threshold(evaluation, stages, accounting):
+    """The front of the evaluation, once it is that of every order and threshold of ``stages``."""
+    place, running = list(PLACE.values()), list(COSTS.values())
+    runs = list(oracle.cascades(place, running, [{m} for m in range(5)], 3))
+    assert evaluation.results.settings["cascades"] == len(runs)
+    expected = oracle.front(stages, runs, place, running, [0.25, 4.0], accounting)
+    found = evaluation.results.frontier
+    assert [row.cost * 24 for row in found] == pytest.approx([cost for cost, _ in expected])
+    assert [round(row.score * 24) for row in found] == [right for _, right in expected]
+    return found
+
+
 @pytest.mark.parametrize("accounting", ["cumulative", "exit_tier"])
 def test_the_search_over_models_is_that_over_every_order_and_threshold(folder, accounting):
     evaluation, _ = evaluated(folder, *EDGE, "search.max_stages=3", f"cost.accounting={accounting}")
@@ -88,13 +100,7 @@ def test_the_search_over_models_is_that_over_every_order_and_threshold(folder, a
         said = softmax(np.load(folder / "selection" / f"{name}.npy"))
         prediction = said.argmax(axis=1)
         stages.append(Stage(said.max(axis=1), prediction, oracle.right_of(prediction, labels)))
-    place, running = list(PLACE.values()), list(COSTS.values())
-    runs = list(oracle.cascades(place, running, [{m} for m in range(5)], 3))
-    assert evaluation.results.settings["cascades"] == len(runs)
-    expected = oracle.front(stages, runs, place, running, [0.25, 4.0], accounting)
-    found = evaluation.results.frontier
-    assert [row.cost * 24 for row in found] == pytest.approx([cost for cost, _ in expected])
-    assert [round(row.score * 24) for row in found] == [right for _, right in expected]
+    found = every_order_and_threshold(evaluation, stages, accounting)
     singles = {model.name: model.report.cost for model in evaluation.results.single_models}
     assert singles == pytest.approx({"a": 1.25, "b": 2.25, "c": 2.25, "d": 4.5, "e": 12.0})
     for row in found:
@@ -134,13 +140,7 @@ def test_a_kind_that_wraps_the_stages_keeps_their_places(folder, accounting, mon
     for name in COSTS:
         prediction = np.load(folder / "selection" / f"{name}.npy").argmax(axis=1)
         stages.append(Stage(draws_of(name, 24), prediction, oracle.right_of(prediction, labels)))
-    place, running = list(PLACE.values()), list(COSTS.values())
-    runs = list(oracle.cascades(place, running, [{m} for m in range(5)], 3))
-    assert evaluation.results.settings["cascades"] == len(runs)
-    expected = oracle.front(stages, runs, place, running, [0.25, 4.0], accounting)
-    found = evaluation.results.frontier
-    assert [row.cost * 24 for row in found] == pytest.approx([cost for cost, _ in expected])
-    assert [round(row.score * 24) for row in found] == [right for _, right in expected]
+    found = every_order_and_threshold(evaluation, stages, accounting)
     assert any(len(row.stages) > 1 for row in found)
     words = [evaluation.results.conditions(row) for row in found]
     assert any("random number" in said[0] for said in words if said)
